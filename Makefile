@@ -1,0 +1,74 @@
+# Everything a person does here. `make` alone prints this list.
+# Needs Python 3.11+ and make; all else is installed into .venv from requirements.lock.
+
+PYTHON ?= python3
+CONFIG ?= examples/grocery/journey.toml
+WORKSPACE ?= workspace
+HOST ?= 127.0.0.1
+PORT ?= 8000
+SERVE ?= 1
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+SHELL := bash
+.SHELLFLAGS := -eo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install demo train promote serve mlflow test check format system lock clean
+
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## install everything into .venv
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 2; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (a minute or two the first time)"
+	@$(RUN) -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements.lock \
+	  | awk '/^Collecting/ && ++n % 20 == 0 {print "  " n " packages collected"} /^Installing/ {print "  unpacking"} {fflush()}'
+	@$(RUN) -m pip check --disable-pip-version-check
+	@$(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(INSTALLED) ## train on real groceries, serve, score one household (SERVE=0 stops then)
+	@$(RUN) examples/demo.py $(CONFIG) --workspace $(WORKSPACE) --host $(HOST) --port $(PORT) $(if $(filter 0,$(SERVE)),--stop)
+
+train: $(INSTALLED) ## train every problem of CONFIG and register challengers
+	@$(RUN) -m training train $(CONFIG) --workspace $(WORKSPACE)
+
+promote: $(INSTALLED) ## make the challengers of CONFIG the champions
+	@$(RUN) -m training promote $(CONFIG) --workspace $(WORKSPACE)
+
+serve: $(INSTALLED) ## serve the champions of CONFIG on HOST:PORT
+	@$(RUN) -m serving $(CONFIG) --workspace $(WORKSPACE) --host $(HOST) --port $(PORT)
+
+mlflow: $(INSTALLED) ## look at the experiments in a browser
+	@MLFLOW_DISABLE_TELEMETRY=true $(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 \
+	  --backend-store-uri sqlite:///$(abspath $(WORKSPACE))/mlflow.db
+
+test: $(INSTALLED) ## run every test
+	@$(RUN) -m pytest
+
+check: $(INSTALLED) ## lint, types and the floors' borders
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-cache
+
+format: $(INSTALLED) ## put the code into its usual shape
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+system: ## install what browser tests need from Debian (as root)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core
+
+lock: ## resolve the newest versions again into requirements.lock (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+
+clean: ## remove .venv and the workspace
+	rm -rf $(VENV) $(WORKSPACE)

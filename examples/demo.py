@@ -1,0 +1,112 @@
+"""The main job on one screen: train, serve, score one customer.
+
+Runs the commands that a person would type and prints what they answer: `python -m training
+train`, `python -m serving`, one `POST /v1/scores`. `make demo` calls it.
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+START_SECONDS = 120
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--stop", action="store_true", help="stop after printing")
+    chosen = parser.parse_args()
+    common = [str(chosen.config), "--workspace", str(chosen.workspace)]
+
+    trained = subprocess.run([sys.executable, "-m", "training", "train", *common])
+    if trained.returncode:
+        return trained.returncode
+
+    address = f"http://{chosen.host}:{chosen.port}"
+    print(f"\nstarting the service on {address}", flush=True)
+    place = ["--host", chosen.host, "--port", str(chosen.port)]
+    service = subprocess.Popen([sys.executable, "-m", "serving", *common, *place])
+    try:
+        if not wait_until_ready(service, address):
+            return 1
+        show(chosen.config, address)
+        if chosen.stop:
+            return 0
+        print("\nThe service runs until you press Ctrl-C.", flush=True)
+        return service.wait()
+    except KeyboardInterrupt:
+        print("\nstopped")
+        return 0
+    finally:
+        stop(service)
+
+
+def wait_until_ready(service: subprocess.Popen[bytes], address: str) -> bool:
+    """Ask /readyz until it says ready; say why when it never does."""
+    why = "no answer"
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and service.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/readyz", timeout=5):
+                return True
+        except urllib.error.HTTPError as error:
+            why = error.read().decode()
+            break
+        except OSError:
+            time.sleep(0.25)
+    if service.poll() is not None:
+        why = f"it ended with exit code {service.returncode}; is another program using the port?"
+    print(f"The service did not become ready: {why}", file=sys.stderr)
+    return False
+
+
+def show(config: Path, address: str) -> None:
+    """Score the customer at the top of the first problem's list, and say how to go on."""
+    problem = next(iter(tomllib.loads(config.read_text())["problems"]))
+    listed = ask(f"{address}/v1/customers/at-risk?problem={problem}&limit=1")
+    customer = listed["customers"][0]["customer"]
+    body = json.dumps({"problem": problem, "customer": customer})
+    answer = ask(f"{address}/v1/scores", body)
+    print(f"\nOf {listed['cohort']:,} customers this one has the highest {problem} score:\n")
+    print(json.dumps({k: v for k, v in answer.items() if k != "reasons"}, indent=2))
+    print("\nwhy:")
+    for reason in answer["reasons"]:
+        print(f"  {reason['points']:+6.1f}  {reason['sentence'].partition(';')[0]}")
+    print(f"\nthe at-risk list:  {address}/at-risk")
+    print(f"the API:           {address}/docs")
+    print(
+        f"this score again:  curl -s {address}/v1/scores "
+        f"-H 'Content-Type: application/json' -d '{body}'"
+    )
+
+
+def ask(url: str, body: str | None = None) -> dict:
+    """GET a URL, or POST JSON to it."""
+    data = None if body is None else body.encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)
+
+
+def stop(service: subprocess.Popen[bytes]) -> None:
+    """End the service as Ctrl-C would."""
+    if service.poll() is None:
+        service.send_signal(signal.SIGINT)
+        try:
+            service.wait(20)
+        except subprocess.TimeoutExpired:
+            service.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

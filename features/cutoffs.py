@@ -1,0 +1,278 @@
+"""Cutoff and label arithmetic: when a problem is asked, of whom, and what window answers it.
+
+Takes a `Problem` and an event log; gives rows, who of them is in the cohort and why the
+others are not, and the outcome window `(cutoff + gap, cutoff + gap + horizon]`. Training
+and serving both ask here, so they can't differ. Knows nothing about labels or models.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.config import Outcome, Problem
+from features.durations import DAY, MISSING_TIME, format_duration
+from features.engine import Rows, compute, count_visible
+from features.errors import ProblemError, nearest
+from features.event_log import EventLog, Ints, empty_log
+from features.language import EVENT, Feature, Where, events
+
+IN_COHORT = 0
+NO_HISTORY, NOT_ACTIVE, EXCLUDED, ALREADY_HAPPENED, NO_DATE_DUE, NO_ANCHOR = range(1, 7)
+
+OUTSIDE = {
+    NO_HISTORY: ("no_history", "no event is known at the cutoff"),
+    NOT_ACTIVE: ("not_active", "not active recently enough to belong to the cohort"),
+    EXCLUDED: ("excluded", "an event that excludes from the cohort has happened"),
+    ALREADY_HAPPENED: ("already_happened", "the outcome has already happened"),
+    NO_DATE_DUE: ("no_date_due", "no date is due within the horizon"),
+    NO_ANCHOR: ("no_anchor", "the event that starts the horizon has not happened recently"),
+}
+"""Why a customer is not asked about at a cutoff: a stable code and a sentence."""
+
+REPEATING_SHARE = 0.01
+"""An outcome that more than this share of its customers had twice can happen again."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Rows of a problem, each with the outcome window that answers it."""
+
+    rows: Rows
+    opens: Ints
+    """The window is `(opens, closes]`, microseconds UTC, shape `(n_rows,)`."""
+    closes: Ints
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, chosen: Ints | NDArray[np.bool_]) -> "Moments":
+        return Moments(self.rows.take(chosen), self.opens[chosen], self.closes[chosen])
+
+
+def resolve(problem: Problem, log: EventLog) -> Problem:
+    """Check a problem's words against the log, and settle what it left open.
+
+    Raises
+    ------
+    ProblemError
+        When an event or property that the problem names never occurs; names the nearest.
+    """
+    known = set(log.event.levels)
+    outcome = problem.outcome
+    named = [
+        problem.cohort.event,
+        *problem.cohort.without,
+        problem.at.event if problem.at else None,
+    ]
+    if outcome is not None:
+        named += [outcome.silence_of, outcome.event, outcome.not_]
+    for name in named:
+        if name is not None and name not in known:
+            raise ProblemError(
+                f"The problem names the event {name!r}, which never occurs.{nearest(name, known)}"
+            )
+    date = problem.before.property if problem.before else outcome.by if outcome else None
+    if date is not None and date not in log.times:
+        raise ProblemError(
+            f"The problem names the date {date!r}, but no source yields it as a date or a "
+            f"timestamp.{nearest(date, log.times)}"
+        )
+    same = outcome.same if outcome else None
+    if same is not None and same not in log.categories:
+        raise ProblemError(
+            f"outcome.same names {same!r}, but no source yields it as text."
+            f"{nearest(same, log.categories)}"
+        )
+    if problem.value is not None and problem.value.sum not in log.numbers:
+        raise ProblemError(
+            f"value.sum names {problem.value.sum!r}, but no source yields it as a number."
+            f"{nearest(problem.value.sum, log.numbers)}"
+        )
+    if outcome is None or outcome.event is None or outcome.repeats is not None:
+        return problem
+    settled = outcome.model_copy(update={"repeats": _repeats(log, outcome.event)})
+    return problem.model_copy(update={"outcome": settled})
+
+
+def _repeats(log: EventLog, event: str) -> bool:
+    """Whether an event happens to the same customer on more than one day."""
+    chosen = log.event.codes == log.event.code(event)
+    who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))[chosen]
+    days = np.unique(np.stack([who, log.event_time[chosen] // DAY]), axis=1)
+    per_customer = np.bincount(days[0])
+    return bool((per_customer > 1).sum() > REPEATING_SHARE * (per_customer > 0).sum())
+
+
+def history_end(problem: Problem, end: int) -> int:
+    """The last moment of which everything is known: a whole day where a horizon has days."""
+    return end - end % DAY if (problem.horizon or DAY) >= DAY else end
+
+
+def schedule(problem: Problem, log: EventLog, end: int) -> Moments:
+    """Every moment in the history at which the problem is asked, before the cohort is judged.
+
+    Parameters
+    ----------
+    end
+        The moment up to which the histories reach.
+    """
+    end = history_end(problem, end)
+    if problem.at is not None:
+        return _at_events(problem, log, end)
+    if problem.before is not None:
+        return _before_dates(problem, log, end)
+    return _grid(problem, log, end)
+
+
+def _grid(problem: Problem, log: EventLog, end: int) -> Moments:
+    """Regular cutoffs, placed so that one window ends exactly where the history does."""
+    length = problem.gap + (problem.horizon or 0)
+    every = problem.every or problem.horizon or DAY
+    begin = int(log.event_time[_activity(problem, log)].min())
+    first = begin + max(problem.cohort.active_within or 0, every)
+    newest = end - length
+    if newest < first:
+        raise ProblemError(
+            f"The history is too short: from its first event to its end there are "
+            f"{format_duration((end - begin) // DAY * DAY)}, but the first "
+            f"cutoff needs {format_duration(first - begin)} before it and "
+            f"{format_duration(length)} after it. Bring a longer history, or shorten horizon, gap, "
+            "every or cohort.active_within."
+        )
+    cutoffs = np.arange(newest, first - 1, -every)[::-1]
+    later = np.arange(newest + every, end + 1, every)
+    times = np.concatenate([cutoffs, later]).astype(np.int64)
+    customer = np.tile(np.arange(log.n_customers), len(times))
+    return with_windows(problem, _known_then(customer, np.repeat(times, log.n_customers)), log)
+
+
+def _activity(problem: Problem, log: EventLog) -> NDArray[np.bool_]:
+    """Which events count as activity; a cohort before the first of them would be a stump."""
+    outcome = problem.outcome
+    name = problem.cohort.event or (outcome.silence_of if outcome else None)
+    if name is None:
+        return np.ones(log.n_events, dtype=bool)
+    return np.asarray(log.event.codes == log.event.code(name))
+
+
+def _at_events(problem: Problem, log: EventLog, end: int) -> Moments:
+    assert problem.at is not None
+    chosen = (log.event.codes == log.event.code(problem.at.event)) & (log.event_time <= end)
+    who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))[chosen]
+    pairs = np.unique(np.stack([who, log.event_time[chosen]]), axis=1)
+    return with_windows(problem, _known_then(pairs[0], pairs[1]), log)
+
+
+def _before_dates(problem: Problem, log: EventLog, end: int) -> Moments:
+    assert problem.before is not None
+    dates = log.times[problem.before.property]
+    who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))
+    given = dates != MISSING_TIME
+    pairs = np.unique(np.stack([who[given], dates[given]]), axis=1)
+    customer = np.repeat(pairs[0], len(problem.before.lead))
+    cutoff = (pairs[1][:, None] - np.array(problem.before.lead)[None, :]).ravel()
+    past = cutoff <= end
+    moments = with_windows(problem, _known_then(customer[past], cutoff[past]), log)
+    due = np.repeat(pairs[1], len(problem.before.lead))[past]
+    return moments.take(np.asarray(_date_known(problem.before.property, moments.rows, log) == due))
+
+
+def _known_then(customer: Ints, cutoff_time: Ints) -> Rows:
+    return Rows(
+        customer.astype(np.int64), cutoff_time.astype(np.int64), cutoff_time.astype(np.int64)
+    )
+
+
+def with_windows(problem: Problem, rows: Rows, log: EventLog) -> Moments:
+    """Give each row its outcome window `(cutoff + gap, cutoff + gap + horizon]`.
+
+    Without a horizon, a window before a date ends at that date; a label table's window is
+    empty, because nobody said how long it is.
+    """
+    opens = rows.cutoff_time + problem.gap
+    if problem.horizon is not None:
+        return Moments(rows, opens, opens + problem.horizon)
+    if problem.before is None:
+        return Moments(rows, opens, opens.copy())
+    due = _date_known(problem.before.property, rows, log)
+    return Moments(rows, opens, np.where(due == MISSING_TIME, opens, due))
+
+
+def _date_known(name: str, rows: Rows, log: EventLog) -> Ints:
+    """The last value of a date property that each row knows; `MISSING_TIME` without one."""
+    nobody = empty_log(log.customers)
+    feature = Feature("days_until", Where(), of=name)
+    ahead = compute([feature], log, nobody, rows)[:, 0]
+    known = ~np.isnan(ahead)
+    out = np.full(len(rows), MISSING_TIME)
+    out[known] = rows.cutoff_time[known] + np.rint(ahead[known] * DAY).astype(np.int64)
+    return out
+
+
+def current(problem: Problem, log: EventLog, as_of: int) -> Moments:
+    """One row a customer: the moment at which the problem is asked when it is `as_of` now.
+
+    The cutoff is `as_of` itself, or the customer's last anchoring event where the problem
+    is asked at events; a customer without one keeps `as_of` and is judged `no_anchor`.
+    """
+    customer = np.arange(log.n_customers)
+    cutoff = np.full(log.n_customers, as_of, dtype=np.int64)
+    known = cutoff.copy()
+    if problem.at is not None:
+        rows = _known_then(customer, cutoff)
+        since = Feature("recency", events(problem.at.event).where)
+        ago = compute([since], log, empty_log(log.customers), rows)[:, 0]
+        near = ~np.isnan(ago) & (np.nan_to_num(ago) * DAY < (problem.horizon or 0))
+        cutoff[near] -= np.rint(ago[near] * DAY).astype(np.int64)
+        known = cutoff.copy()
+    return with_windows(problem, Rows(customer, cutoff, known), log)
+
+
+def judge(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]:
+    """Say for each row whether it is in the cohort: `IN_COHORT`, or why it is not.
+
+    Reads only what the row may know.
+    """
+    rows, outcome, cohort = moments.rows, problem.outcome, problem.cohort
+    verdict = np.zeros(len(rows), dtype=np.int8)
+
+    def outside(where: NDArray[np.bool_], reason: int) -> None:
+        verdict[where & (verdict == IN_COHORT)] = reason
+
+    outside(count_visible(log, rows, Where(), None) == 0, NO_HISTORY)
+    activity = cohort.event or (outcome.silence_of if outcome else None)
+    if cohort.active_within is not None or activity is not None:
+        where = events(activity).where if activity else Where()
+        seen = count_visible(log, rows, where, cohort.active_within)
+        outside(seen == 0, NOT_ACTIVE)
+    if cohort.without:
+        where = Where(EVENT, tuple(cohort.without), "excluding")
+        outside(count_visible(log, rows, where, None) > 0, EXCLUDED)
+    if outcome is not None and outcome.event is not None and outcome.repeats is False:
+        happened = count_visible(log, rows, events(outcome.event).where, None)
+        outside(happened > 0, ALREADY_HAPPENED)
+    if problem.at is not None:
+        at = events(problem.at.event).where
+        outside(~_happens_now(log, at, rows), NO_ANCHOR)
+    if outcome is not None and outcome.not_ is not None:
+        outside(~_date_due(problem, outcome, log, moments), NO_DATE_DUE)
+    return verdict
+
+
+def _happens_now(log: EventLog, where: Where, rows: Rows) -> NDArray[np.bool_]:
+    """Whether a chosen event stands exactly at the cutoff."""
+    since = compute([Feature("recency", where)], log, empty_log(log.customers), rows)[:, 0]
+    return np.asarray(since == 0)
+
+
+def _date_due(
+    problem: Problem, outcome: Outcome, log: EventLog, moments: Moments
+) -> NDArray[np.bool_]:
+    """Whether the known date lies in the outcome window."""
+    assert outcome.by is not None
+    due = _date_known(outcome.by, moments.rows, log)
+    until = moments.closes
+    if problem.before is not None:
+        until = np.maximum(until, moments.rows.cutoff_time + max(problem.before.lead))
+    return np.asarray((due != MISSING_TIME) & (due > moments.opens) & (due <= until))

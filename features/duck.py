@@ -1,0 +1,134 @@
+"""What is asked of DuckDB: running a business's SQL, and expressions over its columns.
+
+Takes queries and column types; gives tables and SQL expressions that yield text, numbers
+and microseconds. Knows nothing about journeys or about what a source is for.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from features.errors import SourceError
+from features.event_log import CATEGORY, NUMBER, TIME
+
+CANONICAL_TEXT = ("event_id", "channel", "account", "session", "text")
+"""Optional columns that are text whatever the source's type is."""
+
+NUMERIC = {
+    *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "BOOLEAN"),
+    *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
+}
+
+RAW = "_query"
+"""The temp table that holds a query's rows as the business's SQL yields them."""
+
+
+@contextmanager
+def connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in memory in which relative paths begin in `folder` and times are UTC."""
+    duck = duckdb.connect(config={"python_enable_replacements": False})
+    try:
+        duck.execute("set TimeZone = 'UTC'")
+        duck.execute("set enable_progress_bar = false")
+        duck.execute(f"set file_search_path = {quote_text(str(folder))}")
+        yield duck
+    finally:
+        duck.close()
+
+
+def run_sql(folder: Path, name: str, sql: str) -> pa.Table:
+    """The result of one query of a business, `SourceError` naming it if it fails."""
+    with connection(folder) as duck:
+        materialise(duck, name, sql)
+        return duck.sql(f"select * from {RAW}").to_arrow_table()
+
+
+def materialise(duck: duckdb.DuckDBPyConnection, name: str, sql: str) -> dict[str, str]:
+    """Run a query into the temp table `RAW`; give its columns and types.
+
+    Raises
+    ------
+    SourceError
+        When the query fails; the message names the source and says what DuckDB said.
+    """
+    query = sql.strip().rstrip(";")
+    try:
+        duck.execute(f"create or replace temp table {RAW} as select * from (\n{query}\n)")
+    except duckdb.Error as error:
+        raise SourceError(
+            f"The SQL of the source {name!r} fails: {_one_paragraph(error)}"
+        ) from error
+    described = duck.execute(f"describe {RAW}").fetchall()
+    return {str(row[0]): str(row[1]).upper() for row in described}
+
+
+def identifier(column: str, columns: dict[str, str]) -> str:
+    """SQL for an identifier as text, empty as null; 17850.0 of a nullable column is 17850."""
+    quoted = quote(column)
+    if columns[column] in ("DOUBLE", "FLOAT"):
+        whole = f"{quoted} = trunc({quoted}) and abs({quoted}) < 1e15"
+        return f"case when {whole} then {quoted}::bigint::varchar else {quoted}::varchar end"
+    return f"nullif({quoted}::varchar, '')"
+
+
+def moment(source: str, column: str, columns: dict[str, str]) -> str:
+    """SQL for a column as microseconds UTC, null where it is not a finite time."""
+    kind = columns[column]
+    if not kind.startswith(("VARCHAR", "TIMESTAMP", "DATE")):
+        raise SourceError(
+            f"The column {column!r} of the source {source!r} is {kind}, not a time. Yield a date, "
+            "a timestamp or ISO 8601 text; seconds since 1970 become one with "
+            f"to_timestamp({column})."
+        )
+    cast = f"try_cast({quote(column)} as timestamptz)"
+    return f"case when isfinite({cast}) then epoch_us({cast}) end"
+
+
+def kind_of_column(source: str, column: str, columns: dict[str, str]) -> str:
+    """What a property's SQL type means: number, category or time."""
+    kind = columns[column]
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "LIST")):
+        raise SourceError(
+            f"The column {column!r} of the source {source!r} is {kind}, which holds several "
+            f"values. Take one of them in the SQL, count them with len({column}), or leave the "
+            "column out."
+        )
+    if column in CANONICAL_TEXT:
+        return CATEGORY
+    if kind in NUMERIC or kind.startswith("DECIMAL"):
+        return NUMBER
+    if column == "value":
+        raise SourceError(
+            f"The column 'value' of the source {source!r} is {kind}, not a number. Cast it in the "
+            "SQL: try_cast(value as double) as value makes what is no number missing."
+        )
+    return TIME if kind.startswith(("TIMESTAMP", "DATE")) else CATEGORY
+
+
+def typed(source: str, column: str, columns: dict[str, str]) -> str:
+    """SQL for a property with the type of its kind: double, text or microseconds UTC."""
+    quoted = quote(column)
+    match kind_of_column(source, column, columns):
+        case "number":
+            return f"{quoted}::double"
+        case "time":
+            return moment(source, column, columns)
+    return f"nullif({quoted}::varchar, '')"
+
+
+def quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _one_paragraph(error: Exception) -> str:
+    """A DuckDB message without its echo of the query."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith("LINE ") and set(line) != {"^"}]
+    return " ".join(kept)[:900]

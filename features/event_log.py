@@ -1,0 +1,230 @@
+"""The event log: every customer's journey as sorted flat arrays.
+
+Takes columns in any order; gives them sorted by customer, `event_time` and then content,
+with an offset a customer, so that a journey is one slice. Knows nothing about files,
+cutoffs or features.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from features.durations import DAY
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+NUMBER, CATEGORY, TIME = "number", "category", "time"
+"""The kinds of a property."""
+
+ABSENT = -1
+"""The code of a missing category."""
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A column of text as codes into sorted levels."""
+
+    codes: NDArray[np.int32]
+    """Shape `(n_events,)`; `ABSENT` where missing."""
+    levels: tuple[str, ...]
+    """Sorted, so that codes order as the text does whatever other rows there are."""
+
+    @classmethod
+    def of(cls, column: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> "Categorical":
+        """Encode text; nulls become `ABSENT`."""
+        array = (
+            column
+            if isinstance(column, pa.Array | pa.ChunkedArray)
+            else pa.array(column, pa.string())
+        )
+        if isinstance(array, pa.ChunkedArray):
+            array = array.combine_chunks()
+        encoded = array.cast(pa.string()).dictionary_encode()
+        seen = np.asarray(encoded.dictionary.to_pylist(), dtype=object)
+        order = np.argsort(seen.astype(str), kind="stable") if len(seen) else np.zeros(0, np.int64)
+        rank = np.empty(len(seen) + 1, np.int32)
+        rank[order] = np.arange(len(seen), dtype=np.int32)
+        rank[-1] = ABSENT
+        indices = pc.fill_null(encoded.indices, len(seen)).to_numpy(zero_copy_only=False)
+        return cls(rank[indices], tuple(str(level) for level in seen[order]))
+
+    def code(self, level: str) -> int:
+        """The code of a level; a value that no event has when the level is unknown."""
+        at = int(np.searchsorted(np.asarray(self.levels, dtype=str), level)) if self.levels else 0
+        return at if at < len(self.levels) and self.levels[at] == level else ABSENT - 1
+
+    def take(self, order: Ints) -> "Categorical":
+        """The same column with its rows in another order."""
+        return replace(self, codes=self.codes[order])
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """Journeys as flat columns; event `i` of customer `c` lies in `offsets[c]:offsets[c + 1]`.
+
+    Attributes of customers are an `EventLog` too: each row is one dated statement.
+    """
+
+    customers: tuple[str, ...]
+    """Sorted ids, shape `(n_customers,)`."""
+    offsets: Ints
+    """Shape `(n_customers + 1,)`."""
+    event_time: Ints
+    """When it happened, microseconds UTC, ascending within a customer."""
+    recorded_time: Ints
+    """When the company could know of it, microseconds UTC."""
+    event: Categorical
+    numbers: Mapping[str, Floats]
+    """Numeric properties; NaN where missing."""
+    categories: Mapping[str, Categorical]
+    """Text properties, `channel` among them."""
+    times: Mapping[str, Ints]
+    """Date properties in microseconds UTC; `MISSING_TIME` where missing."""
+
+    @property
+    def n_events(self) -> int:
+        return len(self.event_time)
+
+    @property
+    def n_customers(self) -> int:
+        return len(self.customers)
+
+    @property
+    def date_only(self) -> bool:
+        """Whether every event is dated by its day alone."""
+        return bool((self.event_time % DAY == 0).all())
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Each property's kind: number, category or time."""
+        return {
+            **dict.fromkeys(self.numbers, NUMBER),
+            **dict.fromkeys(self.categories, CATEGORY),
+            **dict.fromkeys(self.times, TIME),
+        }
+
+    def index(self, customer: str) -> int | None:
+        """The position of a customer, or None when the log has never heard of it."""
+        low, high = 0, len(self.customers)
+        while low < high:
+            middle = (low + high) // 2
+            if self.customers[middle] < customer:
+                low = middle + 1
+            else:
+                high = middle
+        return low if low < len(self.customers) and self.customers[low] == customer else None
+
+    def rows(self, order: Ints, customers: tuple[str, ...], offsets: Ints) -> "EventLog":
+        """A log of chosen rows; `order` must keep each customer's rows together and sorted."""
+        return EventLog(
+            customers=customers,
+            offsets=offsets,
+            event_time=self.event_time[order],
+            recorded_time=self.recorded_time[order],
+            event=self.event.take(order),
+            numbers={name: column[order] for name, column in self.numbers.items()},
+            categories={name: column.take(order) for name, column in self.categories.items()},
+            times={name: column[order] for name, column in self.times.items()},
+        )
+
+    def history(self, customer: str) -> "EventLog":
+        """One customer's journey as a log of its own; empty when the customer is unknown."""
+        at = self.index(customer)
+        low, high = (0, 0) if at is None else (int(self.offsets[at]), int(self.offsets[at + 1]))
+        return self.rows(
+            np.arange(low, high), (customer,), np.array([0, high - low], dtype=np.int64)
+        )
+
+    def aligned(self, customers: tuple[str, ...]) -> "EventLog":
+        """The same rows indexed by another sorted list of customers that holds all of these."""
+        counts = np.zeros(len(customers), dtype=np.int64)
+        if self.customers:
+            here = np.searchsorted(
+                np.asarray(customers, dtype=str), np.asarray(self.customers, dtype=str)
+            )
+            counts[here] = np.diff(self.offsets)
+        return replace(self, customers=customers, offsets=_offsets(counts))
+
+
+def build_log(
+    customer: pa.Array | pa.ChunkedArray | Sequence[str],
+    event_time: Ints,
+    event: pa.Array | pa.ChunkedArray | Sequence[str | None],
+    recorded_time: Ints | None = None,
+    numbers: Mapping[str, Floats] | None = None,
+    categories: Mapping[str, pa.Array | pa.ChunkedArray | Sequence[str | None]] | None = None,
+    times: Mapping[str, Ints] | None = None,
+) -> EventLog:
+    """Sort columns into an `EventLog`.
+
+    Rows of one customer at one time are ordered by their content, so that the order in
+    which rows arrive changes nothing. Infinite numbers become missing.
+
+    Parameters
+    ----------
+    customer, event
+        Text, shape `(n_events,)`, without nulls.
+    event_time, recorded_time
+        Microseconds UTC, shape `(n_events,)`; `recorded_time` is `event_time` when absent.
+    numbers, categories, times
+        Properties by name, each of shape `(n_events,)`.
+    """
+    who = Categorical.of(customer)
+    what = Categorical.of(event)
+    happened = np.ascontiguousarray(event_time, dtype=np.int64)
+    recorded = happened if recorded_time is None else np.ascontiguousarray(recorded_time, np.int64)
+    number = {name: _finite(column) for name, column in sorted((numbers or {}).items())}
+    category = {name: Categorical.of(column) for name, column in sorted((categories or {}).items())}
+    time = {name: np.asarray(column, np.int64) for name, column in sorted((times or {}).items())}
+    keys: list[NDArray[Any]] = [happened, what.codes, recorded, *number.values()]
+    keys += [*(column.codes for column in category.values()), *time.values()]
+    order = _content_order(who.codes, keys)
+    counts = np.bincount(who.codes, minlength=len(who.levels)).astype(np.int64)
+    unsorted = EventLog((), np.zeros(1, np.int64), happened, recorded, what, number, category, time)
+    return unsorted.rows(order, who.levels, _offsets(counts))
+
+
+def empty_log(customers: tuple[str, ...] = ()) -> EventLog:
+    """A log of these customers in which nothing has happened."""
+    nothing = np.zeros(0, np.int64)
+    log = build_log([], nothing, [])
+    return log.aligned(customers)
+
+
+def union(*lists: Iterable[str]) -> tuple[str, ...]:
+    """All customers of several lists, sorted."""
+    return tuple(sorted(set().union(*lists)))
+
+
+def _offsets(counts: Ints) -> Ints:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+
+
+def _finite(column: Floats) -> Floats:
+    values = np.ascontiguousarray(column, dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _content_order(who: NDArray[np.int32], keys: list[NDArray[Any]]) -> Ints:
+    """Order rows by customer, then by each key in turn.
+
+    Content decides only between rows of one customer at one time, which are few: the log
+    is sorted by customer and time first, and only such runs are sorted again.
+    """
+    order = np.lexsort((keys[0], who))
+    sorted_who, sorted_time = who[order], keys[0][order]
+    tied = (sorted_who[1:] == sorted_who[:-1]) & (sorted_time[1:] == sorted_time[:-1])
+    inside = np.zeros(len(order), dtype=bool)
+    inside[1:] |= tied
+    inside[:-1] |= tied
+    places = np.flatnonzero(inside)
+    rows = order[places]
+    again = np.lexsort([key[rows] for key in reversed(keys)] + [who[rows]])
+    order[places] = rows[again]
+    return order.astype(np.int64)

@@ -1,0 +1,413 @@
+"""From a business's SQL to journeys.
+
+Takes a `Business`; runs its queries in DuckDB; gives an event log, an attribute log and an
+account of every row that was set aside and why. Knows nothing about problems or features.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.config import Business, Customers, Source
+from features.duck import (
+    RAW,
+    connection,
+    identifier,
+    materialise,
+    moment,
+    quote,
+    quote_text,
+    typed,
+)
+from features.durations import BEGINNING, MISSING_TIME, SECOND, format_moment
+from features.errors import SourceError, nearest
+from features.event_log import (
+    CATEGORY,
+    NUMBER,
+    TIME,
+    EventLog,
+    build_log,
+    union,
+)
+
+NOT_A_PROPERTY = (
+    "customer", "event_time", "recorded_time", "event", "event_id", "valid_from", "text",
+)  # fmt: skip
+"""Columns with a meaning of their own, and `text`, which no feature reads yet."""
+
+REJECTED = "rejected.parquet"
+
+UNREADABLE = ("null_event_time", "unreadable_event_time", "unreadable_recorded_time", "null_event")
+"""Reasons that mean a broken feed; a source with many such rows stops the run."""
+
+REASONS = {
+    "null_customer": "no customer",
+    "null_event_time": "no event_time",
+    "unreadable_event_time": "an event_time that is not a time",
+    "unreadable_recorded_time": "a recorded_time that is not a time",
+    "null_event": "no event name",
+    "future_time": "a time after the histories were extracted",
+    "duplicate_event_id": "an event_id that the source has already used",
+    "unreadable_valid_from": "a valid_from that is not a time",
+}
+"""Why a row is set aside, in words."""
+
+
+@dataclass(frozen=True)
+class SourceAccount:
+    """What became of the rows of one source."""
+
+    name: str
+    read: int
+    kept: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Rows set aside, by reason."""
+    first: int | None = None
+    last: int | None = None
+    """The first and last event time that was kept."""
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Every journey of a business, ready for the engine."""
+
+    log: EventLog
+    attributes: EventLog
+    """Dated statements about customers, over the same list of customers as the log."""
+    sources: tuple[SourceAccount, ...]
+    end: int
+    """The moment up to which the histories reach."""
+    digest: str
+    """SHA-256 of the content; the same rows in any order give the same digest."""
+
+
+def read_histories(
+    business: Business,
+    rejected: Path | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Histories:
+    """Run a business's SQL and sort the result into journeys.
+
+    Parameters
+    ----------
+    rejected
+        Where to write the rows that were set aside, as Parquet with the columns `source`,
+        `reason`, `row` (JSON); removed when there are none.
+    say
+        Called with a line after each source.
+
+    Raises
+    ------
+    SourceError
+        When a query fails, a canonical column is missing or of a wrong type, two sources
+        disagree about a property, or more rows are unreadable than the source allows.
+    """
+    with connection(business.folder) as duck:
+        now = int(time() * SECOND) if business.extracted_at is None else business.extracted_at
+        duck.execute("create temp table rejected (source varchar, reason varchar, row varchar)")
+        tables, accounts = [], []
+        try:
+            for number, source in enumerate(business.events, start=1):
+                name = source.name or f"events {number}"
+                table, account = _read_events(duck, source, name, now)
+                tables.append(table)
+                accounts.append(account)
+                if say is not None:
+                    say(describe(account))
+            statements = []
+            for number, customers in enumerate(business.customers, start=1):
+                name = customers.name or f"customers {number}"
+                table, account = _read_customers(duck, customers, name)
+                statements.append(table)
+                accounts.append(account)
+                if say is not None:
+                    say(describe(account))
+        finally:
+            _write_rejected(duck, rejected)
+    return _histories(business, tables, statements, tuple(accounts))
+
+
+def describe(account: SourceAccount) -> str:
+    """One line about a source: rows kept, rows set aside and why."""
+    line = f"{account.name}: {account.kept:,} rows"
+    if account.rejected:
+        parts = [f"{count:,} with {REASONS[reason]}" for reason, count in account.rejected.items()]
+        line += f", set aside {', '.join(parts)}"
+    return line
+
+
+def _read_events(
+    duck: duckdb.DuckDBPyConnection, source: Source, name: str, now: int
+) -> tuple[pa.Table, SourceAccount]:
+    """One source's good rows as a typed table, and an account of the others."""
+    columns = materialise(duck, name, source.sql)
+    for needed in ("customer", "event_time", "event"):
+        if needed not in columns:
+            raise SourceError(
+                f"The source {name!r} yields no column {needed!r}. Its SQL must yield customer, "
+                f'event_time and event; rename one with "as {needed}".{nearest(needed, columns)}'
+            )
+    customer, event = identifier("customer", columns), identifier("event", columns)
+    happened = recorded = moment(name, "event_time", columns)
+    rules = [
+        ("null_customer", f"{customer} is null"),
+        ("null_event_time", "event_time is null"),
+        ("unreadable_event_time", f"{happened} is null"),
+        ("null_event", f"{event} is null"),
+    ]
+    if "recorded_time" in columns:
+        given = moment(name, "recorded_time", columns)
+        rules.append(("unreadable_recorded_time", f"recorded_time is not null and {given} is null"))
+        recorded = f"coalesce({given}, {happened})"
+    rules.append(("future_time", f"greatest({happened}, {recorded}) > {now}"))
+    typed_columns = {
+        "customer": customer,
+        "event_time": happened,
+        "recorded_time": recorded,
+        "event": event,
+        **_properties(name, columns),
+    }
+    if "event_id" in columns:
+        typed_columns["event_id"] = identifier("event_id", columns)
+    _judge_rows(duck, rules, typed_columns)
+    if "event_id" in columns:
+        _mark_duplicates(duck)
+    read, first, last = duck.execute(
+        "select count(*), min(event_time) filter (_reason is null), "
+        "max(event_time) filter (_reason is null) from judged"
+    ).fetchall()[0]
+    counts = _set_aside(duck, name)
+    account = SourceAccount(name, read, read - sum(counts.values()), counts, first, last)
+    _check_unreadable(duck, source, account)
+    return _good_rows(duck), account
+
+
+def _properties(name: str, columns: dict[str, str]) -> dict[str, str]:
+    """SQL for each column that is not canonical, by name."""
+    return {
+        column: typed(name, column, columns) for column in columns if column not in NOT_A_PROPERTY
+    }
+
+
+def _judge_rows(
+    duck: duckdb.DuckDBPyConnection, rules: list[tuple[str, str]], columns: dict[str, str]
+) -> None:
+    """Make the temp table `judged`: typed columns, why a row is set aside, and the row itself."""
+    reason = " ".join(f"when {rule} then {quote_text(why)}" for why, rule in rules)
+    select = ", ".join(f"{sql} as {quote(column)}" for column, sql in columns.items())
+    duck.execute(
+        f"create or replace temp table judged as select case {reason} end as _reason, "
+        f"{select}, null::varchar as _row from {RAW}"
+    )
+    duck.execute(
+        f"update judged set _row = (select to_json({RAW}) from {RAW} "
+        f"where {RAW}.rowid = judged.rowid) where _reason is not null"
+    )
+
+
+def _mark_duplicates(duck: duckdb.DuckDBPyConnection) -> None:
+    """Of the good rows with one `event_id`, keep the one that was recorded first."""
+    duck.execute(
+        f"update judged set _reason = 'duplicate_event_id', _row = "
+        f"(select to_json({RAW}) from {RAW} where {RAW}.rowid = judged.rowid) "
+        "where rowid in (select place from (select rowid as place, row_number() over ("
+        "partition by event_id order by recorded_time, event_time, customer, rowid) as nth "
+        "from judged where _reason is null and event_id is not null) where nth > 1)"
+    )
+
+
+def _good_rows(duck: duckdb.DuckDBPyConnection) -> pa.Table:
+    return duck.sql(
+        "select * exclude (_reason, _row) from judged where _reason is null"
+    ).to_arrow_table()
+
+
+def _set_aside(duck: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
+    """Move rejected rows to the table of rejects; count them by reason."""
+    duck.execute(
+        f"insert into rejected select {quote_text(name)}, _reason, _row from judged "
+        "where _reason is not null"
+    )
+    found = duck.execute(
+        "select _reason, count(*) from judged where _reason is not null group by 1 order by 1"
+    ).fetchall()
+    return {str(reason): int(count) for reason, count in found}
+
+
+def _check_unreadable(
+    duck: duckdb.DuckDBPyConnection, source: Source, account: SourceAccount
+) -> None:
+    """Stop when too many rows of a source are unreadable, or none is left."""
+    broken = {reason: n for reason, n in account.rejected.items() if reason in UNREADABLE}
+    count = sum(broken.values())
+    if count > source.max_unreadable * account.read:
+        worst = max(broken, key=lambda reason: broken[reason])
+        example = duck.execute(
+            f"select _row from judged where _reason = '{worst}' limit 1"
+        ).fetchall()[0][0]
+        raise SourceError(
+            f"The source {account.name!r} has {count:,} unreadable rows of {account.read:,} "
+            f"({count / account.read:.1%}, allowed {source.max_unreadable:.1%}), most of them with "
+            f"{REASONS[worst]}, such as {str(example)[:200]}. They are listed in {REJECTED}. "
+            "Mend them in the file or the SQL, or allow them with "
+            f"max_unreadable = {min(1.0, 1.5 * count / account.read):.2g} beside that source's sql."
+        )
+    if account.read and not account.kept:
+        raise SourceError(
+            f"All {account.read:,} rows of the source {account.name!r} were set aside: "
+            f"{describe(account).partition('set aside ')[2]}. They are listed in {REJECTED}."
+        )
+
+
+def _read_customers(
+    duck: duckdb.DuckDBPyConnection, customers: Customers, name: str
+) -> tuple[pa.Table, SourceAccount]:
+    """One source of attributes; without `valid_from` they hold from the beginning."""
+    columns = materialise(duck, name, customers.sql)
+    if "customer" not in columns:
+        raise SourceError(
+            f"The source {name!r} yields no column 'customer'; rename one with \"as customer\"."
+            f"{nearest('customer', columns)}"
+        )
+    customer = identifier("customer", columns)
+    rules = [("null_customer", f"{customer} is null")]
+    valid_from = f"{BEGINNING}::bigint"
+    if "valid_from" in columns:
+        valid_from = moment(name, "valid_from", columns)
+        rules.append(("unreadable_valid_from", f"{valid_from} is null"))
+    recorded = valid_from
+    if "recorded_time" in columns:
+        recorded = f"coalesce({moment(name, 'recorded_time', columns)}, {valid_from})"
+    typed_columns = {
+        "customer": customer,
+        "event_time": valid_from,
+        "recorded_time": recorded,
+        "event": "'attributes'",
+        **_properties(name, columns),
+    }
+    _judge_rows(duck, rules, typed_columns)
+    if "valid_from" not in columns:
+        _refuse_ambiguous(duck, name)
+    counts = _set_aside(duck, name)
+    table = _good_rows(duck)
+    read = table.num_rows + sum(counts.values())
+    return table, SourceAccount(name, read, table.num_rows, counts)
+
+
+def _refuse_ambiguous(duck: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Two undated rows of one customer: nobody could say which one holds."""
+    found = duck.execute(
+        "select customer, count(*) from judged where _reason is null group by 1 "
+        "having count(*) > 1 order by 1 limit 1"
+    ).fetchall()
+    if found:
+        raise SourceError(
+            f"The source {name!r} has {found[0][1]} rows for the customer {found[0][0]!r}. Yield "
+            "one row a customer, or add valid_from, the time from which each row holds."
+        )
+
+
+def _write_rejected(duck: duckdb.DuckDBPyConnection, path: Path | None) -> None:
+    if path is None:
+        return
+    count = duck.execute("select count(*) from rejected").fetchall()[0][0]
+    if not count:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    duck.execute(f"copy rejected to {quote_text(str(path))} (format parquet)")
+
+
+def _histories(
+    business: Business,
+    tables: list[pa.Table],
+    statements: list[pa.Table],
+    accounts: tuple[SourceAccount, ...],
+) -> Histories:
+    """Merge the sources' tables into one log of events and one of attributes."""
+    log = _merge(tables)
+    if not log.n_events:
+        raise SourceError(f"{business.name} has no events at all: every source came back empty.")
+    attributes = _merge(statements)
+    customers = union(log.customers, attributes.customers)
+    log, attributes = log.aligned(customers), attributes.aligned(customers)
+    end = int(log.recorded_time.max()) if business.extracted_at is None else business.extracted_at
+    return Histories(log, attributes, accounts, end, _digest(log, attributes))
+
+
+def _merge(tables: list[pa.Table]) -> EventLog:
+    """One log of several tables; a property that a table lacks is missing there."""
+    kinds: dict[str, pa.DataType] = {}
+    for table in tables:
+        for column in table.schema:
+            if kinds.setdefault(column.name, column.type) != column.type:
+                raise SourceError(
+                    f"The property {column.name!r} is a {_kind_of(column.type)} in one source "
+                    f"and a {_kind_of(kinds[column.name])} in another. Cast it in the SQL, or name "
+                    "one of them differently."
+                )
+    schema = pa.schema(list(kinds.items()))
+    full = [table.select([n for n in schema.names if n in table.column_names]) for table in tables]
+    merged = pa.concat_tables(full, promote_options="default") if full else _no_rows()
+    properties = [name for name in merged.column_names if name not in NOT_A_PROPERTY]
+    of_kind = {
+        kind: [name for name in properties if _kind_of(merged.schema.field(name).type) == kind]
+        for kind in (NUMBER, CATEGORY, TIME)
+    }
+    return build_log(
+        merged["customer"],
+        merged["event_time"].to_numpy(),
+        merged["event"],
+        merged["recorded_time"].to_numpy(),
+        {name: merged[name].to_numpy() for name in of_kind[NUMBER]},
+        {name: merged[name] for name in of_kind[CATEGORY]},
+        {name: pc.fill_null(merged[name], MISSING_TIME).to_numpy() for name in of_kind[TIME]},
+    )
+
+
+def _no_rows() -> pa.Table:
+    return pa.table(
+        {
+            "customer": pa.array([], pa.string()),
+            "event_time": pa.array([], pa.int64()),
+            "recorded_time": pa.array([], pa.int64()),
+            "event": pa.array([], pa.string()),
+        }
+    )
+
+
+def _kind_of(kind: pa.DataType) -> str:
+    if pa.types.is_floating(kind):
+        return NUMBER
+    return TIME if pa.types.is_int64(kind) else CATEGORY
+
+
+def _digest(*logs: EventLog) -> str:
+    """SHA-256 over the sorted content of logs."""
+    sha = hashlib.sha256()
+    for log in logs:
+        sha.update(repr((log.customers, log.event.levels, sorted(log.kinds.items()))).encode())
+        for column in (log.offsets, log.event_time, log.recorded_time, log.event.codes):
+            sha.update(np.ascontiguousarray(column).tobytes())
+        for name in sorted(log.numbers):
+            sha.update(log.numbers[name].tobytes())
+        for name in sorted(log.categories):
+            sha.update(repr(log.categories[name].levels).encode())
+            sha.update(log.categories[name].codes.tobytes())
+        for name in sorted(log.times):
+            sha.update(log.times[name].tobytes())
+    return sha.hexdigest()
+
+
+def reach(histories: Histories) -> str:
+    """What the histories hold, in one line."""
+    log = histories.log
+    first, last = format_moment(int(log.event_time.min())), format_moment(histories.end)
+    return f"{log.n_events:,} events of {log.n_customers:,} customers, {first} to {last}"

@@ -1,0 +1,120 @@
+"""The contract of a model: everything that serving must know about a problem.
+
+Plain data that is stored as JSON beside the trees: the problem, the features in order, the
+columns they read, what is usual, how scores are spread. An auditor looks here and nowhere
+else. Knows nothing about LightGBM or MLflow.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from features.config import Problem
+from features.language import Feature, feature_from_json, feature_names
+
+FORMAT = 1
+"""Raised when the files change in a way that older code can't read."""
+
+BANDS = ((95.0, "very high"), (80.0, "high"), (50.0, "medium"), (0.0, "low"))
+"""Each band begins at a percentile among the customers the model was judged on."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a model promises and expects."""
+
+    business: str
+    problem_name: str
+    problem: Problem
+    features: tuple[Feature, ...]
+    """In the order of the model's columns."""
+    event_kinds: Mapping[str, str]
+    """Kind of each event property: number, category or time."""
+    attribute_kinds: Mapping[str, str]
+    event_names: tuple[str, ...]
+    """Events that training had seen."""
+    usual: tuple[float | None, ...]
+    """Median of each feature among the training rows; None where most rows lack it."""
+    score_quantiles: tuple[float, ...]
+    """Calibrated probabilities at the percentiles 0, 1, … 100 of the newest cohort."""
+    base_rate: float
+    """Share of positive labels among the training rows."""
+    trained: Mapping[str, Any]
+    """Cutoffs, counts and digest of the data: see `training.run`."""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, in the order of the model's columns."""
+        return feature_names(self.features)
+
+    @cached_property
+    def schema_hash(self) -> str:
+        """SHA-256 of what the vector means: a model and code that differ never meet."""
+        return hashlib.sha256(_canonical([f.to_json() for f in self.features])).hexdigest()
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: the same contract gives the same bytes."""
+        return _canonical(
+            {
+                "format": FORMAT,
+                "business": self.business,
+                "problem_name": self.problem_name,
+                "problem": self.problem.model_dump(mode="json", by_alias=True, exclude_none=True),
+                "features": [
+                    {
+                        "name": name,
+                        "definition": feature.to_json(),
+                        "description": feature.description,
+                        "unit": feature.unit,
+                        "missing": feature.missing,
+                        "usual": usual,
+                    }
+                    for name, feature, usual in zip(
+                        self.names, self.features, self.usual, strict=True
+                    )
+                ],
+                "event_kinds": dict(self.event_kinds),
+                "attribute_kinds": dict(self.attribute_kinds),
+                "event_names": list(self.event_names),
+                "score_quantiles": list(self.score_quantiles),
+                "base_rate": self.base_rate,
+                "trained": dict(self.trained),
+                "schema_hash": self.schema_hash,
+            }
+        )
+
+
+def contract_from_json(text: bytes) -> Contract:
+    """Read a contract.
+
+    Raises
+    ------
+    ValueError
+        When the text is no contract of this format, or its schema hash does not match.
+    """
+    data = json.loads(text)
+    if data.get("format") != FORMAT:
+        raise ValueError(f"found contract format {data.get('format')!r}, expected {FORMAT}")
+    contract = Contract(
+        business=data["business"],
+        problem_name=data["problem_name"],
+        problem=Problem(**data["problem"]),
+        features=tuple(feature_from_json(item["definition"]) for item in data["features"]),
+        event_kinds=data["event_kinds"],
+        attribute_kinds=data["attribute_kinds"],
+        event_names=tuple(data["event_names"]),
+        usual=tuple(item["usual"] for item in data["features"]),
+        score_quantiles=tuple(data["score_quantiles"]),
+        base_rate=data["base_rate"],
+        trained=data["trained"],
+    )
+    if contract.schema_hash != data["schema_hash"]:
+        raise ValueError("the contract's schema hash does not match its features")
+    return contract
+
+
+def _canonical(data: object) -> bytes:
+    return json.dumps(data, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False).encode()

@@ -1,0 +1,83 @@
+"""A model as plain files: LightGBM's text, a contract and a calibration in JSON, checksums.
+
+Nothing is pickled and nothing is executed. The same model gives the same bytes. Knows
+nothing about where the folder lies.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import lightgbm as lgb
+
+from features.errors import ModelFilesError
+from models.calibration import Sigmoid
+from models.contract import contract_from_json
+from models.fitted import FittedModel
+
+TREES, CONTRACT, CALIBRATION = "model.lgb", "contract.json", "calibration.json"
+CHECKSUMS = "checksums.json"
+EXTRA_FOLDER = "extra_files"
+"""MLflow keeps files beside a model in this folder."""
+
+
+def save(model: FittedModel, folder: Path) -> str:
+    """Write a model's files; give the digest that stands for all of them.
+
+    The digest is the SHA-256 of `checksums.json`, which holds that of each other file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    calibration = {"slope": model.calibration.slope, "intercept": model.calibration.intercept}
+    contents = {
+        TREES: model.booster.model_to_string().encode(),
+        CONTRACT: model.contract.to_json(),
+        CALIBRATION: json.dumps(calibration, indent=1, sort_keys=True).encode(),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    text = json.dumps(sums, indent=1, sort_keys=True).encode()
+    (folder / CHECKSUMS).write_bytes(text)
+    return hashlib.sha256(text).hexdigest()
+
+
+def load(folder: Path, digest: str | None = None) -> FittedModel:
+    """Read a model's files, each checked against its checksum before it is parsed.
+
+    Parameters
+    ----------
+    digest
+        What `save` gave; when present, the checksums themselves are checked against it.
+
+    Raises
+    ------
+    ModelFilesError
+        When a file is missing, altered, or of a format that this version can't read.
+    """
+    sums = _read(folder, CHECKSUMS)
+    if digest is not None and hashlib.sha256(sums).hexdigest() != digest:
+        raise ModelFilesError(
+            f"{CHECKSUMS} in {folder} is not the one that was registered. Register the model again."
+        )
+    try:
+        expected = dict(json.loads(sums))
+        contents = {name: _read(folder, name) for name in (TREES, CONTRACT, CALIBRATION)}
+        for name, content in contents.items():
+            if hashlib.sha256(content).hexdigest() != expected.get(name):
+                raise ModelFilesError(
+                    f"{name} in {folder} was altered after the model was saved. Register it again."
+                )
+        return FittedModel(
+            lgb.Booster(model_str=contents[TREES].decode()),
+            Sigmoid(**json.loads(contents[CALIBRATION])),
+            contract_from_json(contents[CONTRACT]),
+        )
+    except (ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
+        raise ModelFilesError(f"The model in {folder} can't be read: {error}.") from error
+
+
+def _read(folder: Path, name: str) -> bytes:
+    for place in (folder / name, folder / EXTRA_FOLDER / name):
+        if place.is_file():
+            return place.read_bytes()
+    raise ModelFilesError(f"The model in {folder} has no {name}.")

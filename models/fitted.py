@@ -1,0 +1,78 @@
+"""A fitted model and what may be asked of it: vectors, probabilities, contributions.
+
+Takes logs and rows, or a matrix in the contract's order; gives numbers. Knows nothing
+about where the model came from, about MLflow or about HTTP.
+"""
+
+from dataclasses import dataclass
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from features.engine import Rows, compute
+from features.errors import ModelFilesError
+from features.event_log import EventLog
+from models.calibration import Sigmoid
+from models.contract import BANDS, Contract
+
+Floats = NDArray[np.float64]
+
+MANY_ROWS = 2_000
+"""From here on a prediction is worth more than one thread."""
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """Trees, calibration and contract, which belong together."""
+
+    booster: lgb.Booster
+    calibration: Sigmoid
+    contract: Contract
+
+    def __post_init__(self) -> None:
+        names = tuple(self.booster.feature_name())
+        if names != self.contract.names:
+            raise ModelFilesError(
+                f"The trees expect {len(names)} columns and the contract names "
+                f"{len(self.contract.names)}, or in another order. The files of two models are "
+                "mixed; register the model again."
+            )
+
+    def vectors(self, log: EventLog, attributes: EventLog, rows: Rows) -> Floats:
+        """Feature vectors, shape `(n_rows, n_features)`, NaN where missing."""
+        return compute(self.contract.features, log, attributes, rows)
+
+    def margins(self, vectors: Floats) -> Floats:
+        """Raw log-odds, shape `(n_rows,)`."""
+        return np.asarray(
+            self.booster.predict(vectors, raw_score=True, num_threads=_threads(vectors))
+        )
+
+    def probabilities(self, vectors: Floats) -> Floats:
+        """Calibrated probabilities, shape `(n_rows,)`."""
+        return self.calibration.probability(self.margins(vectors))
+
+    def contributions(self, vectors: Floats) -> tuple[Floats, Floats]:
+        """Exact TreeSHAP values in log-odds and the base, `(n_rows, n_features)` and `(n_rows,)`.
+
+        Each row's contributions and base add up to its margin.
+        """
+        values = np.asarray(
+            self.booster.predict(vectors, pred_contrib=True, num_threads=_threads(vectors))
+        )
+        return values[:, :-1], values[:, -1]
+
+    def percentiles(self, probabilities: Floats) -> Floats:
+        """Where scores stand among the customers the model was judged on, 0 to 100."""
+        quantiles = np.asarray(self.contract.score_quantiles)
+        return np.interp(probabilities, quantiles, np.linspace(0, 100, len(quantiles)))
+
+
+def band(percentile: float) -> str:
+    """The band of a percentile: low, medium, high or very high."""
+    return next(name for least, name in BANDS if percentile >= least)
+
+
+def _threads(vectors: Floats) -> int:
+    return 1 if len(vectors) < MANY_ROWS else 0

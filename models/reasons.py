@@ -1,0 +1,139 @@
+"""Reasons: why a score is what it is, in probability points and in a sentence.
+
+Takes contributions in log-odds; gives signed reasons that speak once for each group of
+features. Knows nothing about trees, stores or HTTP.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.language import Feature
+from models.calibration import Sigmoid
+from models.contract import Contract
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that moved a score."""
+
+    feature: str
+    """The name of the feature that speaks for its group."""
+    group: str
+    value: float | str | None
+    """What the customer has; None when missing."""
+    usual: float | str | None
+    """What most customers have."""
+    unit: str
+    points: float
+    """What the whole group added to the probability, in percentage points, signed."""
+    sentence: str
+
+
+def points(contributions: Floats, base: float, calibration: Sigmoid) -> tuple[Floats, float]:
+    """Split a calibrated probability over features, in percentage points.
+
+    The probability is one rising curve of the sum of all contributions; each feature gets
+    the curve's mean slope along the way from the base to the margin, times its own
+    contribution (Aumann and Shapley, 1974). Base and points add up to the score.
+
+    Returns
+    -------
+    points : ndarray of shape (n_features,)
+    base : float
+        The score of a customer of whom nothing is known, in percentage points.
+    """
+    total = float(contributions.sum())
+    start, end = calibration.probability(np.array([base, base + total]))
+    at_base = calibration.slope * start * (1 - start)
+    slope = (end - start) / total if abs(total) > 1e-9 else at_base
+    return 100 * slope * contributions, float(100 * start)
+
+
+def explain(
+    contract: Contract,
+    vector: Floats,
+    contributions: Floats,
+    base: float,
+    calibration: Sigmoid,
+    most: int,
+) -> tuple[list[Reason], float]:
+    """The strongest reasons for one score, and the base in percentage points.
+
+    Parameters
+    ----------
+    vector, contributions
+        Shape `(n_features,)`, in the contract's order.
+    base
+        The contribution of no feature, in log-odds.
+    most
+        How many reasons to give; the strongest come first.
+    """
+    moved, start = points(contributions, base, calibration)
+    members: dict[str, list[int]] = {}
+    for column, feature in enumerate(contract.features):
+        members.setdefault(feature.group, []).append(column)
+    total = {group: float(moved[columns].sum()) for group, columns in members.items()}
+    strongest = sorted(total, key=lambda group: (-abs(total[group]), group))[:most]
+    return [
+        _reason(
+            contract, vector, group, _speaker(members[group], moved, total[group]), total[group]
+        )
+        for group in strongest
+        if total[group] != 0
+    ], start
+
+
+def _speaker(columns: Sequence[int], moved: Floats, total: float) -> int:
+    """The feature of a group that moved the score most in the group's own direction."""
+    return max(columns, key=lambda column: moved[column] * np.sign(total))
+
+
+def _reason(contract: Contract, vector: Floats, group: str, column: int, moved: float) -> Reason:
+    feature = contract.features[column]
+    value = shown_value(feature, float(vector[column]))
+    usual_number = contract.usual[column]
+    usual = None if usual_number is None else shown_value(feature, usual_number)
+    return Reason(
+        feature=contract.names[column],
+        group=group,
+        value=value,
+        usual=usual,
+        unit=feature.unit,
+        points=moved,
+        sentence=_sentence(feature, value, usual, moved),
+    )
+
+
+def shown_value(feature: Feature, value: float) -> float | str | None:
+    """A feature's value as a person reads it: a level by its name, missing as None."""
+    if np.isnan(value):
+        return None
+    return feature.levels[int(value)] if feature.levels else value
+
+
+def _sentence(
+    feature: Feature, value: float | str | None, usual: float | str | None, moved: float
+) -> str:
+    subject = feature.description[0].upper() + feature.description[1:]
+    if value is None:
+        stated = f"{subject}: not known ({feature.missing})"
+    else:
+        stated = f"{subject}: {written(value, feature.unit)}"
+    if usual is not None and usual != value:
+        stated += f", usually {written(usual, feature.unit)}"
+    verb = "raises" if moved > 0 else "lowers"
+    return f"{stated}; {verb} the score by {abs(moved):.1f} points"
+
+
+def written(value: float | str, unit: str) -> str:
+    """A number with as many digits as a person wants."""
+    if isinstance(value, str):
+        return value
+    if unit == "share":
+        return f"{value:.0%}"
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:,.1f}"

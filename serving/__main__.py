@@ -1,0 +1,47 @@
+"""Start the service: `python -m serving CONFIG --host --port`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads must not spin between requests
+
+import uvicorn
+
+from features.config import read_config
+from features.errors import MilepostError
+from serving.app import create_app
+
+BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until stopped; 2 when a person has to mend something first."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serving", description="Serve scores over HTTP."
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="a journey.toml")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: loopback)"
+    )
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
+    parser.add_argument(
+        "--workspace",
+        type=Path,
+        default=Path(os.environ.get("MILEPOST_WORKSPACE", "workspace")),
+        help="where training kept its models (default: ./workspace)",
+    )
+    chosen = parser.parse_args(arguments)
+    try:
+        app = create_app(read_config(chosen.config), chosen.workspace)
+    except MilepostError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    uvicorn.run(app, host=chosen.host, port=chosen.port, log_level="warning", server_header=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""The pages that people open in a browser, made on the server.
+
+Takes answers; gives HTML. Nothing is loaded from another host and no page runs a script of
+its own but the API documentation. Knows nothing about how a score is made.
+"""
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from features.config import Business, Problem
+from features.durations import spell_duration
+from models.contract import Contract
+from serving.schemas import AtRisk
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""Sent with every answer."""
+
+DOCS_POLICY = HEADERS["Content-Security-Policy"].replace(
+    "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+)
+"""Swagger UI sets styles on its own elements."""
+
+PAGES = Environment(loader=PackageLoader("serving"), autoescape=select_autoescape())
+
+
+def at_risk_page(business: Business, contract: Contract, shown: AtRisk) -> HTMLResponse:
+    """The list of the customers with the highest scores."""
+    return HTMLResponse(
+        PAGES.get_template("at_risk.html").render(
+            business=business.name,
+            problems=list(business.problems),
+            question=question(contract.problem),
+            shown=shown,
+        )
+    )
+
+
+def docs_page() -> HTMLResponse:
+    """The API documentation, from a copy of Swagger UI that is installed with the service."""
+    return HTMLResponse(
+        PAGES.get_template("docs.html").render(),
+        headers={"Content-Security-Policy": DOCS_POLICY},
+    )
+
+
+def question(problem: Problem) -> str:
+    """What a score answers, in words."""
+    within = f" within {spell_duration(problem.horizon)}" if problem.horizon else ""
+    after = f", from {spell_duration(problem.gap)} after the score on" if problem.gap else ""
+    outcome = problem.outcome
+    if outcome is None:
+        return f"the probability of the outcome that the business labelled{within}{after}"
+    if outcome.silence_of is not None:
+        return f"the probability of no {outcome.silence_of}{within}{after}"
+    if outcome.event is not None:
+        return f"the probability of {outcome.event}{within}{after}"
+    return f"the probability of no {outcome.not_} by {outcome.by}{after}"

@@ -1,0 +1,250 @@
+"""What crosses the HTTP edge: requests, answers and their documentation.
+
+Numbers are finite, text is bounded and valid Unicode, times are ISO 8601 text; nothing is
+coerced. Knows nothing about how a score is made.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
+
+from features.durations import parse_moment
+
+EARLIEST, LATEST = parse_moment("1000-01-01"), parse_moment("9000-01-01")
+MOST_EVENTS = 20_000
+MOST_PROPERTIES = 200
+MOST_TEXT = 10_000
+
+
+def _read_time(value: object) -> int:
+    if not isinstance(value, str) or len(value) > 40:
+        raise ValueError("must be a date or a time in ISO 8601, as text")
+    try:
+        moment = parse_moment(value)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("must be a date or a time in ISO 8601") from error
+    if not EARLIEST <= moment <= LATEST:
+        raise ValueError("must lie between the years 1000 and 9000")
+    return moment
+
+
+def _unicode(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must be valid Unicode") from error
+    return value
+
+
+Time = Annotated[
+    int,
+    BeforeValidator(_read_time),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2017-12-31T00:00:00Z"]}),
+]
+"""Microseconds since 1970 UTC; a time without a zone is UTC."""
+
+Text = Annotated[str, Field(min_length=1, max_length=300, strict=True), AfterValidator(_unicode)]
+
+PropertyValue = Annotated[
+    Annotated[str, Field(max_length=MOST_TEXT), AfterValidator(_unicode)]
+    | bool
+    | Annotated[float, Field(allow_inf_nan=False)]
+    | None,
+    Field(union_mode="smart"),
+]
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused and nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class EventIn(BaseModel):
+    """One event; further keys are its properties (text, a finite number, true, false, null)."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        strict=True,
+        json_schema_extra={
+            "additionalProperties": {
+                "anyOf": [
+                    {"type": "string", "maxLength": MOST_TEXT},
+                    {"type": "number"},
+                    {"type": "boolean"},
+                    {"type": "null"},
+                ]
+            }
+        },
+    )
+    __pydantic_extra__: dict[str, PropertyValue] = Field(init=False)
+
+    event: Text
+    event_time: Time
+    recorded_time: Time | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if len(self.__pydantic_extra__) > MOST_PROPERTIES:
+            raise ValueError(f"an event has at most {MOST_PROPERTIES} properties")
+        return self
+
+
+class ScoreRequest(Strict):
+    """Ask for a score: of a stored customer, or of a history in the request."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"problem": "churn", "customer": "1"},
+                {
+                    "problem": "churn",
+                    "as_of": "2017-12-31",
+                    "events": [
+                        {
+                            "event": "purchase",
+                            "event_time": "2017-11-20",
+                            "value": 31.4,
+                            "lines": 12,
+                        },
+                        {"event": "purchase", "event_time": "2017-12-02", "value": 8.2, "lines": 3},
+                    ],
+                    "attributes": {"age": "45-54"},
+                },
+            ]
+        }
+    )
+
+    problem: Text
+    customer: Text | None = None
+    """The id of a stored customer."""
+    events: Annotated[list[EventIn], Field(max_length=MOST_EVENTS)] | None = None
+    """A history in the request, in any order, instead of a stored customer's."""
+    attributes: Annotated[dict[Text, PropertyValue], Field(max_length=MOST_PROPERTIES)] | None = (
+        None
+    )
+    """With `events`: what is known about the customer."""
+    as_of: Time | None = None
+    """The moment of prediction; where the stored histories end, or now for `events`, if absent."""
+    reasons: Annotated[int, Field(ge=0, le=50)] = 5
+    """How many reasons to give."""
+    features: bool = False
+    """Whether to answer with the feature vector too."""
+
+    @model_validator(mode="after")
+    def _one_history(self) -> Self:
+        if (self.customer is None) == (self.events is None):
+            raise ValueError("give either customer or events")
+        if self.attributes is not None and self.events is None:
+            raise ValueError("attributes go with events; a stored customer has its own")
+        return self
+
+
+class ReasonOut(BaseModel):
+    """One thing that moved the score."""
+
+    feature: str
+    group: str
+    """Features of one group say the same in other words; the group speaks once."""
+    value: float | str | None
+    """What this customer has; null when missing."""
+    usual: float | str | None
+    """The median of the customers the model was trained on."""
+    unit: str
+    points: float
+    """Percentage points that the group adds to the probability, signed."""
+    direction: Literal["raises", "lowers"]
+    sentence: str
+
+
+class NoScore(BaseModel):
+    """Why there is no score."""
+
+    code: str
+    detail: str
+
+
+class ScoreAnswer(BaseModel):
+    """A score with its reasons, or no score and why."""
+
+    problem: str
+    customer: str | None
+    status: Literal["scored", "no_score"]
+    probability: float | None
+    """Calibrated probability that the outcome happens within the horizon, 0 to 1."""
+    percentile: float | None
+    """Where the score stands among the customers that the model was judged on, 0 to 100."""
+    band: Literal["low", "medium", "high", "very high"] | None
+    base_points: float | None
+    """Where the score starts from, in percentage points; the reasons move it from here."""
+    reasons: list[ReasonOut]
+    value_at_stake: float | None
+    as_of: str
+    valid_until: str
+    model: str
+    model_version: str
+    no_score: NoScore | None
+    unread: list[str]
+    """Events and properties in the request that the model was not trained on."""
+    features: dict[str, float | None] | None = None
+
+
+class AtRiskRow(BaseModel):
+    """A customer in the list."""
+
+    customer: str
+    probability: float
+    percentile: float
+    band: Literal["low", "medium", "high", "very high"]
+    value_at_stake: float | None
+    as_of: str
+    valid_until: str
+    reasons: list[ReasonOut]
+
+
+class AtRisk(BaseModel):
+    """The customers with the highest scores among all that are in the cohort now."""
+
+    problem: str
+    model: str
+    model_version: str
+    as_of: str
+    """Where the stored histories end."""
+    cohort: int
+    """How many customers were scored."""
+    customers: list[AtRiskRow]
+
+
+class Live(BaseModel):
+    status: Literal["live"]
+
+
+class Ready(BaseModel):
+    """Which version answers each problem."""
+
+    status: Literal["ready"]
+    models: dict[str, str]
+    as_of: str
+    sources: list[dict[str, Any]]
+
+
+class ProblemDocument(BaseModel):
+    """An error, as RFC 9457 says."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    """Stable; meant for machines."""
+    errors: list[dict[str, str]] | None = None
+    """For a request that does not fit the schema: where and why."""

@@ -1,0 +1,160 @@
+"""Scores: from a journey and a model to an answer that a person can act on.
+
+Takes models and the store; gives scores with reasons, or no score and why. Knows nothing
+about HTTP.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.cutoffs import IN_COHORT, OUTSIDE, Moments, current, judge
+from features.engine import Rows, compute
+from features.event_log import EventLog
+from features.language import Feature
+from models.fitted import band
+from models.reasons import Reason, explain
+from models.registry import Registered
+from serving.store import Journey, Store
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One answer; times are microseconds UTC."""
+
+    as_of: int
+    """The cutoff: what happened later played no part."""
+    valid_until: int
+    probability: float | None = None
+    """Calibrated, 0 to 1; None where there is no score."""
+    percentile: float | None = None
+    band: str | None = None
+    base: float | None = None
+    """The score of a customer of whom nothing is known, in percentage points."""
+    reasons: Sequence[Reason] = ()
+    """Signed percentage points; those of all reasons and the base add up to the score."""
+    value_at_stake: float | None = None
+    vector: Mapping[str, float | None] | None = None
+    """The feature vector, where it was asked for."""
+    no_score: tuple[str, str] | None = None
+    """Why there is no score: a stable code and a sentence."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A customer's place in the list."""
+
+    customer: str
+    score: Score
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A registered model and the store it scores from."""
+
+    registered: Registered
+    store: Store
+
+    @property
+    def version(self) -> str:
+        return self.registered.version
+
+    def score(self, journey: Journey, as_of: int, reasons: int, with_vector: bool = False) -> Score:
+        """Score one customer's journey as of a moment."""
+        model = self.registered.model
+        problem = model.contract.problem
+        asked = current(problem, journey.log, as_of)
+        verdict = int(judge(problem, journey.log, asked)[0])
+        if verdict != IN_COHORT:
+            return Score(as_of, self._valid_until(as_of), no_score=OUTSIDE[verdict])
+        vectors = model.vectors(journey.log, journey.attributes, asked.rows)
+        stake = self._stakes(journey.log, journey.attributes, asked.rows)
+        return self._scores(vectors, asked, stake, reasons, with_vector)[0]
+
+    @cached_property
+    def _book(self) -> tuple[Moments, Floats, Floats]:
+        """The cohort now: moments, feature vectors and value at stake, highest score first."""
+        log, attributes = self.store.histories.log, self.store.histories.attributes
+        problem = self.registered.model.contract.problem
+        asked = current(problem, log, self.store.end)
+        asked = asked.take(judge(problem, log, asked) == IN_COHORT)
+        vectors = self.registered.model.vectors(log, attributes, asked.rows)
+        stake = self._stakes(log, attributes, asked.rows)
+        order = np.lexsort((asked.rows.customer, -self.registered.model.probabilities(vectors)))
+        return asked.take(order), vectors[order], stake[order]
+
+    def warm(self) -> None:
+        """Score the whole cohort, so that the first request need not wait for it."""
+        _ = self._book
+
+    @property
+    def book_size(self) -> int:
+        """How many customers are in the cohort now."""
+        return len(self._book[0])
+
+    def highest(self, limit: int) -> list[Standing]:
+        """The customers with the highest scores, each with its strongest reasons."""
+        moments, vectors, stake = self._book
+        top = moments.take(np.arange(min(limit, len(moments))))
+        scores = self._scores(vectors[:limit], top, stake[:limit], 3, with_vector=False)
+        names = self.store.histories.log.customers
+        return [
+            Standing(names[customer], score)
+            for customer, score in zip(top.rows.customer.tolist(), scores, strict=True)
+        ]
+
+    def _scores(
+        self, vectors: Floats, asked: Moments, stake: Floats, reasons: int, with_vector: bool
+    ) -> list[Score]:
+        model = self.registered.model
+        if not len(vectors):
+            return []
+        contributions, base = model.contributions(vectors)
+        probabilities = model.probabilities(vectors)
+        percentiles = model.percentiles(probabilities)
+        scores = []
+        for i, cutoff in enumerate(asked.rows.cutoff_time.tolist()):
+            why, start = explain(
+                model.contract,
+                vectors[i],
+                contributions[i],
+                float(base[i]),
+                model.calibration,
+                reasons,
+            )
+            scores.append(
+                Score(
+                    as_of=cutoff,
+                    valid_until=self._valid_until(cutoff),
+                    probability=float(probabilities[i]),
+                    percentile=float(percentiles[i]),
+                    band=band(float(percentiles[i])),
+                    base=start,
+                    reasons=why,
+                    value_at_stake=None if np.isnan(stake[i]) else float(stake[i]),
+                    vector=self._named(vectors[i]) if with_vector else None,
+                )
+            )
+        return scores
+
+    def _valid_until(self, cutoff: int) -> int:
+        """A score holds until the problem would be asked again."""
+        problem = self.registered.model.contract.problem
+        return cutoff + (problem.every or problem.horizon or problem.gap)
+
+    def _stakes(self, log: EventLog, attributes: EventLog, rows: Rows) -> Floats:
+        """What is at stake for each row; NaN where the problem names no value."""
+        value = self.registered.model.contract.problem.value
+        if value is None:
+            return np.full(len(rows), np.nan)
+        feature = Feature("sum", of=value.sum, last=value.last)
+        return compute([feature], log, attributes, rows)[:, 0]
+
+    def _named(self, vector: Floats) -> dict[str, float | None]:
+        names = self.registered.model.contract.names
+        return {n: None if np.isnan(v) else float(v) for n, v in zip(names, vector, strict=True)}

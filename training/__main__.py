@@ -1,0 +1,118 @@
+"""The data scientist's commands: `python -m training train|promote CONFIG`."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+# Idle OpenMP threads must not spin: with busy cores they made fitting ten times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from features.config import Business, read_config
+from features.errors import ConfigError, MilepostError
+from features.sources import REJECTED, reach, read_histories
+from models.registry import connect, model_name, promote, tracking_uri
+from training.run import Result, train
+
+BAD_INPUT = 2
+"""Exit code when the configuration or the data have to be mended."""
+
+
+def say(line: str) -> None:
+    """Progress, for a person; standard output is kept for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when it worked, 2 when a person has to mend something."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        business = read_config(chosen.config)
+        return int(chosen.run(business, chosen))
+    except MilepostError as error:
+        say(f"error: {error}")
+        return BAD_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description="Train and promote models of customer journeys."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("config", type=Path, metavar="CONFIG", help="a journey.toml")
+    common.add_argument("--problem", help="one of its problems; all of them unless given")
+    common.add_argument(
+        "--workspace",
+        type=Path,
+        default=Path(os.environ.get("MILEPOST_WORKSPACE", "workspace")),
+        help="where models and MLflow's database are kept (default: ./workspace)",
+    )
+    fit = commands.add_parser("train", parents=[common], help="train, judge and register")
+    fit.add_argument("--json", action="store_true", help="end with one JSON object a problem")
+    fit.set_defaults(run=_train)
+    lift = commands.add_parser("promote", parents=[common], help="make the challenger the champion")
+    lift.add_argument("--version", help="a version other than the challenger")
+    lift.set_defaults(run=_promote)
+    return parser
+
+
+def _problems(business: Business, only: str | None) -> list[str]:
+    if only is not None:
+        business.problem(only)
+        return [only]
+    if not business.problems:
+        raise ConfigError(f"{business.name} has no problem to train; add a table [problems.NAME].")
+    return list(business.problems)
+
+
+def _train(business: Business, chosen: argparse.Namespace) -> int:
+    names = _problems(business, chosen.problem)
+    start = perf_counter()
+    say(f"reading {chosen.config}")
+    rejected = chosen.workspace / business.name / REJECTED
+    histories = read_histories(business, rejected, lambda line: say(f"  {line}"))
+    say(f"  {reach(histories)}")
+    if rejected.exists():
+        say(f"  rows set aside are in {rejected}")
+    seconds = perf_counter() - start
+    for name in names:
+        result = train(business, name, histories, chosen.workspace, say, seconds)
+        seconds = 0.0
+        print(json.dumps(result.to_json()) if chosen.json else _summary(result), flush=True)
+    say(f"experiments: mlflow ui --backend-store-uri {tracking_uri(chosen.workspace)}")
+    return 0
+
+
+def _promote(business: Business, chosen: argparse.Namespace) -> int:
+    client = connect(chosen.workspace)
+    for name in _problems(business, chosen.problem):
+        model = model_name(business.name, name)
+        print(f"{model}: version {promote(client, model, chosen.version)} is the champion")
+    return 0
+
+
+def _summary(result: Result) -> str:
+    """A table of the model beside its baselines, and what a reader has to know."""
+    m = result.metrics
+    rows = [("model", m.auroc, m.average_precision)]
+    rows += [(b.name.replace("_", " "), b.auroc, b.average_precision) for b in result.found]
+    lines = [
+        f"{result.problem}, version {result.logged.version} ({', '.join(result.logged.aliases)})"
+    ]
+    lines.append(f"  {'':<12}{'AUROC':>7}{'average precision':>20}")
+    lines += [f"  {name:<12}{auroc:7.3f}{precision:20.3f}" for name, auroc, precision in rows]
+    lines += [f"  best rule: {b.says}" for b in result.found if b.name == "best_rule"]
+    lines.append(
+        f"  test part: {m.n:,} rows, base rate {m.base_rate:.1%}, Brier {m.brier:.4f}, log loss "
+        f"{m.log_loss:.4f}, calibration error {m.ece:.3f}, lift {m.lift_at_5:.1f} at 5 %, "
+        f"{m.lift_at_10:.1f} at 10 %"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The rules a model must beat.
+
+Takes the feature matrix; gives the base rate and the best single recency or frequency rule
+as rankings. Knows nothing about LightGBM.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from features.language import EVENT, Feature, feature_names
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int8]
+
+RULE_KINDS = ("count", "days_active", "recency")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simple ranking and how it does on the test part."""
+
+    name: str
+    auroc: float
+    average_precision: float
+    says: str
+    """The rule in words."""
+
+
+def baselines(
+    features: Sequence[Feature], seen: tuple[Floats, Labels], test: tuple[Floats, Labels]
+) -> list[Baseline]:
+    """The base rate, and the rule that is best on `seen`, each judged on `test`."""
+    rate = float(test[1].mean())
+    found = [Baseline("base_rate", 0.5, rate, "everybody gets the base rate")]
+    rule = best_rule(features, *seen)
+    if rule is not None:
+        column, sign = rule
+        score = rule_score(test[0][:, column], sign)
+        found.append(
+            Baseline(
+                "best_rule",
+                float(roc_auc_score(test[1], score)),
+                float(average_precision_score(test[1], score)),
+                f"{'most' if sign > 0 else 'fewest'} first: {features[column].description} "
+                f"({feature_names(features)[column]})",
+            )
+        )
+    return found
+
+
+def best_rule(features: Sequence[Feature], matrix: Floats, label: Labels) -> tuple[int, int] | None:
+    """Column and direction of the recency or frequency that ranks `label` best.
+
+    A rule is what a person would write down: how often or how recently an event happened.
+    """
+    best, chosen = 0.0, None
+    for column, feature in enumerate(features):
+        if feature.kind not in RULE_KINDS or feature.where.column not in (None, EVENT):
+            continue
+        for sign in (1, -1):
+            score = rule_score(matrix[:, column], sign)
+            precision = float(average_precision_score(label, score))
+            if precision > best:
+                best, chosen = precision, (column, sign)
+    return chosen
+
+
+def rule_score(values: Floats, sign: int) -> Floats:
+    """A feature as a ranking; a customer without such an event is the least recent."""
+    return sign * np.nan_to_num(values, nan=np.finfo(np.float64).max)

@@ -1,0 +1,268 @@
+"""Labels: what became of each row in its outcome window.
+
+Takes a problem, the log and the cohort's rows; gives 0, 1 or unknown, with the reasons for
+unknown counted. Reads `(cutoff + gap, cutoff + gap + horizon]` and nothing after the end of
+the history. Knows nothing about features or models.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.config import Business, Problem
+from features.cutoffs import (
+    ALREADY_HAPPENED,
+    IN_COHORT,
+    OUTSIDE,
+    Moments,
+    history_end,
+    judge,
+    schedule,
+    with_windows,
+)
+from features.duck import run_sql
+from features.engine import Rows, count_between
+from features.errors import ProblemError, nearest
+from features.event_log import Categorical, EventLog, Ints
+from features.language import events
+from features.sources import Histories
+
+UNKNOWN = -1
+"""The label of a row whose outcome can't be known."""
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The cohort's rows with known labels, and an account of the others."""
+
+    moments: Moments
+    label: NDArray[np.int8]
+    """0 or 1, shape `(n_rows,)`."""
+    unknown: dict[str, int]
+    """Rows of the cohort whose outcome can't be known, by reason."""
+    given_split: NDArray[np.int8] | None = None
+    """Positions in `SPLITS`, where the business brought a split with its labels."""
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def n_unknown(self) -> int:
+        return sum(self.unknown.values())
+
+
+def label_rows(
+    business: Business, problem: Problem, histories: Histories
+) -> tuple[Labelled, EventLog]:
+    """Every labelled row of a problem, and the log whose customers the rows point into.
+
+    Raises
+    ------
+    ProblemError
+        When the cohort is empty or every known label is the same.
+    """
+    if problem.labels is not None:
+        labelled, log = _label_table(business, problem, histories)
+    else:
+        labelled, log = _declared(problem, histories), histories.log
+    _check_classes(labelled)
+    return labelled, log
+
+
+def _declared(problem: Problem, histories: Histories) -> Labelled:
+    """Rows and labels of an outcome that the problem declares."""
+    log = histories.log
+    moments = schedule(problem, log, histories.end)
+    verdict = judge(problem, log, moments)
+    unknown: Counter[str] = Counter()
+    unknown["already_happened"] = int((verdict == ALREADY_HAPPENED).sum())
+    if not (verdict == IN_COHORT).any():
+        raise ProblemError(_empty_cohort(verdict))
+    moments = moments.take(verdict == IN_COHORT)
+    label = _outcomes(problem, log, moments)
+    open_ = moments.closes > history_end(problem, histories.end)
+    unknown["window_not_over"] = int(open_.sum())
+    gone = _gone_in_gap(problem, log, moments) & ~open_
+    unknown["happened_in_gap"] = int(gone.sum())
+    known = ~open_ & ~gone
+    return Labelled(moments.take(known), label[known], {why: n for why, n in unknown.items() if n})
+
+
+def _empty_cohort(verdict: NDArray[np.int8]) -> str:
+    """Say why nobody is in the cohort."""
+    counts = Counter(verdict.tolist())
+    why = "; ".join(f"{counts[code]:,} rows: {OUTSIDE[code][1]}" for code in sorted(counts))
+    at_all = "no cutoff lies in the history" if not len(verdict) else why
+    return (
+        f"The cohort is empty ({at_all}). Widen the problem's cohort (active_within, event, "
+        "without), or look whether the events carry the names and times that it expects."
+    )
+
+
+def _outcomes(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]:
+    """1 where the outcome happened in the window, else 0."""
+    outcome, customer = problem.outcome, moments.rows.customer
+    assert outcome is not None
+    if outcome.same is not None:
+        return _same_outcomes(problem, log, moments)
+    name = outcome.silence_of or outcome.event or outcome.not_
+    assert name is not None
+    count = count_between(log, events(name).where, customer, moments.opens, moments.closes)
+    happened = (count > 0).astype(np.int8)
+    return happened if outcome.event is not None else (1 - happened).astype(np.int8)
+
+
+def _same_outcomes(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]:
+    """Outcomes that agree with an anchoring event of the row in the property `same`."""
+    outcome, anchor = problem.outcome, problem.at
+    assert outcome is not None and outcome.event and outcome.same and anchor is not None
+    column = log.categories[outcome.same].codes.astype(np.int64)
+    who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))
+    width = len(log.categories[outcome.same].levels) + 1
+    found = np.flatnonzero((log.event.codes == log.event.code(outcome.event)) & (column >= 0))
+    found = found[np.lexsort((log.event_time[found], who[found] * width + column[found]))]
+    found_key, found_time = who[found] * width + column[found], log.event_time[found]
+    row_of = {
+        pair: row
+        for row, pair in enumerate(
+            zip(moments.rows.customer.tolist(), moments.rows.cutoff_time.tolist(), strict=True)
+        )
+    }
+    label = np.zeros(len(moments), dtype=np.int8)
+    anchors = np.flatnonzero((log.event.codes == log.event.code(anchor.event)) & (column >= 0))
+    for event in anchors.tolist():
+        row = row_of.get((int(who[event]), int(log.event_time[event])))
+        if row is None:
+            continue
+        key = who[event] * width + column[event]
+        low, high = np.searchsorted(found_key, [key, key + 1])
+        times = found_time[low:high]
+        first = np.searchsorted(times, moments.opens[row], side="right")
+        label[row] |= bool(first < len(times) and times[first] <= moments.closes[row])
+    return label
+
+
+def _gone_in_gap(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bool_]:
+    """Rows whose customer had the once-only outcome between the cutoff and the window."""
+    outcome = problem.outcome
+    if outcome is None or problem.gap == 0:
+        return np.zeros(len(moments), dtype=bool)
+    name = outcome.not_ or (outcome.event if outcome.repeats is False else None)
+    if name is None:
+        return np.zeros(len(moments), dtype=bool)
+    rows = moments.rows
+    return (
+        count_between(log, events(name).where, rows.customer, rows.cutoff_time, moments.opens) > 0
+    )
+
+
+def _label_table(
+    business: Business, problem: Problem, histories: Histories
+) -> tuple[Labelled, EventLog]:
+    """Rows and labels that the business brings; null labels are unknown."""
+    assert problem.labels is not None
+    table = run_sql(business.folder, "labels", problem.labels)
+    for needed in ("customer", "cutoff_time", "label"):
+        if needed not in table.column_names:
+            raise ProblemError(
+                f"The label table yields no column {needed!r}; it must yield customer, "
+                f"cutoff_time and label, and may yield known_time and split."
+                f"{nearest(needed, table.column_names)}"
+            )
+    if not table.num_rows:
+        raise ProblemError("The label table is empty: its SQL yields no rows.")
+    cutoff = _moments_of(table, "cutoff_time")
+    known = _moments_of(table, "known_time") if "known_time" in table.column_names else cutoff
+    label = _labels_of(table)
+    split = _splits_of(table) if "split" in table.column_names else None
+    who = Categorical.of(_ids(table))
+    log = histories.log
+    everyone = tuple(sorted({*log.customers, *who.levels}))
+    log = log.aligned(everyone)
+    position = np.searchsorted(np.asarray(everyone, dtype=str), np.asarray(who.levels, dtype=str))
+    moments = with_windows(problem, Rows(position[who.codes].astype(np.int64), cutoff, known), log)
+    keep = label != UNKNOWN
+    unknown = {"label_is_null": int((~keep).sum())} if not keep.all() else {}
+    chosen = None if split is None else split[keep]
+    return Labelled(moments.take(keep), label[keep], unknown, chosen), log
+
+
+def _ids(table: pa.Table) -> pa.ChunkedArray:
+    column = table["customer"]
+    if column.null_count:
+        raise ProblemError(f"{column.null_count:,} rows of the label table have no customer.")
+    if pa.types.is_floating(column.type):
+        column = column.cast(pa.int64())
+    return column.cast(pa.string())
+
+
+def _moments_of(table: pa.Table, name: str) -> Ints:
+    """A time column of the label table in microseconds UTC."""
+    column = table[name]
+    try:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            column = column.cast(pa.timestamp("us", "UTC"))
+        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+            column = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)))
+        else:
+            raise ProblemError(
+                f"The column {name!r} of the label table is {column.type}, not a time. Yield a "
+                "date or a timestamp."
+            )
+    except pa.ArrowInvalid as error:
+        raise ProblemError(
+            f"The column {name!r} of the label table is not a time: {error}."
+        ) from error
+    if column.null_count:
+        raise ProblemError(f"{column.null_count:,} rows of the label table have no {name}.")
+    return np.asarray(column.cast(pa.int64()).to_numpy(), dtype=np.int64)
+
+
+def _labels_of(table: pa.Table) -> NDArray[np.int8]:
+    column = table["label"]
+    try:
+        values = (
+            column.cast(pa.float64()).to_numpy()
+            if not pa.types.is_boolean(column.type)
+            else (column.cast(pa.int8()).cast(pa.float64()).to_numpy())
+        )
+    except pa.ArrowInvalid as error:
+        raise ProblemError(f"The label column must be 0, 1 or null: {error}.") from error
+    absent = np.isnan(values)
+    odd = sorted({float(v) for v in values[~absent]} - {0.0, 1.0})
+    if odd:
+        raise ProblemError(f"The label column must be 0, 1 or null, but it holds {odd[:5]}.")
+    return np.where(absent, UNKNOWN, values).astype(np.int8)
+
+
+def _splits_of(table: pa.Table) -> NDArray[np.int8]:
+    names = table["split"].cast(pa.string()).to_pylist()
+    for name in set(names):
+        if name not in SPLITS:
+            raise ProblemError(
+                f"The split column of the label table holds {name!r}; it must be one of "
+                f"train, validation, test.{nearest(str(name), SPLITS)}"
+            )
+    return np.array([SPLITS.index(str(name)) for name in names], dtype=np.int8)
+
+
+def _check_classes(labelled: Labelled) -> None:
+    if not len(labelled):
+        why = ", ".join(f"{n:,} {reason}" for reason, n in labelled.unknown.items())
+        raise ProblemError(
+            f"No row of the cohort has a known label ({why or 'no rows'}). The history must go on "
+            "for gap + horizon after a cutoff: bring a longer history, or shorten them."
+        )
+    positives = int(labelled.label.sum())
+    if positives in (0, len(labelled)):
+        only = "1" if positives else "0"
+        raise ProblemError(
+            f"All {len(labelled):,} known labels are {only}: there is nothing to tell apart. Look "
+            "whether the outcome names the right event, and whether the horizon is long enough "
+            "for it to happen (or short enough for it not to)."
+        )

@@ -1,0 +1,323 @@
+"""One training run, from a business's file to a registered challenger: the whole story.
+
+Takes a `journey.toml` and a workspace; gives a result with honest metrics. Every step lives
+in the module that its name says.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalogue import default_catalogue
+from features.config import Business
+from features.cutoffs import resolve
+from features.durations import format_moment
+from features.engine import compute
+from features.errors import ProblemError
+from features.event_log import EventLog
+from features.language import Feature
+from features.sources import Histories
+from models.calibration import fit_sigmoid
+from models.contract import Contract
+from models.files import save
+from models.fitted import FittedModel
+from training.baselines import Baseline, baselines, best_rule, rule_score
+from training.evaluation import Metrics, evaluate
+from training.fitting import fit, parameters
+from training.labels import Labelled, label_rows
+from training.plots import MOST_DOTS, draw_contributions, draw_metrics
+from training.splits import Split, split_rows
+from training.tracking import Logged, log_run
+
+Floats = NDArray[np.float64]
+
+MOST_ROWS = 1_500_000
+"""Training rows beyond this many are thinned by chance; the trees gain nothing from them."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found."""
+
+    problem: str
+    logged: Logged
+    metrics: Metrics
+    found: list[Baseline]
+    n_train: int
+    n_validation: int
+    n_features: int
+    n_rounds: int
+    unknown: dict[str, int]
+    split: Split
+    seconds: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary that `--json` prints."""
+        numbers = asdict(self.metrics)
+        return {
+            "problem": self.problem,
+            "model_version": self.logged.version,
+            "aliases": self.logged.aliases,
+            "run_id": self.logged.run_id,
+            "n_train": self.n_train,
+            "n_validation": self.n_validation,
+            "n_test": numbers.pop("n"),
+            "n_test_positive": numbers.pop("n_positive"),
+            "n_unknown": sum(self.unknown.values()),
+            "unknown": self.unknown,
+            **numbers,
+            "baselines": {
+                b.name: {"auroc": b.auroc, "average_precision": b.average_precision}
+                for b in self.found
+            },
+            "best_rule": next((b.says for b in self.found if b.name == "best_rule"), None),
+            "n_features": self.n_features,
+            "n_rounds": self.n_rounds,
+            "split": self.split.how,
+            "notes": list(self.split.notes),
+            "seconds": self.seconds,
+        }
+
+
+class Clock:
+    """Seconds a stage, and a line when each one ends."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.seconds: dict[str, float] = {}
+        self._say = say
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[list[str]]:
+        """Time a stage; what the body appends is told beside its name."""
+        told: list[str] = []
+        start = perf_counter()
+        yield told
+        self.seconds[name] = round(perf_counter() - start, 3)
+        self._say(f"  {name:<10} {self.seconds[name]:6.1f} s  {'; '.join(told)}")
+
+
+def train(
+    business: Business,
+    name: str,
+    histories: Histories,
+    workspace: Path,
+    say: Callable[[str], None],
+    read_seconds: float = 0.0,
+) -> Result:
+    """Train, judge and register a model of one problem.
+
+    Raises
+    ------
+    MilepostError
+        When the problem can't be answered from these histories, or nothing can be logged.
+    """
+    say(f"{business.name}: {name}")
+    clock = Clock(say)
+    clock.seconds["read"] = round(read_seconds, 3)
+    problem = resolve(business.problem(name), histories.log)
+    with clock.stage("labels") as told:
+        labelled, log = label_rows(business, problem, histories)
+        attributes = histories.attributes.aligned(log.customers)
+        told.append(_label_account(labelled))
+    with clock.stage("split") as told:
+        split = _thinned(split_rows(problem, labelled, log.customers), problem.seed)
+        told += [_split_account(split), *split.notes]
+    with clock.stage("features") as told:
+        features, vectors = _matrix(business, log, attributes, labelled, split, say)
+        told.append(f"{vectors.shape[0]:,} rows × {len(features)} features")
+    part = _parts(labelled, split, vectors)
+    with clock.stage("fit") as told:
+        booster = fit(features, part["train"], part["validation"], problem.seed, _rounds(say))
+        told.append(f"{booster.num_trees()} trees")
+    with clock.stage("calibrate") as told:
+        margin = np.asarray(booster.predict(part["validation"][0], raw_score=True))
+        calibration = fit_sigmoid(margin, part["validation"][1])
+        newest = np.concatenate([margin, booster.predict(part["test"][0], raw_score=True)])
+        contract = Contract(
+            business=business.name,
+            problem_name=name,
+            problem=problem,
+            features=features,
+            event_kinds=log.kinds,
+            attribute_kinds=attributes.kinds,
+            event_names=log.event.levels,
+            usual=_usual(part["train"][0]),
+            score_quantiles=_percentiles(calibration.probability(newest)),
+            base_rate=float(part["train"][1].mean()),
+            trained=_trained(labelled, split, histories),
+        )
+        model = FittedModel(booster, calibration, contract)
+        told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
+    with clock.stage("judge") as told:
+        score = model.probabilities(part["test"][0])
+        metrics = evaluate(part["test"][1], score)
+        seen = (
+            np.concatenate([part["train"][0], part["validation"][0]]),
+            np.concatenate([part["train"][1], part["validation"][1]]),
+        )
+        found = baselines(features, seen, part["test"])
+        told.append(f"AUROC {metrics.auroc:.3f} on {metrics.n:,} untouched rows")
+    folder = workspace / business.name / name
+    with clock.stage("plots"):
+        rule = best_rule(features, *seen)
+        rule_scores = None if rule is None else rule_score(part["test"][0][:, rule[0]], rule[1])
+        title = f"{business.name}: {name}, {metrics.n:,} test rows, {split.how}"
+        draw_metrics(folder / "plots", part["test"][1], score, rule_scores, metrics, title, found)
+        shown = part["test"][0][:MOST_DOTS]
+        contributions, base = model.contributions(shown)
+        draw_contributions(folder / "plots", contributions, shown, contract.names, base)
+    with clock.stage("register") as told:
+        digest = save(model, folder / "model")
+        logged = log_run(
+            workspace, model, folder, digest,
+            {**parameters(len(split.train), len(features), problem.seed), "split": split.how,
+             "n_features": len(features), "rounds": booster.num_trees()},
+            _flat(metrics, found, len(split.train), labelled),
+            manifest(histories),
+        )  # fmt: skip
+        told.append(f"version {logged.version}, {' and '.join(logged.aliases)}")
+    return Result(
+        name, logged, metrics, found, len(split.train), len(split.validation), len(features),
+        booster.num_trees(), labelled.unknown, split, clock.seconds,
+    )  # fmt: skip
+
+
+def manifest(histories: Histories) -> dict[str, Any]:
+    """Where the rows came from: each source's account, and the digest of everything kept."""
+    return {
+        "digest": histories.digest,
+        "history_end": format_moment(histories.end),
+        "n_events": histories.log.n_events,
+        "n_customers": histories.log.n_customers,
+        "sources": [
+            {
+                "name": account.name,
+                "read": account.read,
+                "kept": account.kept,
+                "rejected": account.rejected,
+                "first": None if account.first is None else format_moment(account.first),
+                "last": None if account.last is None else format_moment(account.last),
+            }
+            for account in histories.sources
+        ],
+    }
+
+
+def _matrix(
+    business: Business,
+    log: EventLog,
+    attributes: EventLog,
+    labelled: Labelled,
+    split: Split,
+    say: Callable[[str], None],
+) -> tuple[tuple[Feature, ...], Floats]:
+    """The features that the training part's past calls for, of every row that is used."""
+    rows = labelled.moments.rows
+    features = default_catalogue(
+        log,
+        attributes,
+        business.stages,
+        business.features.windows,
+        int(rows.known_time[split.train].max()),
+        business.features.ignore,
+    )
+    if not features:
+        raise ProblemError(
+            "Nothing had happened before the newest training cutoff, so there is no feature to "
+            "learn from. Look whether the label table's cutoff times fit the events' times."
+        )
+
+    def progress(done: int, of: int) -> None:
+        if done < of:
+            say(f"  {done:,} of {of:,} rows")
+
+    used = rows.take(split.all_rows)
+    return features, compute(features, log, attributes, used, progress)
+
+
+def _parts(
+    labelled: Labelled, split: Split, vectors: Floats
+) -> dict[str, tuple[Floats, NDArray[np.int8]]]:
+    """Matrix and labels of each part; `vectors` holds the parts one after the other."""
+    parts, begin = {}, 0
+    for name, rows in (
+        ("train", split.train),
+        ("validation", split.validation),
+        ("test", split.test),
+    ):
+        parts[name] = (vectors[begin : begin + len(rows)], labelled.label[rows])
+        begin += len(rows)
+    return parts
+
+
+def _trained(labelled: Labelled, split: Split, histories: Histories) -> dict[str, Any]:
+    """What the model was fitted on, for its contract."""
+    cutoff = labelled.moments.rows.cutoff_time[split.train]
+    return {
+        "first_cutoff": format_moment(int(cutoff.min())),
+        "last_cutoff": format_moment(int(cutoff.max())),
+        "history_end": format_moment(histories.end),
+        "data_digest": histories.digest,
+        "n_train": len(split.train),
+        "split": split.how,
+    }
+
+
+def _percentiles(probabilities: Floats) -> tuple[float, ...]:
+    """The scores at the percentiles 0, 1, … 100."""
+    return tuple(float(q) for q in np.quantile(probabilities, np.linspace(0, 1, 101)))
+
+
+def _usual(vectors: Floats) -> tuple[float | None, ...]:
+    """The median of each column; None where fewer than half of the rows have it."""
+    known = ~np.isnan(vectors)
+    usual: list[float | None] = []
+    for column in range(vectors.shape[1]):
+        values = vectors[known[:, column], column]
+        common = len(values) * 2 >= len(vectors) and len(values) > 0
+        usual.append(float(np.quantile(values, 0.5, method="lower")) if common else None)
+    return tuple(usual)
+
+
+def _thinned(split: Split, seed: int) -> Split:
+    """A split whose training part is no larger than is useful."""
+    if len(split.train) <= MOST_ROWS:
+        return split
+    kept = np.sort(np.random.default_rng(seed).choice(split.train, MOST_ROWS, replace=False))
+    note = f"{MOST_ROWS:,} of {len(split.train):,} training rows are used, drawn by chance"
+    return Split(kept, split.validation, split.test, split.how, (*split.notes, note))
+
+
+def _flat(
+    metrics: Metrics, found: list[Baseline], n_train: int, labelled: Labelled
+) -> dict[str, float]:
+    flat = {f"test_{key}": float(value) for key, value in asdict(metrics).items()}
+    for baseline in found:
+        flat[f"{baseline.name}_auroc"] = baseline.auroc
+        flat[f"{baseline.name}_average_precision"] = baseline.average_precision
+    return {**flat, "n_train": float(n_train), "n_unknown": float(labelled.n_unknown)}
+
+
+def _label_account(labelled: Labelled) -> str:
+    line = f"{len(labelled):,} rows, {labelled.label.mean():.1%} positive"
+    if labelled.unknown:
+        why = ", ".join(f"{count:,} {reason}" for reason, count in labelled.unknown.items())
+        line += f", unknown: {why}"
+    return line
+
+
+def _split_account(split: Split) -> str:
+    return (
+        f"{len(split.train):,} train, {len(split.validation):,} validation, "
+        f"{len(split.test):,} test, {split.how}"
+    )
+
+
+def _rounds(say: Callable[[str], None]) -> Callable[[int, float], None]:
+    return lambda done, loss: say(f"  {done} rounds, validation log loss {loss:.4f}")
