@@ -130,16 +130,16 @@ def _grid(problem: Problem, log: EventLog, end: int) -> Moments:
     length = problem.gap + (problem.horizon or 0)
     every = problem.every or problem.horizon or DAY
     begin = int(log.event_time[_activity(problem, log)].min())
-    first = begin + max(problem.cohort.active_within or 0, every)
     newest = end - length
-    if newest < first:
+    if newest <= begin:
         raise ProblemError(
             f"The history is too short: from its first event to its end there are "
-            f"{format_duration((end - begin) // DAY * DAY)}, but the first "
-            f"cutoff needs {format_duration(first - begin)} before it and "
-            f"{format_duration(length)} after it. Bring a longer history, or shorten horizon, gap, "
-            "every or cohort.active_within."
+            f"{format_duration(max(end - begin, 0) // DAY * DAY)}, but a cutoff "
+            f"needs {format_duration(length)} after it. Bring a longer history, or shorten the "
+            "horizon or the gap."
         )
+    first = begin + (problem.cohort.active_within or min(every, problem.horizon or every))
+    first = min(first, newest)
     cutoffs = np.arange(newest, first - 1, -every)[::-1]
     later = np.arange(newest + every, end + 1, every)
     times = np.concatenate([cutoffs, later]).astype(np.int64)

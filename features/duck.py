@@ -4,6 +4,7 @@ Takes queries and column types; gives tables and SQL expressions that yield text
 and microseconds. Knows nothing about journeys or about what a source is for.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,14 @@ NUMERIC = {
     *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "BOOLEAN"),
     *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
 }
+
+UNEVEN_CSV = (
+    " Some rows of the CSV file have more or fewer fields than its first line, so its columns "
+    "can't be told apart. Mend those rows; or leave them out by reading the file with "
+    "read_csv('FILE', delim = ',', header = true, ignore_errors = true); with store_rejects = true "
+    "in place of ignore_errors DuckDB lists them."
+)
+"""DuckDB reads a file with uneven rows as one wide column, which its own messages don't say."""
 
 RAW = "_query"
 """The temp table that holds a query's rows as the business's SQL yields them."""
@@ -58,11 +67,16 @@ def materialise(duck: duckdb.DuckDBPyConnection, name: str, sql: str) -> dict[st
     try:
         duck.execute(f"create or replace temp table {RAW} as select * from (\n{query}\n)")
     except duckdb.Error as error:
-        raise SourceError(
-            f"The SQL of the source {name!r} fails: {_one_paragraph(error)}"
-        ) from error
+        said = _one_paragraph(error)
+        hint = UNEVEN_CSV if re.search(r'bindings: "[^"]*[,;|\t]', str(error)) else ""
+        raise SourceError(f"The SQL of the source {name!r} fails: {said}{hint}") from error
     described = duck.execute(f"describe {RAW}").fetchall()
-    return {str(row[0]): str(row[1]).upper() for row in described}
+    columns = {str(row[0]): str(row[1]).upper() for row in described}
+    if len(columns) == 1 and re.search(r"[,;|\t]", next(iter(columns))):
+        raise SourceError(
+            f"The source {name!r} yields one column, {next(iter(columns))!r}.{UNEVEN_CSV}"
+        )
+    return columns
 
 
 def identifier(column: str, columns: dict[str, str]) -> str:

@@ -80,15 +80,15 @@ DESCRIPTIONS = {
     "min": "smallest {of} of {events} {window}",
     "max": "largest {of} of {events} {window}",
     "distinct": "different values of {of} among {events} {window}",
-    "recency": "days since the last of the {events}",
-    "tenure": "days since the first of the {events}",
+    "recency": "days since the last {event}",
+    "tenure": "days since the first {event}",
     "gap_mean": "usual number of days between {events}",
     "gap_std": "irregularity of the days between {events}",
     "gap_max": "longest pause between {events}, in days",
     "gap_last": "days between the last two {events}",
-    "lateness": "days since the last of the {events}, against the usual gap",
-    "last_number": "{of} at the last of the {events}",
-    "last_level": "{of} at the last of the {events}",
+    "lateness": "days since the last {event}, against the usual gap",
+    "last_number": "{of} at the last {event}",
+    "last_level": "{of} at the last {event}",
     "days_until": "days until {of}",
     "attribute_days": "days until the customer's {of}",
     "attribute_number": "the customer's {of}",
@@ -118,10 +118,14 @@ class Where:
         return _word(self.label) if self.column is not None else "event"
 
     @property
-    def phrase(self) -> str:
-        if self.column is None:
-            return "events of any kind"
-        return f"{self.label} events"
+    def one(self) -> str:
+        """One such event, in a sentence."""
+        return f"{spoken(self.label)} event" if self.column is not None else "event of any kind"
+
+    @property
+    def many(self) -> str:
+        """Such events, in a sentence."""
+        return f"{spoken(self.label)} events" if self.column is not None else "events of any kind"
 
 
 @dataclass(frozen=True)
@@ -171,8 +175,9 @@ class Feature:
     def description(self) -> str:
         """What it counts or measures, as the middle of a sentence."""
         return DESCRIPTIONS[self.kind].format(
-            events=self.where.phrase,
-            of=self.of,
+            events=self.where.many,
+            event=self.where.one,
+            of=spoken(self.of or ""),
             window=f"in the last {spell_duration(self.last)}" if self.last else "so far",
             both=spell_duration(2 * (self.last or 0)),
         )
@@ -194,12 +199,12 @@ class Feature:
         if self.kind in OF_ATTRIBUTE:
             return f"attribute {self.of}"
         if self.of is not None and self.kind != "days_until":
-            return f"{self.of} of {self.where.phrase}"
+            return f"{self.of} of {self.where.many}"
         if self.kind == "days_until":
             return f"date {self.of}"
         if self.kind == "tenure":
-            return f"tenure of {self.where.phrase}"
-        return f"how often {self.where.phrase}"
+            return f"tenure of {self.where.many}"
+        return f"how often {self.where.many}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which `feature_from_json` makes the same feature."""
@@ -339,6 +344,11 @@ def feature_names(features: Iterable[Feature]) -> tuple[str, ...]:
 def attribute_days(of: str) -> Feature:
     """Days from the cutoff to a date attribute of the customer; negative when it is past."""
     return Feature("attribute_days", of=of)
+
+
+def spoken(text: str) -> str:
+    """A name as a person says it."""
+    return text.replace("_", " ")
 
 
 def _word(text: str) -> str:

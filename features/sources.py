@@ -27,7 +27,7 @@ from features.duck import (
     typed,
 )
 from features.durations import BEGINNING, MISSING_TIME, SECOND, format_moment
-from features.errors import SourceError, nearest
+from features.errors import SourceError
 from features.event_log import (
     CATEGORY,
     NUMBER,
@@ -152,7 +152,8 @@ def _read_events(
         if needed not in columns:
             raise SourceError(
                 f"The source {name!r} yields no column {needed!r}. Its SQL must yield customer, "
-                f'event_time and event; rename one with "as {needed}".{nearest(needed, columns)}'
+                f'event_time and event; rename one with "as {needed}". '
+                f"It yields {_listed(columns)}."
             )
     customer, event = identifier("customer", columns), identifier("event", columns)
     happened = recorded = moment(name, "event_time", columns)
@@ -187,6 +188,10 @@ def _read_events(
     account = SourceAccount(name, read, read - sum(counts.values()), counts, first, last)
     _check_unreadable(duck, source, account)
     return _good_rows(duck), account
+
+
+def _listed(columns: dict[str, str]) -> str:
+    return ", ".join(repr(column) for column in columns)
 
 
 def _properties(name: str, columns: dict[str, str]) -> dict[str, str]:
@@ -273,8 +278,8 @@ def _read_customers(
     columns = materialise(duck, name, customers.sql)
     if "customer" not in columns:
         raise SourceError(
-            f"The source {name!r} yields no column 'customer'; rename one with \"as customer\"."
-            f"{nearest('customer', columns)}"
+            f"The source {name!r} yields no column 'customer'; rename one with "
+            f'"as customer". It yields {_listed(columns)}.'
         )
     customer = identifier("customer", columns)
     rules = [("null_customer", f"{customer} is null")]

@@ -136,4 +136,6 @@ def written(value: float | str, unit: str) -> str:
         return value
     if unit == "share":
         return f"{value:.0%}"
-    return f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:,.1f}"
+    if value == round(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"

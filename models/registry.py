@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+TRACKING_URI = "MLFLOW_TRACKING_URI"
 DIGEST_TAG = "milepost.digest"
 
 SETTINGS = {
@@ -43,7 +44,7 @@ class Registered:
 
 def tracking_uri(workspace: Path) -> str:
     """`MLFLOW_TRACKING_URI`, or SQLite in the workspace."""
-    given = os.environ.get("MLFLOW_TRACKING_URI")
+    given = os.environ.get(TRACKING_URI)
     return given or f"sqlite:///{workspace.resolve() / 'mlflow.db'}"
 
 
@@ -64,8 +65,12 @@ def connect(workspace: Path) -> "MlflowClient":
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     uri = tracking_uri(workspace)
+    given = os.environ.get(TRACKING_URI)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
+    if given is None:
+        # MLflow writes the URI into the environment, where the next workspace would find it.
+        os.environ.pop(TRACKING_URI, None)
     try:
         client = mlflow.MlflowClient(uri, uri)
         client.search_registered_models(max_results=1)

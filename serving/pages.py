@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from features.config import Business, Problem
 from features.durations import spell_duration
+from features.language import spoken
 from models.contract import Contract
 from serving.schemas import AtRisk
 
@@ -59,7 +60,9 @@ def question(problem: Problem) -> str:
     if outcome is None:
         return f"the probability of the outcome that the business labelled{within}{after}"
     if outcome.silence_of is not None:
-        return f"the probability of no {outcome.silence_of}{within}{after}"
+        return f"the probability of no {spoken(outcome.silence_of)}{within}{after}"
     if outcome.event is not None:
-        return f"the probability of {outcome.event}{within}{after}"
-    return f"the probability of no {outcome.not_} by {outcome.by}{after}"
+        return f"the probability of {spoken(outcome.event)}{within}{after}"
+    return (
+        f"the probability of no {spoken(outcome.not_ or '')} by {spoken(outcome.by or '')}{after}"
+    )

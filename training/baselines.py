@@ -31,20 +31,19 @@ class Baseline:
 
 
 def baselines(
-    features: Sequence[Feature], seen: tuple[Floats, Labels], test: tuple[Floats, Labels]
+    features: Sequence[Feature], rule: tuple[int, int] | None, test: tuple[Floats, Labels]
 ) -> list[Baseline]:
-    """The base rate, and the rule that is best on `seen`, each judged on `test`."""
-    rate = float(test[1].mean())
-    found = [Baseline("base_rate", 0.5, rate, "everybody gets the base rate")]
-    rule = best_rule(features, *seen)
+    """The base rate and a rule (column and direction, of `best_rule`), judged on `test`."""
+    matrix, label = test
+    found = [Baseline("base_rate", 0.5, float(label.mean()), "everybody gets the base rate")]
     if rule is not None:
         column, sign = rule
-        score = rule_score(test[0][:, column], sign)
+        score = rule_score(matrix[:, column], sign)
         found.append(
             Baseline(
                 "best_rule",
-                float(roc_auc_score(test[1], score)),
-                float(average_precision_score(test[1], score)),
+                float(roc_auc_score(label, score)),
+                float(average_precision_score(label, score)),
                 f"{'most' if sign > 0 else 'fewest'} first: {features[column].description} "
                 f"({feature_names(features)[column]})",
             )

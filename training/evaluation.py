@@ -50,12 +50,17 @@ def evaluate(label: Labels, probability: Floats) -> Metrics:
 
 
 def reliability(label: Labels, probability: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Mean score, observed rate and size of bins of equal size, lowest scores first."""
+    """Mean score, observed rate and size of bins of equal size, lowest scores first.
+
+    Rows of one score count with their mean label, so that their order changes nothing.
+    """
+    _, place, size = np.unique(probability, return_inverse=True, return_counts=True)
+    tied = (np.bincount(place, label) / size)[place]
     order = np.argsort(probability, kind="stable")
     bins = [part for part in np.array_split(order, BINS) if len(part)]
     return (
         np.array([probability[part].mean() for part in bins]),
-        np.array([label[part].mean() for part in bins]),
+        np.array([tied[part].mean() for part in bins]),
         np.array([len(part) for part in bins]),
     )
 

@@ -48,7 +48,7 @@ def draw_metrics(
 
 
 def draw_contributions(
-    folder: Path, contributions: Floats, vectors: Floats, names: Sequence[str], base: Floats
+    folder: Path, contributions: Floats, base: Floats, vectors: Floats, names: Sequence[str]
 ) -> None:
     """Write `shap_beeswarm.png` and `shap_bar.png` of at most `MOST_DOTS` rows."""
     matplotlib.use("Agg")

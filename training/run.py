@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalogue import default_catalogue
-from features.config import Business
+from features.config import Business, Problem
 from features.cutoffs import resolve
 from features.durations import format_moment
 from features.engine import compute
@@ -30,12 +30,14 @@ from models.fitted import FittedModel
 from training.baselines import Baseline, baselines, best_rule, rule_score
 from training.evaluation import Metrics, evaluate
 from training.fitting import fit, parameters
-from training.labels import Labelled, label_rows
+from training.labels import SPLITS, Labelled, label_rows
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.splits import Split, split_rows
 from training.tracking import Logged, log_run
 
 Floats = NDArray[np.float64]
+Part = tuple[Floats, NDArray[np.int8]]
+"""A matrix `(n_rows, n_features)` and labels `(n_rows,)`."""
 
 MOST_ROWS = 1_500_000
 """Training rows beyond this many are thinned by chance; the trees gain nothing from them."""
@@ -102,6 +104,24 @@ class Clock:
         self._say(f"  {name:<10} {self.seconds[name]:6.1f} s  {'; '.join(told)}")
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A problem's rows, split, with their features."""
+
+    problem: Problem
+    labelled: Labelled
+    split: Split
+    features: tuple[Feature, ...]
+    parts: dict[str, Part]
+    """Matrix and labels of train, validation and test."""
+
+    @property
+    def seen(self) -> Part:
+        """What a rule may be chosen on: train and validation together."""
+        train, validation = self.parts["train"], self.parts["validation"]
+        return np.concatenate([train[0], validation[0]]), np.concatenate([train[1], validation[1]])
+
+
 def train(
     business: Business,
     name: str,
@@ -120,7 +140,49 @@ def train(
     say(f"{business.name}: {name}")
     clock = Clock(say)
     clock.seconds["read"] = round(read_seconds, 3)
-    problem = resolve(business.problem(name), histories.log)
+    ready = _prepare(
+        business, resolve(business.problem(name), histories.log), histories, clock, say
+    )
+    model = _fit(business, name, ready, histories, clock, say)
+    folder = workspace / business.name / name
+    with clock.stage("judge") as told:
+        matrix, label = ready.parts["test"]
+        metrics = evaluate(label, model.probabilities(matrix))
+        rule = best_rule(ready.features, *ready.seen)
+        found = baselines(ready.features, rule, ready.parts["test"])
+        told.append(f"AUROC {metrics.auroc:.3f} on {metrics.n:,} untouched rows")
+    with clock.stage("plots"):
+        title = f"{business.name}: {name}, {metrics.n:,} rows that nothing was fitted on"
+        rule_scores = None if rule is None else rule_score(matrix[:, rule[0]], rule[1])
+        draw_metrics(
+            folder / "plots", label, model.probabilities(matrix), rule_scores, metrics, title, found
+        )
+        shown = matrix[:: -(-metrics.n // MOST_DOTS)]
+        draw_contributions(
+            folder / "plots", *model.contributions(shown), shown, model.contract.names
+        )
+    with clock.stage("register") as told:
+        digest = save(model, folder / "model")
+        logged = log_run(
+            workspace, model, folder, digest,
+            _parameters(ready, model), _numbers(metrics, found, ready), manifest(histories),
+        )  # fmt: skip
+        told.append(f"version {logged.version}, {' and '.join(logged.aliases)}")
+    return Result(
+        name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
+        len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
+        clock.seconds,
+    )  # fmt: skip
+
+
+def _prepare(
+    business: Business,
+    problem: Problem,
+    histories: Histories,
+    clock: Clock,
+    say: Callable[[str], None],
+) -> Prepared:
+    """Label the cohort, split it, and compute the features that the training part calls for."""
     with clock.stage("labels") as told:
         labelled, log = label_rows(business, problem, histories)
         attributes = histories.attributes.aligned(log.customers)
@@ -131,61 +193,43 @@ def train(
     with clock.stage("features") as told:
         features, vectors = _matrix(business, log, attributes, labelled, split, say)
         told.append(f"{vectors.shape[0]:,} rows × {len(features)} features")
-    part = _parts(labelled, split, vectors)
+    return Prepared(problem, labelled, split, features, _parts(labelled, split, vectors))
+
+
+def _fit(
+    business: Business,
+    name: str,
+    ready: Prepared,
+    histories: Histories,
+    clock: Clock,
+    say: Callable[[str], None],
+) -> FittedModel:
+    """Fit trees on train, stop and calibrate on validation, and write down the contract."""
+    parts = ready.parts
     with clock.stage("fit") as told:
-        booster = fit(features, part["train"], part["validation"], problem.seed, _rounds(say))
+        booster = fit(
+            ready.features, parts["train"], parts["validation"], ready.problem.seed, _rounds(say)
+        )
         told.append(f"{booster.num_trees()} trees")
     with clock.stage("calibrate") as told:
-        margin = np.asarray(booster.predict(part["validation"][0], raw_score=True))
-        calibration = fit_sigmoid(margin, part["validation"][1])
-        newest = np.concatenate([margin, booster.predict(part["test"][0], raw_score=True)])
+        margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
+        calibration = fit_sigmoid(margin, parts["validation"][1])
+        newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
             business=business.name,
             problem_name=name,
-            problem=problem,
-            features=features,
-            event_kinds=log.kinds,
-            attribute_kinds=attributes.kinds,
-            event_names=log.event.levels,
-            usual=_usual(part["train"][0]),
+            problem=ready.problem,
+            features=ready.features,
+            event_kinds=histories.log.kinds,
+            attribute_kinds=histories.attributes.kinds,
+            event_names=histories.log.event.levels,
+            usual=_usual(parts["train"][0]),
             score_quantiles=_percentiles(calibration.probability(newest)),
-            base_rate=float(part["train"][1].mean()),
-            trained=_trained(labelled, split, histories),
+            base_rate=float(parts["train"][1].mean()),
+            trained=_trained(ready.labelled, ready.split, histories),
         )
-        model = FittedModel(booster, calibration, contract)
         told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
-    with clock.stage("judge") as told:
-        score = model.probabilities(part["test"][0])
-        metrics = evaluate(part["test"][1], score)
-        seen = (
-            np.concatenate([part["train"][0], part["validation"][0]]),
-            np.concatenate([part["train"][1], part["validation"][1]]),
-        )
-        found = baselines(features, seen, part["test"])
-        told.append(f"AUROC {metrics.auroc:.3f} on {metrics.n:,} untouched rows")
-    folder = workspace / business.name / name
-    with clock.stage("plots"):
-        rule = best_rule(features, *seen)
-        rule_scores = None if rule is None else rule_score(part["test"][0][:, rule[0]], rule[1])
-        title = f"{business.name}: {name}, {metrics.n:,} test rows, {split.how}"
-        draw_metrics(folder / "plots", part["test"][1], score, rule_scores, metrics, title, found)
-        shown = part["test"][0][:MOST_DOTS]
-        contributions, base = model.contributions(shown)
-        draw_contributions(folder / "plots", contributions, shown, contract.names, base)
-    with clock.stage("register") as told:
-        digest = save(model, folder / "model")
-        logged = log_run(
-            workspace, model, folder, digest,
-            {**parameters(len(split.train), len(features), problem.seed), "split": split.how,
-             "n_features": len(features), "rounds": booster.num_trees()},
-            _flat(metrics, found, len(split.train), labelled),
-            manifest(histories),
-        )  # fmt: skip
-        told.append(f"version {logged.version}, {' and '.join(logged.aliases)}")
-    return Result(
-        name, logged, metrics, found, len(split.train), len(split.validation), len(features),
-        booster.num_trees(), labelled.unknown, split, clock.seconds,
-    )  # fmt: skip
+    return FittedModel(booster, calibration, contract)
 
 
 def manifest(histories: Histories) -> dict[str, Any]:
@@ -241,16 +285,11 @@ def _matrix(
     return features, compute(features, log, attributes, used, progress)
 
 
-def _parts(
-    labelled: Labelled, split: Split, vectors: Floats
-) -> dict[str, tuple[Floats, NDArray[np.int8]]]:
+def _parts(labelled: Labelled, split: Split, vectors: Floats) -> dict[str, Part]:
     """Matrix and labels of each part; `vectors` holds the parts one after the other."""
     parts, begin = {}, 0
-    for name, rows in (
-        ("train", split.train),
-        ("validation", split.validation),
-        ("test", split.test),
-    ):
+    for name in SPLITS:
+        rows = getattr(split, name)
         parts[name] = (vectors[begin : begin + len(rows)], labelled.label[rows])
         begin += len(rows)
     return parts
@@ -294,14 +333,25 @@ def _thinned(split: Split, seed: int) -> Split:
     return Split(kept, split.validation, split.test, split.how, (*split.notes, note))
 
 
-def _flat(
-    metrics: Metrics, found: list[Baseline], n_train: int, labelled: Labelled
-) -> dict[str, float]:
-    flat = {f"test_{key}": float(value) for key, value in asdict(metrics).items()}
+def _parameters(ready: Prepared, model: FittedModel) -> dict[str, Any]:
+    """What a run was started with, for MLflow."""
+    return {
+        **parameters(len(ready.split.train), len(ready.features), ready.problem.seed),
+        "split": ready.split.how,
+        "n_features": len(ready.features),
+        "rounds": model.booster.num_trees(),
+    }
+
+
+def _numbers(metrics: Metrics, found: list[Baseline], ready: Prepared) -> dict[str, float]:
+    """What a run found, for MLflow."""
+    numbers = {f"test_{key}": float(value) for key, value in asdict(metrics).items()}
     for baseline in found:
-        flat[f"{baseline.name}_auroc"] = baseline.auroc
-        flat[f"{baseline.name}_average_precision"] = baseline.average_precision
-    return {**flat, "n_train": float(n_train), "n_unknown": float(labelled.n_unknown)}
+        numbers[f"{baseline.name}_auroc"] = baseline.auroc
+        numbers[f"{baseline.name}_average_precision"] = baseline.average_precision
+    numbers["n_train"] = float(len(ready.split.train))
+    numbers["n_unknown"] = float(ready.labelled.n_unknown)
+    return numbers
 
 
 def _label_account(labelled: Labelled) -> str:

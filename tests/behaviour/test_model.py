@@ -1,0 +1,102 @@
+"""What a trained model does: it learns what is there, and nothing where nothing is."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import run
+
+from features.config import read_config
+from features.cutoffs import current
+from features.durations import days
+from features.engine import one_row
+from features.sources import read_histories
+from models.files import load
+from models.fitted import FittedModel
+from training.fitting import fit
+
+FILES = ("model.lgb", "contract.json", "calibration.json", "checksums.json")
+
+
+@pytest.fixture(scope="module")
+def model(shop_run: tuple[Path, object]) -> FittedModel:
+    return load(shop_run[0] / "shop" / "churn" / "model")
+
+
+def test_two_runs_give_byte_identical_files(
+    shop: Path, shop_run: tuple[Path, object], tmp_path: Path
+) -> None:
+    """The same input and seed give the same bytes in every file of the model."""
+    assert run("training", "train", str(shop), "--workspace", str(tmp_path)).returncode == 0
+    for name in FILES:
+        first = shop_run[0] / "shop" / "churn" / "model" / name
+        assert first.read_bytes() == (tmp_path / "shop" / "churn" / "model" / name).read_bytes()
+
+
+def test_the_order_of_rows_in_the_files_changes_nothing(
+    shop: Path, shop_run: tuple[Path, object], tmp_path: Path
+) -> None:
+    """A shuffled extract of the same rows trains the same model."""
+    folder = tmp_path / "shuffled"
+    shutil.copytree(shop.parent, folder)
+    for name in ("orders.csv", "tickets.csv", "customers.csv"):
+        head, *lines = (folder / name).read_text().splitlines()
+        np.random.default_rng(1).shuffle(lines)
+        (folder / name).write_text("\n".join([head, *lines]) + "\n")
+    done = run("training", "train", str(folder / "journey.toml"), "--workspace", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for name in FILES:
+        first = shop_run[0] / "shop" / "churn" / "model" / name
+        assert first.read_bytes() == (tmp_path / "shop" / "churn" / "model" / name).read_bytes()
+
+
+def test_silence_raises_the_risk(shop: Path, model: FittedModel) -> None:
+    """As time passes without an order, a regular customer's score rises."""
+    histories = read_histories(read_config(shop))
+    regular = int(np.argmax(np.diff(histories.log.offsets)))
+    customer = histories.log.customers[regular]
+    log, about = histories.log.history(customer), histories.attributes.history(customer)
+    last = int(log.event_time[-1])
+    scores = [
+        float(model.probabilities(model.vectors(log, about, one_row(last + days(gone))))[0])
+        for gone in (0, 15, 30, 50)
+    ]
+    assert scores == sorted(scores)
+    assert scores[-1] > 3 * scores[0]
+
+
+def test_contributions_add_up_to_the_margin(shop: Path, model: FittedModel) -> None:
+    """For every customer, base and contributions are the raw log-odds to 1e-9."""
+    histories = read_histories(read_config(shop))
+    rows = current(model.contract.problem, histories.log, histories.end).rows
+    vectors = model.vectors(histories.log, histories.attributes, rows)
+    contributions, base = model.contributions(vectors)
+    margins = model.margins(vectors)
+    np.testing.assert_allclose(base + contributions.sum(axis=1), margins, rtol=0, atol=1e-9)
+
+
+def test_one_row_scores_as_in_a_batch(shop: Path, model: FittedModel) -> None:
+    """A probability does not depend on who else is scored."""
+    histories = read_histories(read_config(shop))
+    rows = current(model.contract.problem, histories.log, histories.end).rows
+    vectors = model.vectors(histories.log, histories.attributes, rows)
+    together = model.probabilities(vectors)
+    alone = np.concatenate([model.probabilities(vectors[i : i + 1]) for i in range(len(vectors))])
+    assert together.tobytes() == alone.tobytes()
+
+
+def test_noise_is_not_learnt() -> None:
+    """With labels that are chance, held-back scores rank no better than chance."""
+    from sklearn.metrics import roc_auc_score
+
+    from features.language import events
+
+    rng = np.random.default_rng(11)
+    features = [events(f"e{i}").count() for i in range(20)]
+    matrix = rng.normal(size=(6000, 20))
+    label = (rng.random(6000) < 0.15).astype(np.int8)
+    booster = fit(
+        features, (matrix[:3000], label[:3000]), (matrix[3000:4500], label[3000:4500]), seed=1
+    )
+    assert 0.45 < roc_auc_score(label[4500:], booster.predict(matrix[4500:])) < 0.55

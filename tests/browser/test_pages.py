@@ -1,0 +1,49 @@
+"""The pages in a real browser: what Chromium makes of them, without any other host."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Service
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not installed; on Debian: make system"
+)
+
+
+def rendered(url: str, profile: Path) -> tuple[str, str]:
+    """The page after its scripts have run, and what the browser complained of."""
+    quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    quiet += ["--disable-background-networking", "--disable-component-update"]
+    done = subprocess.run(
+        [
+            str(CHROMIUM), "--headless", "--no-sandbox", *quiet, f"--user-data-dir={profile}",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--enable-logging=stderr",
+            "--virtual-time-budget=8000", "--dump-dom", url,
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+    return done.stdout, "\n".join(console)
+
+
+def test_the_list_renders_without_a_complaint(shop_service: Service, tmp_path: Path) -> None:
+    """Chromium shows the rows and its console stays empty under the strict policy."""
+    page, console = rendered(f"{shop_service.address}/at-risk", tmp_path)
+    assert "" == console
+    assert 50 == len(re.findall(r'<th scope="row">c\d{3}</th>', page))
+    assert "very high" in page
+
+
+def test_the_documentation_renders_from_this_host_alone(
+    shop_service: Service, tmp_path: Path
+) -> None:
+    """Swagger UI lists the operations although no other host can be resolved."""
+    page, console = rendered(f"{shop_service.address}/docs", tmp_path)
+    assert "/v1/customers/at-risk" in page
+    assert "Score one customer" in page
+    assert "" == console

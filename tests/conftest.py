@@ -1,0 +1,126 @@
+"""What tests share: a small shop, a trained workspace, and a real running service."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from journeys import make_shop
+
+ROOT = Path(__file__).resolve().parent.parent
+GROCERY = ROOT / "examples" / "grocery" / "journey.toml"
+
+settings.register_profile("milepost", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("milepost")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test states its claim in a docstring."""
+    silent = [
+        item.nodeid for item in items if not (getattr(item, "obj", item).__doc__ or "").strip()
+    ]
+    if silent:
+        raise pytest.UsageError(f"tests without a docstring: {silent[:5]}")
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one of the project's commands as a person would."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "MILEPOST"))}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=cwd or ROOT,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+class Service:
+    """A running service and its address."""
+
+    def __init__(self, config: Path, workspace: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        command = ["-m", "serving", str(config), "--workspace", str(workspace), "--port", str(port)]
+        self.process = subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def wait_until_live(self, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the service ended: {self.process.communicate()[1].decode()}")
+            try:
+                urllib.request.urlopen(f"{self.address}/livez", timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise TimeoutError("the service did not start")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+
+def serve(config: Path, workspace: Path) -> Iterator[Service]:
+    """Start a service, and stop it whatever happens."""
+    service = Service(config, workspace)
+    try:
+        service.wait_until_live()
+        yield service
+    finally:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The journey.toml of a small shop."""
+    return make_shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="session")
+def shop_run(
+    shop: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A workspace in which the shop was trained, and what the command printed."""
+    workspace = tmp_path_factory.mktemp("shop-workspace")
+    done = run("training", "train", str(shop), "--workspace", str(workspace), "--json")
+    assert done.returncode == 0, done.stderr
+    return workspace, done
+
+
+@pytest.fixture(scope="session")
+def shop_service(shop: Path, shop_run: tuple[Path, object]) -> Iterator[Service]:
+    """A service over the trained shop."""
+    yield from serve(shop, shop_run[0])
+
+
+@pytest.fixture(scope="session")
+def grocery_run(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A workspace in which the grocery example was trained, and what the command printed."""
+    workspace = tmp_path_factory.mktemp("grocery-workspace")
+    done = run("training", "train", str(GROCERY), "--workspace", str(workspace), "--json")
+    assert done.returncode == 0, done.stderr
+    return workspace, done
+
+
+@pytest.fixture(scope="session")
+def grocery_service(grocery_run: tuple[Path, object]) -> Iterator[Service]:
+    """A service over the trained grocery example."""
+    yield from serve(GROCERY, grocery_run[0])

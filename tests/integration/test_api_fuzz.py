@@ -1,0 +1,54 @@
+"""Requests generated from the service's own description."""
+
+import pytest
+import schemathesis
+from conftest import Service
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+FITTING, WRONG = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "mode"),
+    [
+        ("/v1/scores", "POST", FITTING),
+        ("/v1/scores", "POST", WRONG),
+        ("/v1/customers/at-risk", "GET", FITTING),
+        ("/v1/customers/at-risk", "GET", WRONG),
+        ("/livez", "GET", FITTING),
+        ("/readyz", "GET", FITTING),
+    ],
+)
+def test_generated_requests_get_documented_answers(
+    path: str, method: str, mode: GenerationMode, shop_service: Service
+) -> None:
+    """No generated request gets a 5xx, an undocumented status, or a body outside its schema."""
+    schema = schemathesis.openapi.from_url(f"{shop_service.address}/openapi.json")
+    operation = schema[path][method]
+    answered = []
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
+    def ask(case: schemathesis.Case) -> None:
+        if mode is FITTING and method == "POST":
+            case.body["problem"] = "churn"  # or nearly every request would end at its name
+        response = case.call(timeout=60)
+        answered.append(response.status_code)
+        case.validate_response(response, checks=CHECKS)
+
+    ask()
+    assert max(answered) < 500
+    assert mode is WRONG or 200 in answered

@@ -1,0 +1,304 @@
+"""The running service as a CRM sees it: a real server, asked over HTTP."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from conftest import GROCERY, Service, serve
+
+from features.config import read_config
+from features.durations import format_moment
+from features.engine import compute
+from features.sources import read_histories
+from models.files import load
+from training.labels import label_rows
+
+PROBLEM = "application/problem+json"
+ONE_EVENT = b'{"problem": "churn", "events": [{"event": "order", "event_time": "2024-01-01", %b}]}'
+
+
+@pytest.fixture(scope="module")
+def shop_client(shop_service: Service) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=shop_service.address, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def grocery_client(grocery_service: Service) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=grocery_service.address, timeout=60) as client:
+        yield client
+
+
+@pytest.mark.parametrize("problem", ["churn", "conversion"])
+def test_serving_computes_what_training_computed(
+    problem: str, grocery_run: tuple[Path, object], grocery_client: httpx.Client
+) -> None:
+    """1,000 random rows of the training set have the same vectors and probabilities over HTTP."""
+    business = read_config(GROCERY)
+    histories = read_histories(business)
+    model = load(grocery_run[0] / "grocery" / problem / "model")
+    labelled, log = label_rows(business, model.contract.problem, histories)
+    count = 1000 if problem == "churn" else 300
+    chosen = np.random.default_rng(1).choice(len(labelled), count, replace=False)
+    rows = labelled.moments.rows.take(chosen)
+    vectors = compute(model.contract.features, log, histories.attributes, rows)
+    probabilities = model.probabilities(vectors)
+    for i in range(count):
+        body = {
+            "problem": problem,
+            "customer": log.customers[int(rows.customer[i])],
+            "as_of": format_moment(int(rows.cutoff_time[i])),
+            "features": True,
+            "reasons": 0,
+        }
+        answer = grocery_client.post("/v1/scores", json=body).json()
+        served = [answer["features"][name] for name in model.contract.names]
+        assert np.array_equal(np.array(served, float), vectors[i], equal_nan=True), body
+        assert answer["probability"] == probabilities[i], body
+
+
+def test_a_score_is_a_whole_answer(shop_client: httpx.Client) -> None:
+    """Probability, percentile, band, reasons that add up, stake, validity and version are there."""
+    listed = shop_client.get("/v1/customers/at-risk", params={"limit": 1}).json()
+    customer = listed["customers"][0]["customer"]
+    response = shop_client.post(
+        "/v1/scores", json={"problem": "churn", "customer": customer, "reasons": 50}
+    )
+    answer = response.json()
+    assert 200 == response.status_code
+    assert "scored" == answer["status"]
+    assert 0 < answer["probability"] < 1
+    assert 90 < answer["percentile"] <= 100
+    assert "very high" == answer["band"]
+    assert len(answer["reasons"]) >= 3
+    total = answer["base_points"] + sum(reason["points"] for reason in answer["reasons"])
+    assert total == pytest.approx(100 * answer["probability"], abs=1e-6)
+    sizes = [abs(reason["points"]) for reason in answer["reasons"]]
+    assert sizes == sorted(sizes, reverse=True)
+    groups = [reason["group"] for reason in answer["reasons"]]
+    assert len(groups) == len(set(groups))
+    assert all(
+        reason["direction"] == ("raises" if reason["points"] > 0 else "lowers")
+        and f"{abs(reason['points']):.1f}" in reason["sentence"]
+        for reason in answer["reasons"]
+    )
+    assert answer["as_of"] < answer["valid_until"]
+    assert "1" == answer["model_version"]
+    assert answer["value_at_stake"] > 0
+
+
+def test_a_history_in_the_request_scores_as_the_stored_one(
+    shop: Path, shop_client: httpx.Client
+) -> None:
+    """Posting a stored customer's own events and attributes gives the very same score."""
+    import duckdb
+
+    customer = shop_client.get("/v1/customers/at-risk").json()["customers"][3]["customer"]
+    found = duckdb.sql(
+        f"select day::varchar, amount, channel from '{shop.parent}/orders.csv' "
+        f"where customer = '{customer}' order by hash(day)"
+    ).fetchall()
+    events = [
+        {"event": "order", "event_time": day, "value": value, "channel": channel}
+        for day, value, channel in found
+    ]
+    tickets = duckdb.sql(
+        f"select day::varchar, wait from '{shop.parent}/tickets.csv' where customer = '{customer}'"
+    ).fetchall()
+    events += [{"event": "ticket", "event_time": day, "wait": wait} for day, wait in tickets]
+    city, since = duckdb.sql(
+        f"select city, since::varchar from '{shop.parent}/customers.csv' "
+        f"where customer = '{customer}'"
+    ).fetchall()[0]
+    stored = shop_client.post(
+        "/v1/scores", json={"problem": "churn", "customer": customer, "features": True}
+    ).json()
+    inline = shop_client.post(
+        "/v1/scores",
+        json={
+            "problem": "churn",
+            "events": events,
+            "attributes": {"city": city, "since": since},
+            "as_of": stored["as_of"],
+            "features": True,
+        },
+    ).json()
+    same = ("probability", "percentile", "band", "reasons", "features", "value_at_stake")
+    assert {k: stored[k] for k in same} == {k: inline[k] for k in same}
+    assert [] == inline["unread"]
+
+
+def test_too_little_history_gives_no_score_and_says_why(shop_client: httpx.Client) -> None:
+    """No event, or none for too long, is an answer without a probability and with a code."""
+    empty = shop_client.post("/v1/scores", json={"problem": "churn", "events": []}).json()
+    assert ("no_score", "no_history", None) == (
+        empty["status"], empty["no_score"]["code"], empty["probability"],
+    )  # fmt: skip
+    old = {"event": "order", "event_time": "2001-01-01"}
+    silent = shop_client.post("/v1/scores", json={"problem": "churn", "events": [old]}).json()
+    assert "not_active" == silent["no_score"]["code"]
+
+
+def test_what_the_model_never_saw_is_named(shop_client: httpx.Client) -> None:
+    """Unknown events, properties and attributes do not stop a score, and are not hidden."""
+    event = {"event": "order", "event_time": "2024-01-01", "value": 3, "mood": "good"}
+    other = {"event": "dance", "event_time": "2024-01-01"}
+    answer = shop_client.post(
+        "/v1/scores",
+        json={
+            "problem": "churn",
+            "events": [event, other],
+            "attributes": {"shoe": 43},
+            "as_of": "2024-01-02",
+        },
+    ).json()
+    assert ["attribute shoe", "event dance", "property mood"] == answer["unread"]
+    assert "scored" == answer["status"]
+
+
+def test_the_list_is_sorted_and_counts_the_cohort(shop_client: httpx.Client) -> None:
+    """Highest score first, as many as asked for, and each row agrees with a single score."""
+    listed = shop_client.get("/v1/customers/at-risk", params={"limit": 30}).json()
+    scores = [row["probability"] for row in listed["customers"]]
+    assert 30 == len(scores) <= listed["cohort"]
+    assert scores == sorted(scores, reverse=True)
+    row = listed["customers"][7]
+    single = shop_client.post(
+        "/v1/scores", json={"problem": "churn", "customer": row["customer"], "reasons": 3}
+    ).json()
+    assert row["probability"] == single["probability"]
+    assert row["reasons"] == single["reasons"]
+
+
+def test_the_page_shows_the_same_list(shop_client: httpx.Client) -> None:
+    """The HTML page names the same customers in the same order and loads nothing from elsewhere."""
+    listed = shop_client.get("/v1/customers/at-risk", params={"limit": 50}).json()
+    page = shop_client.get("/at-risk")
+    assert "text/html; charset=utf-8" == page.headers["content-type"]
+    places = [page.text.index(f">{row['customer']}</th>") for row in listed["customers"]]
+    assert places == sorted(places)
+    assert "http://" not in page.text and "https://" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"problem": "churn", "customer": "nobody"}, 404, "customer_unknown"),
+        ({"problem": "chrun", "customer": "c001"}, 404, "problem_unknown"),
+        ({"problem": "churn"}, 422, "request_invalid"),
+        ({"problem": "churn", "customer": "c001", "events": []}, 422, "request_invalid"),
+        ({"problem": "churn", "customer": 1}, 422, "request_invalid"),
+        ({"problem": "churn", "customer": "c001", "reason": 1}, 422, "request_invalid"),
+        ({"problem": "churn", "customer": "c001", "reasons": True}, 422, "request_invalid"),
+        ({"problem": "churn", "customer": "c001", "as_of": "soon"}, 422, "request_invalid"),
+        ({"problem": "churn", "customer": "c001", "as_of": 5}, 422, "request_invalid"),
+        (
+            {"problem": "churn", "events": [{"event": "order", "event_time": "0001-01-01"}]},
+            422,
+            "request_invalid",
+        ),
+        (
+            {
+                "problem": "churn",
+                "events": [{"event": "order", "event_time": "2024-01-01", "value": "3"}],
+            },
+            422,
+            "history_invalid",
+        ),
+        (
+            {
+                "problem": "churn",
+                "events": [{"event": "order", "event_time": "2024-01-01", "value": [1]}],
+            },
+            422,
+            "request_invalid",
+        ),
+        (
+            {"problem": "churn", "events": [], "attributes": {"since": "long ago"}},
+            422,
+            "history_invalid",
+        ),
+    ],
+)
+def test_errors_are_problem_documents(
+    body: dict[str, object], status: int, code: str, shop_client: httpx.Client
+) -> None:
+    """Every error is an RFC 9457 document with a stable code."""
+    response = shop_client.post("/v1/scores", json=body)
+    document = response.json()
+    assert (status, PROBLEM) == (response.status_code, response.headers["content-type"])
+    assert code == document["code"]
+    assert {"type", "title", "status", "detail"} <= set(document)
+    assert status == document["status"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{",
+        b"",
+        b"null",
+        b'"churn"',
+        b'{"problem": "churn", "customer": "\\ud800"}',
+        ONE_EVENT % b'"value": NaN',
+        ONE_EVENT % b'"value": 1e999',
+        ONE_EVENT % b'"\\ud800": 1, "value": []',
+        b'{"problem": NaN}',
+        b'{"problem": "churn", "customer": "c", "reasons": 1' + b"0" * 400 + b"}",
+        b"\xff\xfe",
+        b"[" * 5000,
+    ],
+)
+def test_hostile_bodies_are_refused(raw: bytes, shop_client: httpx.Client) -> None:
+    """What is no request at all is a 4xx problem document, never a 5xx."""
+    response = shop_client.post(
+        "/v1/scores", content=raw, headers={"Content-Type": "application/json"}
+    )
+    assert 400 <= response.status_code < 500
+    assert PROBLEM == response.headers["content-type"]
+    json.loads(response.content)
+
+
+def test_health_says_which_versions_answer(shop_client: httpx.Client) -> None:
+    """/livez says live; /readyz names each problem's version and each source's last event."""
+    assert {"status": "live"} == shop_client.get("/livez").json()
+    ready = shop_client.get("/readyz").json()
+    assert {"churn": "1"} == ready["models"]
+    assert ["orders", "tickets"] == [source["name"] for source in ready["sources"]][:2]
+
+
+def test_paths_and_methods_that_do_not_exist_are_problem_documents(
+    shop_client: httpx.Client,
+) -> None:
+    """404 and 405 have the same form as every other error."""
+    for response, status in (
+        (shop_client.get("/nowhere"), 404),
+        (shop_client.get("/v1/scores"), 405),
+    ):
+        assert (status, PROBLEM) == (response.status_code, response.headers["content-type"])
+
+
+def test_without_a_champion_the_service_says_so(shop: Path, tmp_path: Path) -> None:
+    """The service starts, /livez is well, /readyz and a score say that the champion is missing."""
+    for service in serve(shop, tmp_path):
+        with httpx.Client(base_url=service.address, timeout=60) as client:
+            assert 200 == client.get("/livez").status_code
+            ready = client.get("/readyz")
+            assert (503, "not_ready") == (ready.status_code, ready.json()["code"])
+            assert "shop-churn has no champion" in ready.json()["detail"]
+            score = client.post("/v1/scores", json={"problem": "churn", "customer": "c001"})
+            assert (503, "model_unavailable") == (score.status_code, score.json()["code"])
+
+
+def test_the_documentation_describes_the_errors(shop_client: httpx.Client) -> None:
+    """OpenAPI names the problem document for each error of each operation."""
+    schema = shop_client.get("/openapi.json").json()
+    assert {"/v1/scores", "/v1/customers/at-risk", "/livez", "/readyz"} == set(schema["paths"])
+    responses = schema["paths"]["/v1/scores"]["post"]["responses"]
+    assert {"200", "404", "422", "503"} <= set(responses)
+    for status in ("404", "422", "503"):
+        assert [PROBLEM] == list(responses[status]["content"])

@@ -1,0 +1,229 @@
+"""`python -m training` as a data scientist runs it."""
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from conftest import ROOT, run
+from journeys import make_shop
+
+from models.registry import CHALLENGER, CHAMPION, connect, load_alias, version_at
+from training.tracking import REQUIREMENTS
+
+KEYS = {
+    "problem", "model_version", "n_train", "n_test", "n_unknown", "base_rate", "auroc",
+    "average_precision", "brier", "log_loss", "ece", "lift_at_10", "baselines", "seconds",
+}  # fmt: skip
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def last_json(done: CompletedProcess[str]) -> dict[str, object]:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def test_the_last_line_is_the_summary(shop_run: tuple[Path, CompletedProcess[str]]) -> None:
+    """With `--json` the last line of standard output is one object with the promised keys."""
+    summary = last_json(shop_run[1])
+    assert set(summary) >= KEYS
+    assert {"base_rate", "best_rule"} == set(summary["baselines"])
+    assert all(set(b) == {"auroc", "average_precision"} for b in summary["baselines"].values())
+    assert {"read", "labels", "features", "fit", "register"} <= set(summary["seconds"])
+    assert summary["auroc"] > summary["baselines"]["best_rule"]["auroc"]
+    assert summary["ece"] < 0.05
+
+
+def test_everything_is_in_mlflow(shop_run: tuple[Path, CompletedProcess[str]]) -> None:
+    """A run holds parameters, metrics, the data's manifest, plots, and a signed model."""
+    import mlflow
+
+    workspace, done = shop_run
+    summary = last_json(done)
+    client = connect(workspace)
+    kept = client.get_run(summary["run_id"])
+    assert summary["auroc"] == pytest.approx(kept.data.metrics["test_auroc"])
+    assert {"seed", "num_leaves", "split", "n_features"} <= set(kept.data.params)
+    assert 64 == len(kept.data.tags["milepost.data_digest"])
+    listed = {item.path for item in client.list_artifacts(summary["run_id"], "plots")}
+    plots = ("roc", "precision_recall", "reliability", "lift", "shap_beeswarm", "shap_bar")
+    assert {f"plots/{name}.png" for name in plots} == listed
+    info = mlflow.models.get_model_info(f"models:/shop-churn/{summary['model_version']}")
+    assert info.signature is not None
+    assert summary["n_features"] == len(info.signature.inputs.inputs)
+    assert {"lightgbm", "python_function"} == set(info.flavors)
+    assert REQUIREMENTS == tuple(
+        Path(mlflow.artifacts.download_artifacts("models:/shop-churn/1/requirements.txt"))
+        .read_text()
+        .split()
+    )
+
+
+def test_the_first_model_is_champion_and_later_ones_challenge(tmp_path: Path) -> None:
+    """A second version does not replace the champion until somebody promotes it."""
+    shop = make_shop(tmp_path / "shop", 120)
+    workspace = tmp_path / "workspace"
+    for _ in range(2):
+        last_json(run("training", "train", str(shop), "--workspace", str(workspace), "--json"))
+    client = connect(workspace)
+    aliases = {a: version_at(client, "shop-churn", a) for a in (CHAMPION, CHALLENGER)}
+    assert {CHAMPION: "1", CHALLENGER: "2"} == aliases
+    promoted = run("training", "promote", str(shop), "--workspace", str(workspace))
+    assert "version 2 is the champion" in promoted.stdout
+    assert "2" == load_alias(client, "shop-churn").version
+
+
+def test_nothing_is_written_outside_the_workspace(
+    shop: Path, shop_run: tuple[Path, object], tmp_path: Path
+) -> None:
+    """Training leaves no database, folder or log where it was started."""
+    done = run("training", "train", str(shop), "--workspace", str(tmp_path / "ws"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ["ws"] == [path.name for path in tmp_path.iterdir()]
+    with sqlite3.connect(tmp_path / "ws" / "mlflow.db") as database:
+        query = "select artifact_location from experiments where name = 'shop-churn'"
+        places = [row[0] for row in database.execute(query)]
+    assert [(tmp_path / "ws" / "artifacts" / "shop-churn").as_uri()] == places
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("horizon = ", "horizn = ", "Did you mean 'horizon'"),
+        ("day as event_time, 'order'", "day, 'order'", "no column 'event_time'"),
+        ("cohort = { active_within", 'cohort = { without = ["order"], active_within', "cohort is"),
+        ('silence_of = "order"', 'silence_of = "odrer"', "Did you mean 'order'"),
+        ("from 'orders.csv'", "from 'gone.csv'", "'orders' fails"),
+        ('horizon = "30d"', 'horizon = "900d"', "history is too short"),
+        ("[problems.churn]", "[problems.other]", "no problem 'churn'.*Known: 'other'"),
+    ],
+)
+def test_bad_input_is_one_paragraph_and_exit_code_2(
+    old: str, new: str, says: str, shop: Path, tmp_path: Path
+) -> None:
+    """A person's mistake is named with its place and mend, and shows no traceback."""
+    text = shop.read_text()
+    assert old in text
+    for name in ("orders.csv", "tickets.csv", "customers.csv"):
+        (tmp_path / name).symlink_to(shop.parent / name)
+    config = tmp_path / "journey.toml"
+    config.write_text(text.replace(old, new, 1))
+    workspace = str(tmp_path / "ws")
+    done = run("training", "train", str(config), "--problem", "churn", "--workspace", workspace)
+    assert 2 == done.returncode
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert re.search(says, last), last
+
+
+def test_a_csv_with_one_per_cent_of_broken_rows_stops_and_lists_them(
+    shop: Path, tmp_path: Path
+) -> None:
+    """Broken rows are counted, listed in `rejected.parquet`, and the mend is named."""
+    make_shop(tmp_path, 100)
+    lines = (tmp_path / "orders.csv").read_text().splitlines()
+    lines[100::100] = [line.replace("2023", "20x3") for line in lines[100::100]]
+    (tmp_path / "orders.csv").write_text("\n".join(lines) + "\n")
+    command = ["training", "train", str(tmp_path / "journey.toml"), "--workspace", str(tmp_path)]
+    done = run(*command)
+    assert 2 == done.returncode
+    assert "unreadable rows" in done.stderr and "max_unreadable" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "shop" / "rejected.parquet").exists()
+    config = tmp_path / "journey.toml"
+    config.write_text(
+        config.read_text().replace('name = "orders"', 'name = "orders"\nmax_unreadable = 0.02')
+    )
+    done = run(*command)
+    assert done.returncode == 0, done.stderr
+    assert "with an event_time that is not a time" in done.stderr
+
+
+def test_a_label_of_one_class_is_refused(shop: Path, tmp_path: Path) -> None:
+    """A label table in which nothing differs has nothing to teach."""
+    config = tmp_path / "journey.toml"
+    labels = "select customer, date '2023-06-01' as cutoff_time, 0 as label from 'customers.csv'"
+    config.write_text(
+        shop.read_text().partition("[problems")[0] + f'[problems.churn]\nlabels = "{labels}"\n'
+    )
+    for name in ("orders.csv", "tickets.csv", "customers.csv"):
+        (tmp_path / name).symlink_to(shop.parent / name)
+    done = run("training", "train", str(config), "--workspace", str(tmp_path / "ws"))
+    assert 2 == done.returncode
+    assert "nothing to tell apart" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_label_table_trains_as_well_as_a_declared_outcome(shop: Path, tmp_path: Path) -> None:
+    """Labels that the business computes itself, with or without a split, lead to a model."""
+    query = """
+        select customer, cutoff::date as cutoff_time,
+               not exists (select 1 from 'orders.csv' o where o.customer = c.customer
+                           and o.day > cutoff and o.day <= cutoff + interval 30 days) as label,
+               case when cutoff < date '2023-09-01' then 'train' else 'test' end as split
+        from 'customers.csv' c,
+             (select unnest(generate_series(date '2023-04-01', date '2023-12-01', interval 15 days))
+              as cutoff)
+        where exists (select 1 from 'orders.csv' o where o.customer = c.customer
+                      and o.day <= cutoff and o.day > cutoff - interval 60 days)"""
+    for name in ("orders.csv", "tickets.csv", "customers.csv"):
+        (tmp_path / name).symlink_to(shop.parent / name)
+    config = tmp_path / "journey.toml"
+    config.write_text(
+        shop.read_text().partition("[problems")[0]
+        + f'[problems.churn]\nlabels = """{query}"""\nhorizon = "30d"\n'
+    )
+    done = run("training", "train", str(config), "--workspace", str(tmp_path / "ws"), "--json")
+    summary = last_json(done)
+    assert summary["auroc"] > 0.75
+    assert "as given by the label table" == summary["split"]
+
+
+def test_grocery_is_predicted_better_than_by_a_rule(
+    grocery_run: tuple[Path, CompletedProcess[str]],
+) -> None:
+    """On the untouched last period, both problems beat their best rule and are calibrated."""
+    summaries = {
+        s["problem"]: s for s in map(json.loads, grocery_run[1].stdout.strip().splitlines())
+    }
+    churn, conversion = summaries["churn"], summaries["conversion"]
+    assert churn["auroc"] >= 0.845
+    assert churn["auroc"] > churn["baselines"]["best_rule"]["auroc"]
+    assert churn["average_precision"] > churn["baselines"]["best_rule"]["average_precision"]
+    assert churn["ece"] <= 0.02
+    assert conversion["auroc"] > conversion["baselines"]["best_rule"]["auroc"]
+    assert 0.11 < conversion["base_rate"] < 0.18
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets for cross-checks are not here")
+def test_noise_labels_of_a_foreign_data_set_are_not_predicted(tmp_path: Path) -> None:
+    """Five merged CSV files whose churn labels are chance give an AUROC of about one half."""
+    data = SHARED / "ravenstack"
+    config = tmp_path / "journey.toml"
+    config.write_text(f'''
+name = "raven"
+data = "{data}"
+[[events]]
+sql = """select account_id as customer, start_date as event_time, 'subscribed' as event,
+         mrr_amount as value, plan_tier from 'ravenstack_subscriptions.csv'"""
+[[events]]
+sql = """select account_id as customer, usage_date as event_time, 'used' as event, usage_count,
+         feature_name from 'ravenstack_feature_usage.csv'
+         join 'ravenstack_subscriptions.csv' using (subscription_id)"""
+[[events]]
+sql = """select account_id as customer, submitted_at as event_time, 'ticket' as event, priority
+         from 'ravenstack_support_tickets.csv'"""
+[[events]]
+sql = """select account_id as customer, churn_date as event_time, 'churned' as event
+         from 'ravenstack_churn_events.csv'"""
+[customers]
+sql = """select account_id as customer, industry, country, seats from 'ravenstack_accounts.csv'"""
+[problems.churn]
+outcome = {{ event = "churned", repeats = true }}
+horizon = "60d"
+every = "30d"
+''')
+    done = run("training", "train", str(config), "--workspace", str(tmp_path / "ws"), "--json")
+    assert 0.35 < last_json(done)["auroc"] < 0.65

@@ -1,0 +1,191 @@
+"""What holds for every history: the engine against the reference, and against time."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from journeys import log_of, plain, rows_at, together
+
+from features.durations import days, format_moment, parse_moment
+from features.engine import compute, one_row
+from features.event_log import EventLog
+from features.language import (
+    Feature,
+    attribute_days,
+    attribute_level,
+    attribute_number,
+    events,
+    having,
+)
+from features.reference import value_at
+
+START = parse_moment("2024-01-01")
+
+
+def all_features() -> list[Feature]:
+    """Every kind, over choices of events that are common, rare and absent."""
+    made: list[Feature] = []
+    for some in (events(), events("a"), events("a", "b"), having("plan", "x"), events("never")):
+        for last in (None, days(1), days(7)):
+            made += [some.count(last), some.days_active(last), some.share(last)]
+            made += [some.sum("value", last), some.mean("value", last)]
+            made += [some.min("value", last), some.max("value", last)]
+            made += [some.distinct("plan", last)]
+        made += [some.trend(days(7)), some.recency(), some.tenure(), some.lateness()]
+        made += [some.gap_mean(), some.gap_std(), some.gap_max(), some.gap_last()]
+        made += [some.last_number("value"), some.last_level("plan", ("x", "z"))]
+        made += [some.days_until("renews_at")]
+    about = [
+        attribute_number("wait"),
+        attribute_level("plan", ("x", "y")),
+        attribute_days("renews_at"),
+    ]
+    return made + about
+
+
+FEATURES = all_features()
+
+offsets = st.integers(0, 40).map(lambda step: START + step * days(1) // 2)
+values = st.sampled_from(["0", "1.5", "-2.25", "33333.333333333336", "1e-7", "nan"])
+rows = st.fixed_dictionaries(
+    {
+        "customer": st.sampled_from(["p", "q", "r"]),
+        "event_time": offsets.map(format_moment),
+        "event": st.sampled_from(["a", "b", "c"]),
+        "value": values,
+    },
+    optional={
+        "recorded_time": offsets.map(format_moment),
+        "plan": st.sampled_from(["x", "y", "z"]),
+        "wait": values,
+        "renews_at": offsets.map(format_moment),
+    },
+)
+histories = st.lists(rows, min_size=1, max_size=40)
+moments = st.tuples(offsets, st.sampled_from([0, 0, -days(2), days(3)]))
+
+
+def vector(
+    history: list[dict[str, str]], about: list[dict[str, str]], who: str, cutoff: int, known: int
+) -> bytes:
+    """One customer's vector from a log of everybody's events, as bytes."""
+    log, attributes = together(log_of(history), log_of(about))
+    if who not in log.customers:
+        return b""
+    at = rows_at(log, (who, format_moment(cutoff), format_moment(known)))
+    return compute(FEATURES, log, attributes, at).tobytes()
+
+
+@given(histories, st.lists(rows, max_size=8), moments)
+def test_the_engine_equals_the_reference(
+    history: list[dict[str, str]], about: list[dict[str, str]], moment: tuple[int, int]
+) -> None:
+    """Counts are exact and every other value agrees to 1e-9 with thirty lines of plain Python."""
+    log, attributes = together(log_of(history), log_of(about))
+    cutoff, known = moment[0], moment[0] + moment[1]
+    everyone = [(c, format_moment(cutoff), format_moment(known)) for c in log.customers]
+    fast = compute(FEATURES, log, attributes, rows_at(log, *everyone))
+    slow = np.array(
+        [
+            [value_at(f, plain(log, i), plain(attributes, i), cutoff, known) for f in FEATURES]
+            for i in range(log.n_customers)
+        ]
+    )
+    np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-9)
+    exact = [
+        j
+        for j, feature in enumerate(FEATURES)
+        if feature.kind in ("count", "days_active", "distinct")
+    ]
+    assert np.array_equal(fast[:, exact], slow[:, exact])
+
+
+@given(histories, histories, moments)
+def test_nothing_after_the_cutoff_is_seen(
+    history: list[dict[str, str]], later: list[dict[str, str]], moment: tuple[int, int]
+) -> None:
+    """Events after the cutoff change no bit of a vector."""
+    cutoff, known = moment[0], moment[0] + moment[1]
+    after = [
+        {**row, "event_time": format_moment(parse_moment(row["event_time"]) + cutoff - START + 1)}
+        for row in later
+    ]
+    after = [row for row in after if parse_moment(row["event_time"]) > cutoff]
+    who = history[0]["customer"]
+    assert vector(history, [], who, cutoff, known) == vector(
+        history + after, [], who, cutoff, known
+    )
+
+
+@given(histories, histories, moments)
+def test_nothing_recorded_after_the_known_time_is_seen(
+    history: list[dict[str, str]], late: list[dict[str, str]], moment: tuple[int, int]
+) -> None:
+    """Events that were recorded too late change no bit, of the journey or of the attributes."""
+    cutoff, known = moment[0], moment[0] + moment[1]
+    unseen = [{**row, "recorded_time": format_moment(known + 1)} for row in late]
+    who = history[0]["customer"]
+    expected = vector(history, history, who, cutoff, known)
+    assert expected == vector(history + unseen, history + unseen, who, cutoff, known)
+
+
+@given(histories, histories, st.randoms(use_true_random=False), offsets)
+def test_other_customers_and_the_order_of_rows_change_nothing(
+    history: list[dict[str, str]], others: list[dict[str, str]], random: object, cutoff: int
+) -> None:
+    """A vector depends on the customer's own events alone, in whatever order they arrive."""
+    strangers = [{**row, "customer": f"other {row['customer']}"} for row in others]
+    mixed = history + strangers
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    who = history[0]["customer"]
+    assert vector(history, history, who, cutoff, cutoff) == vector(
+        mixed, mixed, who, cutoff, cutoff
+    )
+
+
+@given(histories, st.lists(rows, max_size=8), st.lists(moments, min_size=1, max_size=12))
+def test_a_batch_equals_one_row_at_a_time_bit_for_bit(
+    history: list[dict[str, str]], about: list[dict[str, str]], when: list[tuple[int, int]]
+) -> None:
+    """A training set and a request's single vector are the same bits."""
+    log, attributes = together(log_of(history), log_of(about))
+    asked = [
+        (log.customers[i % log.n_customers], format_moment(m[0]), format_moment(m[0] + m[1]))
+        for i, m in enumerate(when)
+    ]
+    batch = compute(FEATURES, log, attributes, rows_at(log, *asked))
+    for row, (who, cutoff, known) in zip(batch, asked, strict=True):
+        alone = compute(
+            FEATURES,
+            log.history(who),
+            attributes.history(who),
+            one_row(parse_moment(cutoff), parse_moment(known)),
+        )
+        assert row.tobytes() == alone[0].tobytes()
+
+
+@given(histories)
+def test_blocks_change_nothing(history: list[dict[str, str]]) -> None:
+    """Working in small blocks of customers gives the same bits as working on all at once."""
+    from features import engine
+
+    log, attributes = together(log_of(history))
+    asked = [(c, format_moment(START + days(10))) for c in log.customers] * 3
+    whole = compute(FEATURES, log, attributes, rows_at(log, *asked))
+    size = engine.BLOCK_EVENTS
+    engine.BLOCK_EVENTS = 3
+    try:
+        parts = compute(FEATURES, log, attributes, rows_at(log, *asked))
+    finally:
+        engine.BLOCK_EVENTS = size
+    assert whole.tobytes() == parts.tobytes()
+
+
+def test_the_log_is_sorted_by_content() -> None:
+    """Events of one moment have one order, whichever way they came in."""
+    table = [{"event_time": "2024-01-01", "event": e, "value": v} for e in "cab" for v in "21"]
+    one, other = log_of(table), log_of(table[::-1])
+    assert _columns(one) == _columns(other)
+
+
+def _columns(log: EventLog) -> list[object]:
+    return [log.event.codes.tolist(), log.numbers["value"].tolist(), log.event_time.tolist()]

@@ -1,0 +1,261 @@
+"""Cohorts, cutoffs and labels of every form of problem, on journeys small enough to read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from journeys import read_table
+
+from features.config import Business, Problem
+from features.cutoffs import IN_COHORT, OUTSIDE, current, judge, resolve, schedule
+from features.durations import format_day, parse_moment
+from features.errors import ProblemError
+from features.event_log import EventLog, empty_log
+from features.sources import Histories
+from training.labels import Labelled, label_rows
+
+
+def histories(log: EventLog, end: str) -> Histories:
+    return Histories(log, empty_log(log.customers), (), parse_moment(end), "digest")
+
+
+def labels_of(problem: Problem, log: EventLog, end: str, folder: Path = Path()) -> Labelled:
+    """Label a log that reaches to `end`."""
+    business = Business(name="b", events=[{"sql": "select 1"}], folder=folder)
+    return label_rows(business, resolve(problem, log), histories(log, end))[0]
+
+
+def listed(labelled: Labelled, log: EventLog) -> set[tuple[str, str, int]]:
+    rows = labelled.moments.rows
+    return {
+        (log.customers[c], format_day(t), int(label))
+        for c, t, label in zip(
+            rows.customer.tolist(), rows.cutoff_time.tolist(), labelled.label, strict=True
+        )
+    }
+
+
+BUYERS = """
+| customer | event_time | event |
+|----------|------------|-------|
+| ann      | 2024-01-01 | buy   |
+| ann      | 2024-01-12 | buy   |
+| ann      | 2024-01-25 | buy   |
+| bob      | 2024-01-02 | buy   |
+| bob      | 2024-01-20 | look  |
+"""
+
+
+def test_silence_has_a_grid_of_cutoffs_that_ends_where_the_history_does() -> None:
+    """The newest cutoff with a label is one horizon before the end; later ones are unknown."""
+    log = read_table(BUYERS)
+    problem = Problem(
+        outcome={"silence_of": "buy"}, cohort={"active_within": "15d"}, horizon="10d", every="5d"
+    )
+    labelled = labels_of(problem, log, "2024-01-31")
+    assert {
+        ("ann", "2024-01-16", 0),
+        ("bob", "2024-01-16", 1),
+        ("ann", "2024-01-21", 0),
+    } == listed(labelled, log)
+    assert {"window_not_over": 2} == labelled.unknown
+
+
+def test_a_customer_is_in_the_cohort_while_active() -> None:
+    """Activity is the event whose silence is predicted, within the length, half open."""
+    log = read_table(BUYERS)
+    problem = resolve(
+        Problem(outcome={"silence_of": "buy"}, cohort={"active_within": "18d"}, horizon="7d"), log
+    )
+    for day, inside in (("2024-01-19", [True, True]), ("2024-01-20", [True, False])):
+        verdict = judge(problem, log, current(problem, log, parse_moment(day)))
+        assert inside == [code == IN_COHORT for code in verdict.tolist()]
+    assert "not_active" == OUTSIDE[int(verdict[1])][0]
+
+
+LEAVERS = """
+| customer | event_time | event  |
+|----------|------------|--------|
+| ann      | 2024-01-01 | login  |
+| ann      | 2024-02-10 | cancel |
+| bob      | 2024-01-01 | login  |
+| bob      | 2024-03-30 | login  |
+| cat      | 2024-01-01 | login  |
+| cat      | 2024-02-03 | cancel |
+"""
+
+
+def test_who_has_left_already_is_unknown_and_never_a_zero() -> None:
+    """After an outcome that happens once, and inside the gap, a row has no label."""
+    log = read_table(LEAVERS)
+    problem = Problem(outcome={"event": "cancel"}, gap="5d", horizon="20d", every="20d")
+    labelled = labels_of(problem, log, "2024-03-31")
+    assert resolve(problem, log).outcome.repeats is False
+    assert {
+        ("ann", "2024-01-26", 1),
+        ("bob", "2024-01-26", 0),
+        ("cat", "2024-01-26", 1),
+        ("bob", "2024-02-15", 0),
+        ("bob", "2024-03-06", 0),
+    } == listed(labelled, log)
+    assert {"already_happened": 6, "window_not_over": 1} == labelled.unknown
+
+
+def test_an_outcome_in_the_gap_is_unknown() -> None:
+    """Who leaves between the cutoff and the window is neither a 0 nor a 1."""
+    log = read_table(LEAVERS)
+    problem = Problem(outcome={"event": "cancel"}, gap="9d", horizon="11d", every="20d")
+    labelled = labels_of(problem, log, "2024-02-20")
+    assert {("ann", "2024-01-31", 1), ("bob", "2024-01-31", 0)} == listed(labelled, log)
+    expected = {"already_happened": 2, "window_not_over": 1, "happened_in_gap": 1}
+    assert expected == labelled.unknown
+
+
+CONTRACTS = """
+| customer | event_time | event  | renews_at  |
+|----------|------------|--------|------------|
+| ann      | 2023-01-01 | signed | 2024-01-01 |
+| ann      | 2023-12-20 | renewed| 2025-01-01 |
+| bob      | 2023-01-01 | signed | 2024-01-01 |
+| cat      | 2023-06-01 | signed | 2024-06-01 |
+| cat      | 2024-02-01 | look   | -          |
+"""
+
+
+def test_renewals_are_asked_at_every_lead_before_the_known_date() -> None:
+    """A row stands `lead` before the date that was known then, and is answered by that date."""
+    log = read_table(CONTRACTS)
+    problem = Problem(
+        outcome={"not": "renewed", "by": "renews_at"},
+        before={"property": "renews_at", "lead": ["60d", "10d"]},
+    )
+    labelled = labels_of(problem, log, "2024-02-01")
+    assert {
+        ("ann", "2023-11-02", 0),  # 60 days before; renewed on the 20th of December
+        ("bob", "2023-11-02", 1),
+        ("bob", "2023-12-22", 1),
+        # ann 10 days before: renewed already, the known date is a year later
+    } == listed(labelled, log)
+
+
+CAMPAIGNS = """
+| customer | event_time | event    | plan |
+|----------|------------|----------|------|
+| ann      | 2024-01-01 | received | A    |
+| ann      | 2024-01-05 | received | B    |
+| ann      | 2024-01-09 | redeemed | A    |
+| bob      | 2024-01-05 | received | B    |
+| bob      | 2024-01-20 | redeemed | B    |
+"""
+
+
+def test_cutoffs_at_an_event_are_answered_by_the_same_campaign() -> None:
+    """With `same`, only an outcome that agrees with the anchoring event counts."""
+    log = read_table(CAMPAIGNS)
+    problem = Problem(
+        outcome={"event": "redeemed", "same": "plan"}, at={"event": "received"}, horizon="10d"
+    )
+    labelled = labels_of(problem, log, "2024-02-01")
+    assert {
+        ("ann", "2024-01-01", 1),
+        ("ann", "2024-01-05", 0),  # redeemed A, not B
+        ("bob", "2024-01-05", 0),  # redeemed B, but later than the horizon
+    } == listed(labelled, log)
+
+
+def test_a_problem_at_events_is_scored_as_of_the_last_of_them() -> None:
+    """Between two anchoring events, the cutoff stays at the last one until the horizon is over."""
+    log = read_table(CAMPAIGNS)
+    problem = resolve(
+        Problem(
+            outcome={"event": "redeemed", "repeats": True}, at={"event": "received"}, horizon="10d"
+        ),
+        log,
+    )
+    asked = current(problem, log, parse_moment("2024-01-08"))
+    assert ["2024-01-05", "2024-01-05"] == [format_day(t) for t in asked.rows.cutoff_time]
+    late = current(problem, log, parse_moment("2024-01-15"))
+    assert ["no_anchor"] * 2 == [OUTSIDE[int(v)][0] for v in judge(problem, log, late)]
+
+
+def test_a_label_table_is_used_as_it_is(tmp_path: Path) -> None:
+    """Rows, known times and splits come from the business; null labels are unknown."""
+    log = read_table(BUYERS)
+    sql = """
+        select * from (values ('ann', date '2024-01-10', 1, date '2024-01-15', 'train'),
+                              ('bob', date '2024-01-10', 0, date '2024-01-10', 'test'),
+                              ('new', date '2024-01-10', null, date '2024-01-10', 'test'))
+        as t(customer, cutoff_time, label, known_time, split)"""
+    labelled = labels_of(Problem(labels=sql), log, "2024-01-31", tmp_path)
+    assert [1, 0] == labelled.label.tolist()
+    assert ["2024-01-15", "2024-01-10"] == [format_day(t) for t in labelled.moments.rows.known_time]
+    assert [0, 2] == labelled.given_split.tolist()
+    assert {"label_is_null": 1} == labelled.unknown
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("select 'ann' as customer, 1 as label", "cutoff_time"),
+        ("select 'ann' as customer, date '2024-01-10' as cutoff_time, 2 as label", "0, 1 or null"),
+        ("select 'ann' as customer, 'soon' as cutoff_time, 1 as label", "not a time"),
+        ("select 'ann' as customer, 7 as cutoff_time, 1 as label", "not a time"),
+        ("select null as customer, date '2024-01-10' as cutoff_time, 1 as label", "no customer"),
+        ("select 'a' as customer, current_date as cutoff_time, 1 as label where false", "empty"),
+        (
+            "select 'a' as customer, current_date as cutoff_time, 1 as label, 'tset' as split",
+            "Did you mean 'test'",
+        ),
+        ("select 'ann' as customer, date '2024-01-10' as cutoff_time, 1 as label", "are 1"),
+    ],
+)
+def test_a_label_table_that_can_not_be_meant_is_refused(
+    sql: str, says: str, tmp_path: Path
+) -> None:
+    """Each fault of a label table has its own sentence."""
+    with pytest.raises(ProblemError, match=says):
+        labels_of(Problem(labels=sql), read_table(BUYERS), "2024-01-31", tmp_path)
+
+
+def test_counts_add_up_to_the_cohort() -> None:
+    """Labelled rows and unknown rows together are all rows that were in the cohort."""
+    log = read_table(LEAVERS)
+    problem = resolve(Problem(outcome={"event": "cancel"}, gap="3d", horizon="9d", every="4d"), log)
+    asked = schedule(problem, log, parse_moment("2024-03-31"))
+    codes = judge(problem, log, asked)
+    reasons = np.array([OUTSIDE[c][0] if c else "in" for c in codes.tolist()])
+    cohort = int(np.isin(reasons, ["in", "already_happened"]).sum())
+    labelled = labels_of(problem, log, "2024-03-31")
+    assert cohort == len(labelled) + labelled.n_unknown
+
+
+def test_words_that_never_occur_are_refused_with_the_nearest() -> None:
+    """An event, date or number that no source yields is an error that names a near one."""
+    log = read_table(CONTRACTS)
+    for problem, says in (
+        (Problem(outcome={"event": "renwed"}, horizon="9d"), "Did you mean 'renewed'"),
+        (
+            Problem(outcome={"not": "renewed", "by": "renewal_at"}, horizon="9d"),
+            "Did you mean 'renews_at'",
+        ),
+        (
+            Problem(outcome={"event": "look"}, horizon="9d", value={"sum": "valeu"}),
+            "Did you mean 'value'",
+        ),
+        (
+            Problem(outcome={"event": "look"}, horizon="9d", cohort={"without": ["sgned"]}),
+            "Did you mean 'signed'",
+        ),
+    ):
+        with pytest.raises(ProblemError, match=says):
+            resolve(problem, log)
+
+
+def test_an_empty_cohort_and_a_short_history_say_so() -> None:
+    """Nobody to ask, or no time to answer, is an error with the mend."""
+    log = read_table(BUYERS)
+    with pytest.raises(ProblemError, match="history is too short"):
+        labels_of(Problem(outcome={"event": "buy"}, horizon="90d"), log, "2024-01-31")
+    nobody = Problem(outcome={"silence_of": "look"}, cohort={"without": ["buy"]}, horizon="3d")
+    with pytest.raises(ProblemError, match="cohort is empty"):
+        labels_of(nobody, log, "2024-01-31")
