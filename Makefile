@@ -7,6 +7,7 @@ WORKSPACE ?= workspace
 HOST ?= 127.0.0.1
 PORT ?= 8000
 SERVE ?= 1
+EVENTS ?= 200000
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -15,10 +16,10 @@ INSTALLED := $(VENV)/.installed
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train promote serve mlflow test check format system lock clean
+.PHONY: help install demo train promote serve mlflow test check format bench-features system lock clean
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## install everything into .venv
 
@@ -61,6 +62,9 @@ check: $(INSTALLED) ## lint, types and the floors' borders
 format: $(INSTALLED) ## put the code into its usual shape
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
+
+bench-features: $(INSTALLED) ## the feature engine beside pandas, in one run (EVENTS=200000)
+	@$(RUN) benchmarks/feature_engine.py --events $(EVENTS)
 
 system: ## install what browser tests need from Debian (as root)
 	apt-get update -qq

@@ -45,7 +45,7 @@ def points(contributions: Floats, base: float, calibration: Sigmoid) -> tuple[Fl
     -------
     points : ndarray of shape (n_features,)
     base : float
-        The score of a customer of whom nothing is known, in percentage points.
+        The score at the mean log-odds of the training rows, in percentage points.
     """
     total = float(contributions.sum())
     start, end = calibration.probability(np.array([base, base + total]))

@@ -185,7 +185,8 @@ class ScoreAnswer(BaseModel):
     """Where the score stands among the customers that the model was judged on, 0 to 100."""
     band: Literal["low", "medium", "high", "very high"] | None
     base_points: float | None
-    """Where the score starts from, in percentage points; the reasons move it from here."""
+    """The score of a typical customer (at the mean log-odds of the training rows), in percentage
+    points; the reasons move it from here."""
     reasons: list[ReasonOut]
     value_at_stake: float | None
     as_of: str

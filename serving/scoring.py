@@ -35,7 +35,7 @@ class Score:
     percentile: float | None = None
     band: str | None = None
     base: float | None = None
-    """The score of a customer of whom nothing is known, in percentage points."""
+    """The score at the mean log-odds of the training rows, in percentage points."""
     reasons: Sequence[Reason] = ()
     """Signed percentage points; those of all reasons and the base add up to the score."""
     value_at_stake: float | None = None

@@ -7,6 +7,7 @@ about how the numbers came about.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from models.fitted import FittedModel
 from models.registry import connect, model_name, point_aliases, register, tracking_uri
 
 REQUIREMENTS = ("lightgbm", "numpy", "pandas", "scikit-learn")
+"""What MLflow needs to load the trees again, pinned to the versions of the run."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def log_run(
             mlflow.log_artifact(str(folder / "data.json"))
             mlflow.log_artifacts(str(folder / "plots"), "plots")
             uri = _log_model(model, folder / "model")
-        version = register(client, name, uri, run.info.run_id, digest)
-        return Logged(run.info.run_id, version, point_aliases(client, name, version))
+        number = register(client, name, uri, run.info.run_id, digest)
+        return Logged(run.info.run_id, number, point_aliases(client, name, number))
     except (MlflowException, OSError) as error:
         raise RegistryError(
             f"The run could not be logged to {tracking_uri(workspace)}: {error}. "
@@ -101,7 +103,7 @@ def _log_model(model: FittedModel, folder: Path) -> str:
         model.booster,
         name="model",
         signature=signature,
-        pip_requirements=list(REQUIREMENTS),
+        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
         extra_files=[str(folder / file) for file in (CONTRACT, CALIBRATION, CHECKSUMS)],
     )
     if info.signature is None:
