@@ -264,7 +264,7 @@ def read_config(path: Path) -> Business:
         message names the table and key, and the nearest known key.
     """
     try:
-        written = tomllib.loads(path.read_text(encoding="utf-8"))
+        written = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(
             f"There is no file {path}. Give the path of a journey.toml, "
@@ -291,6 +291,9 @@ def _explain(path: Path, error: ValidationError) -> str:
     if fault["type"] == "missing":
         what = f"the key {fault['loc'][-1]!r} is missing"
         place = _place(fault["loc"][:-1])
+    if fault["type"] == "string_pattern_mismatch":
+        what = f"{fault['input']!r} is no name: use letters, digits, - and _, a letter first"
+        place = _place(tuple(step for step in fault["loc"][:-2] if step != "[key]"))
     more = len(error.errors()) - 1
     rest = f" ({more} more fault{'s' if more > 1 else ''} after this one.)" if more else ""
     return f"{path}: {place}{what}{'' if what.endswith(('.', '?')) else '.'}{rest}"

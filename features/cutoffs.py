@@ -34,6 +34,10 @@ REPEATING_SHARE = 0.01
 """An outcome that more than this share of its customers had twice can happen again."""
 
 
+MOST_ROWS = 4_000_000
+"""Rows of a schedule before the cohort is judged; with more, the cutoffs stand farther apart."""
+
+
 @dataclass(frozen=True)
 class Moments:
     """Rows of a problem, each with the outcome window that answers it."""
@@ -74,10 +78,7 @@ def resolve(problem: Problem, log: EventLog) -> Problem:
             )
     date = problem.before.property if problem.before else outcome.by if outcome else None
     if date is not None and date not in log.times:
-        raise ProblemError(
-            f"The problem names the date {date!r}, but no source yields it as a date or a "
-            f"timestamp.{nearest(date, log.times)}"
-        )
+        raise ProblemError(_no_such_date(date, log))
     same = outcome.same if outcome else None
     if same is not None and same not in log.categories:
         raise ProblemError(
@@ -89,10 +90,33 @@ def resolve(problem: Problem, log: EventLog) -> Problem:
             f"value.sum names {problem.value.sum!r}, but no source yields it as a number."
             f"{nearest(problem.value.sum, log.numbers)}"
         )
-    if outcome is None or outcome.event is None or outcome.repeats is not None:
+    if outcome is None:
         return problem
-    settled = outcome.model_copy(update={"repeats": _repeats(log, outcome.event)})
-    return problem.model_copy(update={"outcome": settled})
+    if outcome.event is not None and outcome.repeats is None:
+        outcome = outcome.model_copy(update={"repeats": _repeats(log, outcome.event)})
+    every = None if problem.before or problem.at else _affordable(problem, log)
+    return problem.model_copy(update={"outcome": outcome, "every": every})
+
+
+def _affordable(problem: Problem, log: EventLog) -> int:
+    """The distance between cutoffs: as declared, or longer where there would be too many rows."""
+    every = problem.every or problem.horizon or DAY
+    span = int(log.event_time.max()) - _begin(problem, log)
+    rows = span // every * log.n_customers
+    return every * max(1, -(-rows // MOST_ROWS))
+
+
+def _no_such_date(date: str, log: EventLog) -> str:
+    if date in log.kinds:
+        return (
+            f"The problem names the date {date!r}, which the sources yield as a "
+            f"{log.kinds[date]}. Cast it in the SQL: {date}::timestamp as {date}."
+        )
+    return (
+        f"The problem names the date {date!r}, but no [[events]] source yields it. Yield it with "
+        "the event that sets it, such as the signing or the last renewal: then it is known from "
+        f"that event on.{nearest(date, log.times)}"
+    )
 
 
 def _repeats(log: EventLog, event: str) -> bool:
@@ -129,7 +153,7 @@ def _grid(problem: Problem, log: EventLog, end: int) -> Moments:
     """Regular cutoffs, placed so that one window ends exactly where the history does."""
     length = problem.gap + (problem.horizon or 0)
     every = problem.every or problem.horizon or DAY
-    begin = int(log.event_time[_activity(problem, log)].min())
+    begin = _begin(problem, log)
     newest = end - length
     if newest <= begin:
         raise ProblemError(
@@ -147,13 +171,19 @@ def _grid(problem: Problem, log: EventLog, end: int) -> Moments:
     return with_windows(problem, _known_then(customer, np.repeat(times, log.n_customers)), log)
 
 
-def _activity(problem: Problem, log: EventLog) -> NDArray[np.bool_]:
-    """Which events count as activity; a cohort before the first of them would be a stump."""
+def _begin(problem: Problem, log: EventLog) -> int:
+    """When the activity of the cohort has begun: a cohort before that would be a stump.
+
+    One event in a thousand may be older, so that a stray date of the year 1 does not make
+    two thousand years of empty cutoffs.
+    """
     outcome = problem.outcome
     name = problem.cohort.event or (outcome.silence_of if outcome else None)
-    if name is None:
-        return np.ones(log.n_events, dtype=bool)
-    return np.asarray(log.event.codes == log.event.code(name))
+    times = log.event_time
+    if name is not None:
+        times = times[log.event.codes == log.event.code(name)]
+    stray = len(times) // 1000
+    return int(np.partition(times, stray)[stray])
 
 
 def _at_events(problem: Problem, log: EventLog, end: int) -> Moments:
@@ -187,16 +217,17 @@ def _known_then(customer: Ints, cutoff_time: Ints) -> Rows:
 def with_windows(problem: Problem, rows: Rows, log: EventLog) -> Moments:
     """Give each row its outcome window `(cutoff + gap, cutoff + gap + horizon]`.
 
-    Without a horizon, a window before a date ends at that date; a label table's window is
-    empty, because nobody said how long it is.
+    Where the outcome is that something has not happened by a date, the window ends at the
+    date that the row knows; at fixed leads before it, a horizon adds time after the date. A
+    label table's window is empty where nobody said how long it is.
     """
     opens = rows.cutoff_time + problem.gap
-    if problem.horizon is not None:
-        return Moments(rows, opens, opens + problem.horizon)
-    if problem.before is None:
-        return Moments(rows, opens, opens.copy())
-    due = _date_known(problem.before.property, rows, log)
-    return Moments(rows, opens, np.where(due == MISSING_TIME, opens, due))
+    closes = opens + (problem.horizon or 0)
+    if problem.outcome is None or problem.outcome.by is None:
+        return Moments(rows, opens, closes)
+    due = _date_known(problem.outcome.by, rows, log)
+    grace = (problem.horizon or 0) if problem.before is not None else 0
+    return Moments(rows, opens, np.where(due > opens, due + grace, closes))
 
 
 def _date_known(name: str, rows: Rows, log: EventLog) -> Ints:
@@ -269,10 +300,11 @@ def _happens_now(log: EventLog, where: Where, rows: Rows) -> NDArray[np.bool_]:
 def _date_due(
     problem: Problem, outcome: Outcome, log: EventLog, moments: Moments
 ) -> NDArray[np.bool_]:
-    """Whether the known date lies in the outcome window."""
+    """Whether the known date lies within the horizon, or within the longest lead."""
     assert outcome.by is not None
     due = _date_known(outcome.by, moments.rows, log)
-    until = moments.closes
     if problem.before is not None:
-        until = np.maximum(until, moments.rows.cutoff_time + max(problem.before.lead))
+        until = moments.rows.cutoff_time + max(problem.before.lead)
+    else:
+        until = moments.opens + (problem.horizon or 0)
     return np.asarray((due != MISSING_TIME) & (due > moments.opens) & (due <= until))

@@ -15,6 +15,13 @@ import pyarrow as pa
 from features.errors import SourceError
 from features.event_log import CATEGORY, NUMBER, TIME
 
+CANONICAL = {
+    *("customer", "event_time", "recorded_time", "event", "event_id", "valid_from"),
+    *("channel", "value", "account", "session", "text"),
+    *("cutoff_time", "known_time", "label", "split"),
+}
+"""Columns with a meaning of their own, in sources or in label tables."""
+
 CANONICAL_TEXT = ("event_id", "channel", "account", "session", "text")
 """Optional columns that are text whatever the source's type is."""
 
@@ -30,6 +37,9 @@ UNEVEN_CSV = (
     "in place of ignore_errors DuckDB lists them."
 )
 """DuckDB reads a file with uneven rows as one wide column, which its own messages don't say."""
+
+NOTHING = '"NULL"'
+"""The type of a column that is null in every row by its SQL."""
 
 RAW = "_query"
 """The temp table that holds a query's rows as the business's SQL yields them."""
@@ -63,20 +73,31 @@ def materialise(duck: duckdb.DuckDBPyConnection, name: str, sql: str) -> dict[st
     SourceError
         When the query fails; the message names the source and says what DuckDB said.
     """
-    query = sql.strip().rstrip(";")
     try:
-        duck.execute(f"create or replace temp table {RAW} as select * from (\n{query}\n)")
+        statements = duck.extract_statements(sql)
+        if len(statements) != 1:
+            raise SourceError(
+                f"The SQL of the source {name!r} has {len(statements)} statements; it must be one "
+                "select."
+            )
+        query = statements[0].query.strip().rstrip(";")
+        duck.execute(f"create or replace temp table {RAW} as {query}")
     except duckdb.Error as error:
         said = _one_paragraph(error)
         hint = UNEVEN_CSV if re.search(r'bindings: "[^"]*[,;|\t]', str(error)) else ""
         raise SourceError(f"The SQL of the source {name!r} fails: {said}{hint}") from error
     described = duck.execute(f"describe {RAW}").fetchall()
-    columns = {str(row[0]): str(row[1]).upper() for row in described}
+    columns = {_canonical(str(row[0])): str(row[1]).upper() for row in described}
     if len(columns) == 1 and re.search(r"[,;|\t]", next(iter(columns))):
         raise SourceError(
             f"The source {name!r} yields one column, {next(iter(columns))!r}.{UNEVEN_CSV}"
         )
     return columns
+
+
+def _canonical(column: str) -> str:
+    """SQL doesn't tell `Customer` from `customer`, so neither do the columns with a meaning."""
+    return column.lower() if column.lower() in CANONICAL else column
 
 
 def identifier(column: str, columns: dict[str, str]) -> str:
@@ -89,8 +110,10 @@ def identifier(column: str, columns: dict[str, str]) -> str:
 
 
 def moment(source: str, column: str, columns: dict[str, str]) -> str:
-    """SQL for a column as microseconds UTC, null where it is not a finite time."""
+    """SQL for a column as microseconds UTC, null where it is no time of the years 1 to 9999."""
     kind = columns[column]
+    if kind == NOTHING:
+        return "null::bigint"
     if not kind.startswith(("VARCHAR", "TIMESTAMP", "DATE")):
         raise SourceError(
             f"The column {column!r} of the source {source!r} is {kind}, not a time. Yield a date, "
@@ -98,7 +121,8 @@ def moment(source: str, column: str, columns: dict[str, str]) -> str:
             f"to_timestamp({column})."
         )
     cast = f"try_cast({quote(column)} as timestamptz)"
-    return f"case when isfinite({cast}) then epoch_us({cast}) end"
+    within = f"{cast} between timestamptz '0001-01-01' and timestamptz '9999-12-31'"
+    return f"case when {within} then epoch_us({cast}) end"
 
 
 def kind_of_column(source: str, column: str, columns: dict[str, str]) -> str:
@@ -112,7 +136,7 @@ def kind_of_column(source: str, column: str, columns: dict[str, str]) -> str:
         )
     if column in CANONICAL_TEXT:
         return CATEGORY
-    if kind in NUMERIC or kind.startswith("DECIMAL"):
+    if kind in NUMERIC or kind.startswith("DECIMAL") or (kind == NOTHING and column == "value"):
         return NUMBER
     if column == "value":
         raise SourceError(

@@ -5,6 +5,7 @@ with an offset a customer, so that a journey is one slice. Knows nothing about f
 cutoffs or features.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,17 +47,17 @@ class Categorical:
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
         encoded = array.cast(pa.string()).dictionary_encode()
-        seen = np.asarray(encoded.dictionary.to_pylist(), dtype=object)
-        order = np.argsort(seen.astype(str), kind="stable") if len(seen) else np.zeros(0, np.int64)
+        seen = encoded.dictionary.to_pylist()
+        order = pc.sort_indices(encoded.dictionary).to_numpy()
         rank = np.empty(len(seen) + 1, np.int32)
         rank[order] = np.arange(len(seen), dtype=np.int32)
         rank[-1] = ABSENT
         indices = pc.fill_null(encoded.indices, len(seen)).to_numpy(zero_copy_only=False)
-        return cls(rank[indices], tuple(str(level) for level in seen[order]))
+        return cls(rank[indices], tuple(seen[place] for place in order.tolist()))
 
     def code(self, level: str) -> int:
         """The code of a level; a value that no event has when the level is unknown."""
-        at = int(np.searchsorted(np.asarray(self.levels, dtype=str), level)) if self.levels else 0
+        at = bisect_left(self.levels, level)
         return at if at < len(self.levels) and self.levels[at] == level else ABSENT - 1
 
     def take(self, order: Ints) -> "Categorical":
@@ -111,14 +112,8 @@ class EventLog:
 
     def index(self, customer: str) -> int | None:
         """The position of a customer, or None when the log has never heard of it."""
-        low, high = 0, len(self.customers)
-        while low < high:
-            middle = (low + high) // 2
-            if self.customers[middle] < customer:
-                low = middle + 1
-            else:
-                high = middle
-        return low if low < len(self.customers) and self.customers[low] == customer else None
+        at = bisect_left(self.customers, customer)
+        return at if at < len(self.customers) and self.customers[at] == customer else None
 
     def rows(self, order: Ints, customers: tuple[str, ...], offsets: Ints) -> "EventLog":
         """A log of chosen rows; `order` must keep each customer's rows together and sorted."""
@@ -144,11 +139,8 @@ class EventLog:
     def aligned(self, customers: tuple[str, ...]) -> "EventLog":
         """The same rows indexed by another sorted list of customers that holds all of these."""
         counts = np.zeros(len(customers), dtype=np.int64)
-        if self.customers:
-            here = np.searchsorted(
-                np.asarray(customers, dtype=str), np.asarray(self.customers, dtype=str)
-            )
-            counts[here] = np.diff(self.offsets)
+        place = {customer: i for i, customer in enumerate(customers)}
+        counts[[place[customer] for customer in self.customers]] = np.diff(self.offsets)
         return replace(self, customers=customers, offsets=_offsets(counts))
 
 

@@ -43,6 +43,8 @@ NOT_A_PROPERTY = (
 """Columns with a meaning of their own, and `text`, which no feature reads yet."""
 
 REJECTED = "rejected.parquet"
+REASON, ROW = "_milepost_reason", "_milepost_row"
+"""Columns of `judged` that no business's own column is called."""
 
 UNREADABLE = ("null_event_time", "unreadable_event_time", "unreadable_recorded_time", "null_event")
 """Reasons that mean a broken feed; a source with many such rows stops the run."""
@@ -178,11 +180,9 @@ def _read_events(
     if "event_id" in columns:
         typed_columns["event_id"] = identifier("event_id", columns)
     _judge_rows(duck, rules, typed_columns)
-    if "event_id" in columns:
-        _mark_duplicates(duck)
     read, first, last = duck.execute(
-        "select count(*), min(event_time) filter (_reason is null), "
-        "max(event_time) filter (_reason is null) from judged"
+        f"select count(*), min(event_time) filter ({REASON} is null), "
+        f"max(event_time) filter ({REASON} is null) from judged"
     ).fetchall()[0]
     counts = _set_aside(duck, name)
     account = SourceAccount(name, read, read - sum(counts.values()), counts, first, last)
@@ -204,44 +204,44 @@ def _properties(name: str, columns: dict[str, str]) -> dict[str, str]:
 def _judge_rows(
     duck: duckdb.DuckDBPyConnection, rules: list[tuple[str, str]], columns: dict[str, str]
 ) -> None:
-    """Make the temp table `judged`: typed columns, why a row is set aside, and the row itself."""
-    reason = " ".join(f"when {rule} then {quote_text(why)}" for why, rule in rules)
+    """Make the temp table `judged`: typed columns, why a row is set aside, and the row itself.
+
+    Of the good rows with one `event_id`, the one that was recorded first is kept.
+    """
+    cases = " ".join(f"when {rule} then {quote_text(why)}" for why, rule in rules)
     select = ", ".join(f"{sql} as {quote(column)}" for column, sql in columns.items())
+    reason = "_milepost_rule"
+    if "event_id" in columns:
+        reason = (
+            "case when _milepost_rule is not null then _milepost_rule "
+            "when event_id is not null and row_number() over (partition by event_id, "
+            "_milepost_rule is null order by recorded_time, event_time, customer, event) > 1 "
+            "then 'duplicate_event_id' end"
+        )
     duck.execute(
-        f"create or replace temp table judged as select case {reason} end as _reason, "
-        f"{select}, null::varchar as _row from {RAW}"
-    )
-    duck.execute(
-        f"update judged set _row = (select to_json({RAW}) from {RAW} "
-        f"where {RAW}.rowid = judged.rowid) where _reason is not null"
-    )
-
-
-def _mark_duplicates(duck: duckdb.DuckDBPyConnection) -> None:
-    """Of the good rows with one `event_id`, keep the one that was recorded first."""
-    duck.execute(
-        f"update judged set _reason = 'duplicate_event_id', _row = "
-        f"(select to_json({RAW}) from {RAW} where {RAW}.rowid = judged.rowid) "
-        "where rowid in (select place from (select rowid as place, row_number() over ("
-        "partition by event_id order by recorded_time, event_time, customer, rowid) as nth "
-        "from judged where _reason is null and event_id is not null) where nth > 1)"
+        f"create or replace temp table judged as with ruled as (select case {cases} end as "
+        f"_milepost_rule, {select}, {RAW} as _milepost_raw from {RAW}), "
+        f"reasoned as (select *, {reason} as {REASON} from ruled) "
+        "select * exclude (_milepost_rule, _milepost_raw), "
+        f"case when {REASON} is not null then to_json(_milepost_raw)::varchar end as {ROW} "
+        "from reasoned"
     )
 
 
 def _good_rows(duck: duckdb.DuckDBPyConnection) -> pa.Table:
     return duck.sql(
-        "select * exclude (_reason, _row) from judged where _reason is null"
+        f"select * exclude ({REASON}, {ROW}) from judged where {REASON} is null"
     ).to_arrow_table()
 
 
 def _set_aside(duck: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
     """Move rejected rows to the table of rejects; count them by reason."""
     duck.execute(
-        f"insert into rejected select {quote_text(name)}, _reason, _row from judged "
-        "where _reason is not null"
+        f"insert into rejected select {quote_text(name)}, {REASON}, {ROW} from judged "
+        f"where {REASON} is not null"
     )
     found = duck.execute(
-        "select _reason, count(*) from judged where _reason is not null group by 1 order by 1"
+        f"select {REASON}, count(*) from judged where {REASON} is not null group by 1 order by 1"
     ).fetchall()
     return {str(reason): int(count) for reason, count in found}
 
@@ -255,7 +255,7 @@ def _check_unreadable(
     if count > source.max_unreadable * account.read:
         worst = max(broken, key=lambda reason: broken[reason])
         example = duck.execute(
-            f"select _row from judged where _reason = '{worst}' limit 1"
+            f"select {ROW} from judged where {REASON} = '{worst}' limit 1"
         ).fetchall()[0][0]
         raise SourceError(
             f"The source {account.name!r} has {count:,} unreadable rows of {account.read:,} "
@@ -309,7 +309,7 @@ def _read_customers(
 def _refuse_ambiguous(duck: duckdb.DuckDBPyConnection, name: str) -> None:
     """Two undated rows of one customer: nobody could say which one holds."""
     found = duck.execute(
-        "select customer, count(*) from judged where _reason is null group by 1 "
+        f"select customer, count(*) from judged where {REASON} is null group by 1 "
         "having count(*) > 1 order by 1 limit 1"
     ).fetchall()
     if found:
@@ -349,6 +349,7 @@ def _histories(
 
 def _merge(tables: list[pa.Table]) -> EventLog:
     """One log of several tables; a property that a table lacks is missing there."""
+    tables = [_without_empty_columns(table) for table in tables]
     kinds: dict[str, pa.DataType] = {}
     for table in tables:
         for column in table.schema:
@@ -375,6 +376,16 @@ def _merge(tables: list[pa.Table]) -> EventLog:
         {name: merged[name] for name in of_kind[CATEGORY]},
         {name: pc.fill_null(merged[name], MISSING_TIME).to_numpy() for name in of_kind[TIME]},
     )
+
+
+def _without_empty_columns(table: pa.Table) -> pa.Table:
+    """A table without the properties that no row has: their type says nothing."""
+    empty = [
+        name
+        for name in table.column_names
+        if name not in NOT_A_PROPERTY and table[name].null_count == table.num_rows
+    ]
+    return table.drop_columns(empty) if table.num_rows else table
 
 
 def _no_rows() -> pa.Table:

@@ -72,6 +72,13 @@ def _problems(business: Business, only: str | None) -> list[str]:
 def _train(business: Business, chosen: argparse.Namespace) -> int:
     names = _problems(business, chosen.problem)
     start = perf_counter()
+    try:
+        chosen.workspace.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"The workspace {chosen.workspace} can't be made ({error.strerror}). Name a "
+            "folder that you may write to with --workspace."
+        ) from error
     say(f"reading {chosen.config}")
     rejected = chosen.workspace / business.name / REJECTED
     histories = read_histories(business, rejected, lambda line: say(f"  {line}"))

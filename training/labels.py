@@ -9,7 +9,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.config import Business, Problem
@@ -23,17 +22,12 @@ from features.cutoffs import (
     schedule,
     with_windows,
 )
-from features.duck import run_sql
 from features.engine import Rows, count_between
-from features.errors import ProblemError, nearest
-from features.event_log import Categorical, EventLog, Ints
+from features.errors import ProblemError
+from features.event_log import Categorical, EventLog, union
 from features.language import events
 from features.sources import Histories
-
-UNKNOWN = -1
-"""The label of a row whose outcome can't be known."""
-
-SPLITS = ("train", "validation", "test")
+from training.label_table import UNKNOWN, read_labels
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,8 @@ class Labelled:
     """Rows of the cohort whose outcome can't be known, by reason."""
     given_split: NDArray[np.int8] | None = None
     """Positions in `SPLITS`, where the business brought a split with its labels."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the counts has to know."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -166,89 +162,35 @@ def _label_table(
 ) -> tuple[Labelled, EventLog]:
     """Rows and labels that the business brings; null labels are unknown."""
     assert problem.labels is not None
-    table = run_sql(business.folder, "labels", problem.labels)
-    for needed in ("customer", "cutoff_time", "label"):
-        if needed not in table.column_names:
-            raise ProblemError(
-                f"The label table yields no column {needed!r}; it must yield customer, "
-                f"cutoff_time and label, and may yield known_time and split."
-                f"{nearest(needed, table.column_names)}"
-            )
-    if not table.num_rows:
-        raise ProblemError("The label table is empty: its SQL yields no rows.")
-    cutoff = _moments_of(table, "cutoff_time")
-    known = _moments_of(table, "known_time") if "known_time" in table.column_names else cutoff
-    label = _labels_of(table)
-    split = _splits_of(table) if "split" in table.column_names else None
-    who = Categorical.of(_ids(table))
+    table = read_labels(business.folder, problem.labels)
+    who = Categorical.of(table.customer)
     log = histories.log
-    everyone = tuple(sorted({*log.customers, *who.levels}))
-    log = log.aligned(everyone)
-    position = np.searchsorted(np.asarray(everyone, dtype=str), np.asarray(who.levels, dtype=str))
-    moments = with_windows(problem, Rows(position[who.codes].astype(np.int64), cutoff, known), log)
-    keep = label != UNKNOWN
-    unknown = {"label_is_null": int((~keep).sum())} if not keep.all() else {}
-    chosen = None if split is None else split[keep]
-    return Labelled(moments.take(keep), label[keep], unknown, chosen), log
-
-
-def _ids(table: pa.Table) -> pa.ChunkedArray:
-    column = table["customer"]
-    if column.null_count:
-        raise ProblemError(f"{column.null_count:,} rows of the label table have no customer.")
-    if pa.types.is_floating(column.type):
-        column = column.cast(pa.int64())
-    return column.cast(pa.string())
-
-
-def _moments_of(table: pa.Table, name: str) -> Ints:
-    """A time column of the label table in microseconds UTC."""
-    column = table[name]
-    try:
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            column = column.cast(pa.timestamp("us", "UTC"))
-        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-            column = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)))
-        else:
-            raise ProblemError(
-                f"The column {name!r} of the label table is {column.type}, not a time. Yield a "
-                "date or a timestamp."
-            )
-    except pa.ArrowInvalid as error:
+    log = log.aligned(union(log.customers, who.levels))
+    place = {customer: i for i, customer in enumerate(log.customers)}
+    position = np.array([place[customer] for customer in who.levels], dtype=np.int64)
+    rows = Rows(position[who.codes], table.cutoff_time, table.known_time)
+    moments = with_windows(problem, rows, log)
+    silent = np.diff(log.offsets)[rows.customer] == 0
+    if silent.all():
         raise ProblemError(
-            f"The column {name!r} of the label table is not a time: {error}."
-        ) from error
-    if column.null_count:
-        raise ProblemError(f"{column.null_count:,} rows of the label table have no {name}.")
-    return np.asarray(column.cast(pa.int64()).to_numpy(), dtype=np.int64)
-
-
-def _labels_of(table: pa.Table) -> NDArray[np.int8]:
-    column = table["label"]
-    try:
-        values = (
-            column.cast(pa.float64()).to_numpy()
-            if not pa.types.is_boolean(column.type)
-            else (column.cast(pa.int8()).cast(pa.float64()).to_numpy())
+            f"None of the {len(who.levels):,} customers of the label table has an event, such as "
+            f"{who.levels[0]!r}; the events' customers look like {histories.log.customers[0]!r}. "
+            "Yield the same ids in both."
         )
-    except pa.ArrowInvalid as error:
-        raise ProblemError(f"The label column must be 0, 1 or null: {error}.") from error
-    absent = np.isnan(values)
-    odd = sorted({float(v) for v in values[~absent]} - {0.0, 1.0})
-    if odd:
-        raise ProblemError(f"The label column must be 0, 1 or null, but it holds {odd[:5]}.")
-    return np.where(absent, UNKNOWN, values).astype(np.int8)
-
-
-def _splits_of(table: pa.Table) -> NDArray[np.int8]:
-    names = table["split"].cast(pa.string()).to_pylist()
-    for name in set(names):
-        if name not in SPLITS:
-            raise ProblemError(
-                f"The split column of the label table holds {name!r}; it must be one of "
-                f"train, validation, test.{nearest(str(name), SPLITS)}"
-            )
-    return np.array([SPLITS.index(str(name)) for name in names], dtype=np.int8)
+    keep = table.label != UNKNOWN
+    unknown = {"label_is_null": int((~keep).sum())}
+    if table.split is not None:
+        unused = keep & (table.split == UNKNOWN)
+        unknown["split_is_null"] = int(unused.sum())
+        keep &= ~unused
+    labelled = Labelled(
+        moments.take(keep),
+        table.label[keep],
+        {why: n for why, n in unknown.items() if n},
+        None if table.split is None else table.split[keep],
+        (f"{int(silent.sum()):,} rows are of customers without any event",) if silent.any() else (),
+    )
+    return labelled, log
 
 
 def _check_classes(labelled: Labelled) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from features.catalogue import default_catalogue
 from features.config import Business, Problem
 from features.cutoffs import resolve
-from features.durations import format_moment
+from features.durations import format_moment, spell_duration
 from features.engine import compute
 from features.errors import ProblemError
 from features.event_log import EventLog
@@ -30,7 +30,8 @@ from models.fitted import FittedModel
 from training.baselines import Baseline, baselines, best_rule, rule_score
 from training.evaluation import Metrics, evaluate
 from training.fitting import fit, parameters
-from training.labels import SPLITS, Labelled, label_rows
+from training.label_table import SPLITS
+from training.labels import Labelled, label_rows
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.splits import Split, split_rows
 from training.tracking import Logged, log_run
@@ -140,9 +141,11 @@ def train(
     say(f"{business.name}: {name}")
     clock = Clock(say)
     clock.seconds["read"] = round(read_seconds, 3)
-    ready = _prepare(
-        business, resolve(business.problem(name), histories.log), histories, clock, say
-    )
+    declared = business.problem(name)
+    problem = resolve(declared, histories.log)
+    if problem.every not in (declared.every, declared.horizon):
+        say(f"  a cutoff every {spell_duration(problem.every or 0)}: closer ones are too many rows")
+    ready = _prepare(business, problem, histories, clock, say)
     model = _fit(business, name, ready, histories, clock, say)
     folder = workspace / business.name / name
     with clock.stage("judge") as told:
@@ -186,7 +189,7 @@ def _prepare(
     with clock.stage("labels") as told:
         labelled, log = label_rows(business, problem, histories)
         attributes = histories.attributes.aligned(log.customers)
-        told.append(_label_account(labelled))
+        told += [_label_account(labelled), *labelled.notes]
     with clock.stage("split") as told:
         split = _thinned(split_rows(problem, labelled, log.customers), problem.seed)
         told += [_split_account(split), *split.notes]

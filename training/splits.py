@@ -16,7 +16,8 @@ from features.config import Problem
 from features.durations import format_day
 from features.errors import ProblemError
 from features.event_log import Ints
-from training.labels import SPLITS, Labelled
+from training.label_table import SPLITS
+from training.labels import Labelled
 
 Mask = NDArray[np.bool_]
 

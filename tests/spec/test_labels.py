@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from journeys import read_table
+from journeys import log_of, read_table
 
 from features.config import Business, Problem
 from features.cutoffs import IN_COHORT, OUTSIDE, current, judge, resolve, schedule
 from features.durations import format_day, parse_moment
-from features.errors import ProblemError
+from features.errors import MilepostError, ProblemError
 from features.event_log import EventLog, empty_log
 from features.sources import Histories
 from training.labels import Labelled, label_rows
@@ -198,7 +198,7 @@ def test_a_label_table_is_used_as_it_is(tmp_path: Path) -> None:
     [
         ("select 'ann' as customer, 1 as label", "cutoff_time"),
         ("select 'ann' as customer, date '2024-01-10' as cutoff_time, 2 as label", "0, 1 or null"),
-        ("select 'ann' as customer, 'soon' as cutoff_time, 1 as label", "not a time"),
+        ("select 'ann' as customer, 'soon' as cutoff_time, 1 as label", "such as 'soon'"),
         ("select 'ann' as customer, 7 as cutoff_time, 1 as label", "not a time"),
         ("select null as customer, date '2024-01-10' as cutoff_time, 1 as label", "no customer"),
         ("select 'a' as customer, current_date as cutoff_time, 1 as label where false", "empty"),
@@ -213,8 +213,71 @@ def test_a_label_table_that_can_not_be_meant_is_refused(
     sql: str, says: str, tmp_path: Path
 ) -> None:
     """Each fault of a label table has its own sentence."""
-    with pytest.raises(ProblemError, match=says):
+    with pytest.raises(MilepostError, match=says):
         labels_of(Problem(labels=sql), read_table(BUYERS), "2024-01-31", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "label", "expected"),
+    [
+        ("'2024-01-10'", "1", 1),
+        ("'2024-01-10 00:00:00'", "true", 1),
+        ("'2024-01-10T02:00:00+02:00'", "'0'", 0),
+        ("timestamptz '2024-01-10'", "'false'", 0),
+        ("timestamp_ns '2024-01-10'", "1.0", 1),
+    ],
+)
+def test_times_and_labels_of_a_table_may_be_written_in_any_usual_way(
+    cutoff: str, label: str, expected: int, tmp_path: Path
+) -> None:
+    """Dates, times and text are one moment; numbers, booleans and text are one label."""
+    sql = (
+        f"select * from (values ('ann', {cutoff}, {label}, 'train')) as t(Customer, cutoff_time, "
+        "label, split) union all select 'bob', timestamptz '2024-01-11', "
+        f"{'0' if expected else '1'}, 'test' union all select 'x', timestamptz '2024-01-11', 1, null"
+    )
+    labelled = labels_of(Problem(labels=sql), read_table(BUYERS), "2024-01-31", tmp_path)
+    assert [expected, 1 - expected] == labelled.label.tolist()
+    assert "2024-01-10" == format_day(labelled.moments.rows.cutoff_time[0])
+    assert {"split_is_null": 1} == labelled.unknown
+
+
+def test_labels_of_strangers_are_refused(tmp_path: Path) -> None:
+    """A label table whose ids never occur in the events is a mistake, and shows both."""
+    sql = "select * from (values ('0ann', date '2024-01-10', 1)) as t(customer, cutoff_time, label)"
+    with pytest.raises(ProblemError, match="'0ann'; the events' customers look like 'ann'"):
+        labels_of(Problem(labels=sql), read_table(BUYERS), "2024-01-31", tmp_path)
+
+
+def test_too_many_cutoffs_stand_farther_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schedule that would not fit into memory is thinned, and the problem says how."""
+    monkeypatch.setattr("features.cutoffs.MOST_ROWS", 20)
+    log = read_table(BUYERS)
+    problem = resolve(Problem(outcome={"event": "buy"}, horizon="1h"), log)
+    assert 0 == problem.every % parse_moment("1970-01-01T01:00")
+    assert len(schedule(problem, log, parse_moment("2024-01-25"))) <= 22
+
+
+def test_a_stray_date_does_not_stretch_the_grid() -> None:
+    """One event of the year 1 among a thousand adds no cutoffs."""
+    rows = [{"event_time": f"2024-01-{1 + i % 28:02d}", "event": "buy"} for i in range(1500)]
+    log = log_of([*rows, {"event_time": "0001-01-01", "event": "buy"}])
+    problem = resolve(Problem(outcome={"event": "buy"}, horizon="5d"), log)
+    first = schedule(problem, log, parse_moment("2024-01-28")).rows.cutoff_time.min()
+    assert parse_moment("2024-01-01") <= first
+
+
+def test_a_horizon_after_a_date_is_time_to_be_late() -> None:
+    """At leads before a date, a renewal up to the horizon after the date still counts."""
+    log = read_table(CONTRACTS + "| bob | 2024-01-08 | renewed | - |")
+    base = {
+        "outcome": {"not": "renewed", "by": "renews_at"},
+        "before": {"property": "renews_at", "lead": ["60d", "10d"]},
+    }
+    late = labels_of(Problem(**base, horizon="10d"), log, "2024-06-30")
+    strict = labels_of(Problem(**base), log, "2024-06-30")
+    assert ("bob", "2023-12-22", 0) in listed(late, log)
+    assert ("bob", "2023-12-22", 1) in listed(strict, log)
 
 
 def test_counts_add_up_to_the_cohort() -> None:

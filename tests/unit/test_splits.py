@@ -8,7 +8,8 @@ from features.cutoffs import Moments
 from features.durations import days
 from features.engine import Rows
 from features.errors import ProblemError
-from training.labels import SPLITS, Labelled
+from training.label_table import SPLITS
+from training.labels import Labelled
 from training.splits import Split, split_rows
 
 CUSTOMERS = tuple(f"c{i:03d}" for i in range(200))
