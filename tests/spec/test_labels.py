@@ -234,7 +234,8 @@ def test_times_and_labels_of_a_table_may_be_written_in_any_usual_way(
     sql = (
         f"select * from (values ('ann', {cutoff}, {label}, 'train')) as t(Customer, cutoff_time, "
         "label, split) union all select 'bob', timestamptz '2024-01-11', "
-        f"{'0' if expected else '1'}, 'test' union all select 'x', timestamptz '2024-01-11', 1, null"
+        f"{'0' if expected else '1'}, 'test' "
+        "union all select 'x', timestamptz '2024-01-11', 1, null"
     )
     labelled = labels_of(Problem(labels=sql), read_table(BUYERS), "2024-01-31", tmp_path)
     assert [expected, 1 - expected] == labelled.label.tolist()
