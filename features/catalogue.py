@@ -101,7 +101,8 @@ def default_catalogue(
         chosen.update(dict.fromkeys([*(few.count(last) for last in lengths), few.recency()]))
     chosen.update(dict.fromkeys(_stages(stages, names, lengths)))
     chosen.update(dict.fromkeys(_levels(known, lengths)))
-    chosen.update(dict.fromkeys(events().days_until(name) for name in _kept(known, log.times)))
+    for name in _kept(known, log.times):
+        chosen.update(dict.fromkeys([events().days_until(name), events().stated(name)]))
     chosen.update(dict.fromkeys(_attributes(attributes, until, known.ignore)))
     return tuple(chosen)
 

@@ -288,6 +288,7 @@ def judge(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]
         outside(~_happens_now(log, at, rows), NO_ANCHOR)
     if outcome is not None and outcome.not_ is not None:
         outside(~_date_due(problem, outcome, log, moments), NO_DATE_DUE)
+        outside(_done_since_stated(outcome, log, rows), ALREADY_HAPPENED)
     return verdict
 
 
@@ -295,6 +296,14 @@ def _happens_now(log: EventLog, where: Where, rows: Rows) -> NDArray[np.bool_]:
     """Whether a chosen event stands exactly at the cutoff."""
     since = compute([Feature("recency", where)], log, empty_log(log.customers), rows)[:, 0]
     return np.asarray(since == 0)
+
+
+def _done_since_stated(outcome: Outcome, log: EventLog, rows: Rows) -> NDArray[np.bool_]:
+    """Whether the awaited event came after the known date was stated: nothing is open then."""
+    assert outcome.not_ is not None and outcome.by is not None
+    asked = [events(outcome.not_).recency(), events().stated(outcome.by)]
+    ago = compute(asked, log, empty_log(log.customers), rows)
+    return np.asarray(ago[:, 0] < ago[:, 1])
 
 
 def _date_due(

@@ -290,12 +290,14 @@ def _value(feature: Feature, chosen: _Selection, view: _View) -> Floats:
             return _at(numbers, chosen.last_place(~np.isnan(numbers)))
         case "last_level" | "attribute_level":
             return _last_level(feature, chosen)
-        case "days_until" | "attribute_days":
+        case "days_until" | "attribute_days" | "stated":
             assert feature.of is not None
             moments = chosen.moments(feature.of)
             place = chosen.last_place(moments != MISSING_TIME)
-            last = moments[place] if len(moments) else np.zeros(len(place), np.int64)
-            return np.where(place >= 0, (last - view.cutoff_time) / DAY, np.nan)
+            read = chosen.time if feature.kind == "stated" else moments
+            last = read[place] if len(read) else np.zeros(len(place), np.int64)
+            ahead = (last - view.cutoff_time) / DAY
+            return np.where(place >= 0, -ahead if feature.kind == "stated" else ahead, np.nan)
     raise ValueError(f"the engine knows no {feature.kind}")
 
 

@@ -31,13 +31,14 @@ UNITS = {
     "distinct": "different values",
     "days_active": "days",
     "days_until": "days",
+    "stated": "days",
     "attribute_days": "days",
 }
 """Unit a kind; sums, means and extremes have the unit of their property."""
 
 OF_NUMBER = {"sum", "mean", "min", "max", "last_number"}
 OF_CATEGORY = {"distinct", "last_level", "attribute_level"}
-OF_TIME = {"days_until", "attribute_days"}
+OF_TIME = {"days_until", "stated", "attribute_days"}
 OF_NOTHING = {
     "count", "share", "trend", "recency", "tenure", "days_active",
     "gap_mean", "gap_std", "gap_max", "gap_last", "lateness",
@@ -66,6 +67,7 @@ MISSING = {
     "attribute_level": "the attribute was not known at the cutoff, or its level is new",
     "last_level": "no such event with the property yet, or its level is new",
     "days_until": "no such date is known at the cutoff",
+    "stated": "no such date is known at the cutoff",
 }
 """What a missing value means, a kind; the other kinds say "no such event in the window"."""
 
@@ -90,6 +92,7 @@ DESCRIPTIONS = {
     "last_number": "{of} at the last {event}",
     "last_level": "{of} at the last {event}",
     "days_until": "days until {of}",
+    "stated": "days since {of} was last stated",
     "attribute_days": "days until the customer's {of}",
     "attribute_number": "the customer's {of}",
     "attribute_level": "the customer's {of}",
@@ -198,10 +201,10 @@ class Feature:
         """Features that say the same thing in other words share a group."""
         if self.kind in OF_ATTRIBUTE:
             return f"attribute {self.of}"
-        if self.of is not None and self.kind != "days_until":
-            return f"{self.of} of {self.where.many}"
-        if self.kind == "days_until":
+        if self.kind in OF_TIME:
             return f"date {self.of}"
+        if self.of is not None:
+            return f"{self.of} of {self.where.many}"
         if self.kind == "tenure":
             return f"tenure of {self.where.many}"
         return f"how often {self.where.many}"
@@ -274,6 +277,10 @@ class Events:
     def days_until(self, of: str) -> Feature:
         """Days from the cutoff to the last known value of a date property; negative if past."""
         return Feature("days_until", self.where, of)
+
+    def stated(self, of: str) -> Feature:
+        """Days since the event that last gave the date property."""
+        return Feature("stated", self.where, of)
 
     def recency(self) -> Feature:
         return Feature("recency", self.where)

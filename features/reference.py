@@ -44,7 +44,10 @@ def value_at(
         return len(window) / len(everything) if everything else math.nan
     if feature.of is None:
         return _of_times(feature.kind, [e.event_time for e in window], cutoff_time)
-    read = [e.properties[feature.of] for e in window if feature.of in e.properties]
+    having = [e for e in window if feature.of in e.properties]
+    if feature.kind == "stated":
+        return (cutoff_time - having[-1].event_time) / DAY if having else math.nan
+    read = [e.properties[feature.of] for e in having]
     return _of_values(feature, read, cutoff_time)
 
 

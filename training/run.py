@@ -40,6 +40,9 @@ Floats = NDArray[np.float64]
 Part = tuple[Floats, NDArray[np.int8]]
 """A matrix `(n_rows, n_features)` and labels `(n_rows,)`."""
 
+ENOUGH_ROWS = 200_000
+"""What medians and rules are found on; more rows change no digit that is read."""
+
 MOST_ROWS = 1_500_000
 """Training rows beyond this many are thinned by chance; the trees gain nothing from them."""
 
@@ -113,14 +116,18 @@ class Prepared:
     labelled: Labelled
     split: Split
     features: tuple[Feature, ...]
+    vectors: Floats
+    """The rows of train, validation and test, one part after the other."""
     parts: dict[str, Part]
-    """Matrix and labels of train, validation and test."""
+    """Matrix and labels of train, validation and test; views of `vectors`."""
 
     @property
     def seen(self) -> Part:
-        """What a rule may be chosen on: train and validation together."""
-        train, validation = self.parts["train"], self.parts["validation"]
-        return np.concatenate([train[0], validation[0]]), np.concatenate([train[1], validation[1]])
+        """Rows on which a rule may be chosen: train and validation, thinned if many."""
+        n = len(self.split.train) + len(self.split.validation)
+        label = np.concatenate([self.parts["train"][1], self.parts["validation"][1]])
+        step = -(-n // ENOUGH_ROWS)
+        return self.vectors[:n:step], label[::step]
 
 
 def train(
@@ -196,7 +203,8 @@ def _prepare(
     with clock.stage("features") as told:
         features, vectors = _matrix(business, log, attributes, labelled, split, say)
         told.append(f"{vectors.shape[0]:,} rows × {len(features)} features")
-    return Prepared(problem, labelled, split, features, _parts(labelled, split, vectors))
+    parts = _parts(labelled, split, vectors)
+    return Prepared(problem, labelled, split, features, vectors, parts)
 
 
 def _fit(
@@ -318,6 +326,7 @@ def _percentiles(probabilities: Floats) -> tuple[float, ...]:
 
 def _usual(vectors: Floats) -> tuple[float | None, ...]:
     """The median of each column; None where fewer than half of the rows have it."""
+    vectors = vectors[:: -(-len(vectors) // ENOUGH_ROWS)]
     known = ~np.isnan(vectors)
     usual: list[float | None] = []
     for column in range(vectors.shape[1]):

@@ -85,25 +85,16 @@ def _period(problem: Problem) -> int:
 def _newest(labelled: Labelled, usable: Mask, period: int, share: float, least: int) -> Mask | None:
     """The newest whole periods among usable rows that hold enough of both classes."""
     cutoff = labelled.moments.rows.cutoff_time
-    if not usable.any():
+    rows = np.flatnonzero(usable)
+    rows = rows[np.argsort(-cutoff[rows], kind="stable")]
+    positives = np.cumsum(labelled.label[rows])
+    count = np.arange(1, len(rows) + 1)
+    enough = (count >= share * len(labelled)) & (positives >= least) & (count - positives >= least)
+    if not enough.any():
         return None
-    newest, oldest = int(cutoff[usable].max()), int(cutoff[usable].min())
-    length = period
-    while True:
-        part = usable & (cutoff > newest - length)
-        enough = part.sum() >= share * len(labelled) and _has_classes(labelled.label, part, least)
-        if enough:
-            return part
-        if newest - length < oldest:
-            return None
-        length = _next_length(cutoff[usable], newest, length, period)
-
-
-def _next_length(cutoffs: Ints, newest: int, length: int, period: int) -> int:
-    """Lengthen by a period, or as far as the next older cutoff when that is farther."""
-    older = cutoffs[cutoffs <= newest - length]
-    reach = newest - int(older.max()) + 1 if len(older) else length + period
-    return max(length + period, reach)
+    newest, reached = int(cutoff[rows[0]]), int(cutoff[rows[np.argmax(enough)]])
+    periods = (newest - reached) // period + 1
+    return usable & (cutoff > newest - periods * period)
 
 
 def _ends_before(labelled: Labelled, later: Mask) -> Mask:

@@ -33,7 +33,7 @@ def all_features() -> list[Feature]:
         made += [some.trend(days(7)), some.recency(), some.tenure(), some.lateness()]
         made += [some.gap_mean(), some.gap_std(), some.gap_max(), some.gap_last()]
         made += [some.last_number("value"), some.last_level("plan", ("x", "z"))]
-        made += [some.days_until("renews_at")]
+        made += [some.days_until("renews_at"), some.stated("renews_at")]
     about = [
         attribute_number("wait"),
         attribute_level("plan", ("x", "y")),

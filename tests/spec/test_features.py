@@ -67,6 +67,7 @@ CASES: list[tuple[Feature, float]] = [
     (BUY.last_level("channel", ("shop", "web")), 1),
     (BUY.last_level("channel", ("shop",)), math.nan),  # the last level is not in the list
     (events().days_until("renews_at"), 142),  # 2024-07-01, the last that was known
+    (events().stated("renews_at"), 10),  # on 2024-01-31
     (having("channel", "web").count(), 3),
     (stage("money", ("buy", "ticket")).count(), 4),
     (events("buy", "ticket").recency(), 10),

@@ -138,6 +138,25 @@ def test_renewals_are_asked_at_every_lead_before_the_known_date() -> None:
     } == listed(labelled, log)
 
 
+def test_a_renewal_before_the_cutoff_leaves_nothing_to_ask() -> None:
+    """Who renewed since the date was stated is already decided, with or without a new date."""
+    log = read_table("""
+        | customer | event_time | event   | renews_at  |
+        | ann      | 2023-01-01 | signed  | 2024-01-01 |
+        | ann      | 2023-12-01 | renewed | -          |
+        | bob      | 2023-01-01 | signed  | 2024-01-01 |
+        | cat      | 2023-01-01 | signed  | 2024-01-01 |
+        | cat      | 2023-12-28 | renewed | -          |
+    """)
+    problem = Problem(
+        outcome={"not": "renewed", "by": "renews_at"},
+        before={"property": "renews_at", "lead": ["10d"]},
+    )
+    labelled = labels_of(problem, log, "2024-02-01")
+    assert {("bob", "2023-12-22", 1), ("cat", "2023-12-22", 0)} == listed(labelled, log)
+    assert {"already_happened": 1} == labelled.unknown
+
+
 CAMPAIGNS = """
 | customer | event_time | event    | plan |
 |----------|------------|----------|------|
