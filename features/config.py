@@ -217,6 +217,9 @@ class Business(Section):
     """Where relative paths in the SQL begin; see `data`."""
     data: str | None = None
     """A folder, or `package:NAME/FOLDER` for files that an installed package ships."""
+    attach: dict[Name, str] = {}
+    """Databases that the SQL may read, by the name it calls them: a DuckDB file, or what DuckDB's
+    `attach` takes, such as `sqlite:crm.db` or `postgres:dbname=crm`."""
     extracted_at: Moment = None
     """When the histories were taken from their systems; the last event's time if absent."""
     events: list[Source] = Field(min_length=1)

@@ -5,12 +5,11 @@ and microseconds. Knows nothing about journeys or about what a source is for.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from features.errors import SourceError
 from features.event_log import CATEGORY, NUMBER, TIME
@@ -46,23 +45,38 @@ RAW = "_query"
 
 
 @contextmanager
-def connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB in memory in which relative paths begin in `folder` and times are UTC."""
+def connection(
+    folder: Path, attach: Mapping[str, str] | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in memory in which relative paths begin in `folder` and times are UTC.
+
+    Parameters
+    ----------
+    attach
+        Databases that are opened for reading, by the name that the SQL calls them.
+    """
     duck = duckdb.connect(config={"python_enable_replacements": False})
     try:
         duck.execute("set TimeZone = 'UTC'")
         duck.execute("set enable_progress_bar = false")
         duck.execute(f"set file_search_path = {quote_text(str(folder))}")
+        for name, place in (attach or {}).items():
+            _attach(duck, folder, name, place)
         yield duck
     finally:
         duck.close()
 
 
-def run_sql(folder: Path, name: str, sql: str) -> pa.Table:
-    """The result of one query of a business, `SourceError` naming it if it fails."""
-    with connection(folder) as duck:
-        materialise(duck, name, sql)
-        return duck.sql(f"select * from {RAW}").to_arrow_table()
+def _attach(duck: duckdb.DuckDBPyConnection, folder: Path, name: str, place: str) -> None:
+    kind, colon, path = place.rpartition(":")
+    if "=" not in path and not path.startswith("/"):
+        path = str(folder / path)
+    try:
+        duck.execute(f"attach {quote_text(kind + colon + path)} as {quote(name)} (read_only)")
+    except duckdb.Error as error:
+        raise SourceError(
+            f"The database {name!r} can't be attached: {_one_paragraph(error)}"
+        ) from error
 
 
 def materialise(duck: duckdb.DuckDBPyConnection, name: str, sql: str) -> dict[str, str]:

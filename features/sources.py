@@ -5,7 +5,7 @@ account of every row that was set aside and why. Knows nothing about problems or
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
@@ -26,8 +26,15 @@ from features.duck import (
     quote_text,
     typed,
 )
-from features.durations import BEGINNING, MISSING_TIME, SECOND, format_moment
-from features.errors import SourceError
+from features.durations import (
+    BEGINNING,
+    MISSING_TIME,
+    SECOND,
+    days,
+    format_day,
+    format_moment,
+)
+from features.errors import SourceError, nearest
 from features.event_log import (
     CATEGORY,
     NUMBER,
@@ -43,6 +50,9 @@ NOT_A_PROPERTY = (
 """Columns with a meaning of their own, and `text`, which no feature reads yet."""
 
 REJECTED = "rejected.parquet"
+LONG_SILENCE = days(60)
+"""A source that is silent for longer at the end of the history is worth a word."""
+
 REASON, ROW = "_milepost_reason", "_milepost_row"
 """Columns of `judged` that no business's own column is called."""
 
@@ -111,7 +121,7 @@ def read_histories(
         When a query fails, a canonical column is missing or of a wrong type, two sources
         disagree about a property, or more rows are unreadable than the source allows.
     """
-    with connection(business.folder) as duck:
+    with connection(business.folder, business.attach) as duck:
         now = int(time() * SECOND) if business.extracted_at is None else business.extracted_at
         duck.execute("create temp table rejected (source varchar, reason varchar, row varchar)")
         tables, accounts = [], []
@@ -257,12 +267,26 @@ def _check_unreadable(
         example = duck.execute(
             f"select {ROW} from judged where {REASON} = '{worst}' limit 1"
         ).fetchall()[0][0]
+        mend = (
+            "Mend them in the file or the SQL, or allow them with "
+            f"max_unreadable = {min(1.0, 1.5 * count / account.read):.2g} beside that source's sql."
+        )
+        if count > account.read / 2:
+            mend = (
+                "Mend the SQL; a time in another notation than ISO 8601 becomes one with, for "
+                "example, strptime(event_time, '%d/%m/%Y %H:%M')."
+            )
         raise SourceError(
             f"The source {account.name!r} has {count:,} unreadable rows of {account.read:,} "
             f"({count / account.read:.1%}, allowed {source.max_unreadable:.1%}), most of them with "
             f"{REASONS[worst]}, such as {str(example)[:200]}. They are listed in {REJECTED}. "
-            "Mend them in the file or the SQL, or allow them with "
-            f"max_unreadable = {min(1.0, 1.5 * count / account.read):.2g} beside that source's sql."
+            f"{mend}"
+        )
+    if account.rejected.get("duplicate_event_id", 0) > account.read / 2:
+        raise SourceError(
+            f"The event_id of the source {account.name!r} is no id: "
+            f"{account.rejected['duplicate_event_id']:,} of {account.read:,} rows have one that "
+            "was used before. Yield a column that differs from event to event, or leave it out."
         )
     if account.read and not account.kept:
         raise SourceError(
@@ -420,6 +444,31 @@ def _digest(*logs: EventLog) -> str:
         for name in sorted(log.times):
             sha.update(log.times[name].tobytes())
     return sha.hexdigest()
+
+
+def doubts(business: Business, histories: Histories) -> Iterator[str]:
+    """What a person should look at, though it stops nothing."""
+    log = histories.log
+    known = set(log.event.levels)
+    for stage, names in business.stages.items():
+        for name in names:
+            if name not in known:
+                yield f"stage {stage} names {name!r}, which never occurs.{nearest(name, known)}"
+    stray = log.n_events // 1000
+    nearly_last = int(np.partition(log.event_time, -1 - stray)[-1 - stray])
+    last = int(log.event_time.max())
+    if last - nearly_last > LONG_SILENCE:
+        yield (
+            f"the last {stray:,} events lie between {format_day(nearly_last)} and "
+            f"{format_day(last)}; if those dates are wrong, say extracted_at = "
+            f"{format_day(nearly_last)} or labels are read from a time without events"
+        )
+    for account in histories.sources:
+        if account.last is not None and histories.end - account.last > LONG_SILENCE:
+            yield (
+                f"the source {account.name!r} has no event after {format_day(account.last)}, the "
+                f"history goes on to {format_day(histories.end)}: has the feed stopped?"
+            )
 
 
 def reach(histories: Histories) -> str:

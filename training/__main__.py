@@ -12,8 +12,9 @@ from time import perf_counter
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from features.config import Business, read_config
+from features.cutoffs import resolve
 from features.errors import ConfigError, MilepostError
-from features.sources import REJECTED, reach, read_histories
+from features.sources import REJECTED, doubts, reach, read_histories
 from models.registry import connect, model_name, promote, tracking_uri
 from training.run import Result, train
 
@@ -85,6 +86,10 @@ def _train(business: Business, chosen: argparse.Namespace) -> int:
     say(f"  {reach(histories)}")
     if rejected.exists():
         say(f"  rows set aside are in {rejected}")
+    for doubt in doubts(business, histories):
+        say(f"  note: {doubt}")
+    for name in names:  # a fault in the last problem should not cost the training of the first
+        resolve(business.problem(name), histories.log)
     seconds = perf_counter() - start
     for name in names:
         result = train(business, name, histories, chosen.workspace, say, seconds)
@@ -118,6 +123,9 @@ def _summary(result: Result) -> str:
         f"{m.log_loss:.4f}, calibration error {m.ece:.3f}, lift {m.lift_at_5:.1f} at 5 %, "
         f"{m.lift_at_10:.1f} at 10 %"
     )
+    rule = next((b for b in result.found if b.name == "best_rule"), None)
+    if rule is not None and rule.average_precision >= m.average_precision:
+        lines.append("  note: the model is not better than the best rule on average precision")
     return "\n".join(lines)
 
 

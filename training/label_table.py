@@ -4,13 +4,13 @@ Takes SQL; gives columns. Knows nothing about problems or journeys.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from features.config import Business
 from features.duck import RAW, connection, identifier, materialise, moment
 from features.errors import ProblemError, nearest
 from features.event_log import Ints
@@ -36,8 +36,8 @@ class LabelTable:
     """Positions in `SPLITS` or `UNKNOWN`; None where the table has no such column."""
 
 
-def read_labels(folder: Path, sql: str) -> LabelTable:
-    """Run the SQL of a label table; relative paths begin in `folder`.
+def read_labels(business: Business, sql: str) -> LabelTable:
+    """Run the SQL of a label table, with the files and databases of the business.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def read_labels(folder: Path, sql: str) -> LabelTable:
     ProblemError
         When a column is missing, or a row holds what can't be meant.
     """
-    with connection(folder) as duck:
+    with connection(business.folder, business.attach) as duck:
         columns = materialise(duck, "labels", sql)
         for needed in ("customer", "cutoff_time", "label"):
             if needed not in columns:
@@ -60,11 +60,17 @@ def read_labels(folder: Path, sql: str) -> LabelTable:
         if "known_time" in columns:
             known = f"coalesce({moment('labels', 'known_time', columns)}, {cutoff})"
         split = "split::varchar" if "split" in columns else "null::varchar"
-        table = duck.sql(
-            f"select {identifier('customer', columns)} as customer, {cutoff} as cutoff_time, "
-            f"{known} as known_time, {_label(columns['label'])} as label, {split} as split, "
-            f"label is null as unlabelled from {RAW}"
-        ).to_arrow_table()
+        try:
+            table = duck.sql(
+                f"select {identifier('customer', columns)} as customer, {cutoff} as cutoff_time, "
+                f"{known} as known_time, {_label(columns['label'])} as label, {split} as split, "
+                # Queries give their rows in any order; the trees must not depend on it.
+                f"label is null as unlabelled from {RAW} order by all"
+            ).to_arrow_table()
+        except duckdb.Error as error:
+            raise ProblemError(
+                f"The label column is {columns['label']}; it must be 0, 1 or null."
+            ) from error
         _check(duck, table, columns)
     label = np.where(table["unlabelled"].to_numpy(), np.nan, table["label"].to_numpy())
     return LabelTable(

@@ -6,12 +6,13 @@ the history. Knows nothing about features or models.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.config import Business, Problem
+from features.config import Business, Cohort, Problem
 from features.cutoffs import (
     ALREADY_HAPPENED,
     IN_COHORT,
@@ -27,7 +28,7 @@ from features.errors import ProblemError
 from features.event_log import Categorical, EventLog, union
 from features.language import events
 from features.sources import Histories
-from training.label_table import UNKNOWN, read_labels
+from training.label_table import UNKNOWN, LabelTable, read_labels
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def label_rows(
         labelled, log = _label_table(business, problem, histories)
     else:
         labelled, log = _declared(problem, histories), histories.log
-    _check_classes(labelled)
+    _check_classes(problem, labelled)
     return labelled, log
 
 
@@ -162,7 +163,7 @@ def _label_table(
 ) -> tuple[Labelled, EventLog]:
     """Rows and labels that the business brings; null labels are unknown."""
     assert problem.labels is not None
-    table = read_labels(business.folder, problem.labels)
+    table = read_labels(business, problem.labels)
     who = Categorical.of(table.customer)
     log = histories.log
     log = log.aligned(union(log.customers, who.levels))
@@ -188,23 +189,53 @@ def _label_table(
         table.label[keep],
         {why: n for why, n in unknown.items() if n},
         None if table.split is None else table.split[keep],
-        (f"{int(silent.sum()):,} rows are of customers without any event",) if silent.any() else (),
+        tuple(_odd_rows(problem, moments, table, silent, histories.end)),
     )
     return labelled, log
 
 
-def _check_classes(labelled: Labelled) -> None:
+def _odd_rows(
+    problem: Problem, moments: Moments, table: LabelTable, silent: NDArray[np.bool_], end: int
+) -> Iterator[str]:
+    """What is odd about a label table that is used as it is."""
+    if silent.any():
+        yield f"{int(silent.sum()):,} rows are of customers without any event"
+    late = int((moments.closes > end).sum())
+    if late:
+        yield f"{late:,} rows have a label window that reaches beyond the end of the history"
+    keys = np.stack([moments.rows.customer, moments.rows.cutoff_time, moments.rows.known_time])
+    _, place, count = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
+    if (count > 1).any():
+        hits = np.bincount(place, table.label == 1)
+        disagree = int(((hits > 0) & (hits < count)).sum())
+        yield (
+            f"{int((count > 1).sum()):,} customers and cutoffs stand in several rows, "
+            f"{disagree:,} of them with different labels"
+        )
+    if problem.cohort != Cohort():
+        yield "the cohort says who is scored; it leaves no row out of the label table"
+
+
+def _check_classes(problem: Problem, labelled: Labelled) -> None:
+    given = problem.labels is not None
     if not len(labelled):
         why = ", ".join(f"{n:,} {reason}" for reason, n in labelled.unknown.items())
-        raise ProblemError(
-            f"No row of the cohort has a known label ({why or 'no rows'}). The history must go on "
-            "for gap + horizon after a cutoff: bring a longer history, or shorten them."
+        mend = (
+            "Fill the label column with 0 and 1 for the rows to learn from."
+            if given
+            else "The history must go on for gap + horizon after a cutoff: bring a longer history, "
+            "or shorten them."
         )
+        raise ProblemError(f"No row has a known label ({why or 'no rows'}). {mend}")
     positives = int(labelled.label.sum())
     if positives in (0, len(labelled)):
-        only = "1" if positives else "0"
+        mend = (
+            "Look whether the label column says what it should."
+            if given
+            else "Look whether the outcome names the right event, and whether the horizon is long "
+            "enough for it to happen (or short enough for it not to)."
+        )
         raise ProblemError(
-            f"All {len(labelled):,} known labels are {only}: there is nothing to tell apart. Look "
-            "whether the outcome names the right event, and whether the horizon is long enough "
-            "for it to happen (or short enough for it not to)."
+            f"All {len(labelled):,} known labels are {'1' if positives else '0'}: there is nothing "
+            f"to tell apart. {mend}"
         )

@@ -3,6 +3,7 @@
 Takes labels, scores and contributions; writes PNG files. Knows nothing about MLflow.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def draw_contributions(
     values = shap.Explanation(contributions, base, vectors, feature_names=list(names))
     for name, draw in (("beeswarm", shap.plots.beeswarm), ("bar", shap.plots.bar)):
         plt.figure()
-        draw(values, max_display=20, show=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a column that no shown row has
+            draw(values, max_display=20, show=False)
         axes = plt.gca()
         if name == "beeswarm":
             axes.set_xlabel("contribution to the log-odds")

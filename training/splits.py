@@ -165,10 +165,13 @@ def _given(labelled: Labelled, customers: Sequence[str]) -> Split:
     assert labelled.given_split is not None
     parts = [np.asarray(labelled.given_split == part) for part in range(len(SPLITS))]
     notes: tuple[str, ...] = ()
+    cutoff, closes = labelled.moments.rows.cutoff_time, labelled.moments.closes
+    if parts[0].any() and parts[2].any() and closes[parts[0]].max() > cutoff[parts[2]].min():
+        notes = ("label windows of the given train part reach into its test part",)
     if parts[0].any() and not parts[1].any():
         parts[1] = parts[0] & (_draw(labelled, customers) < 0.2)
         parts[0] = parts[0] & ~parts[1]
-        notes = ("the given split has no validation rows: every fifth customer of train is used",)
+        notes += ("the given split has no validation rows: every fifth customer of train is used",)
     for name, part in zip(SPLITS, parts, strict=True):
         if not _has_classes(labelled.label, part, 1):
             raise ProblemError(

@@ -262,6 +262,32 @@ def test_times_and_labels_of_a_table_may_be_written_in_any_usual_way(
     assert {"split_is_null": 1} == labelled.unknown
 
 
+def test_a_label_table_is_read_in_one_order(tmp_path: Path) -> None:
+    """Queries give rows in any order; the labelled rows come in one."""
+    rows = ["('ann', date '2024-01-10', 1)", "('bob', date '2024-01-11', 0)"]
+    rows += ["('ann', date '2024-01-12', 0)", "('ann', date '2024-01-12', 1)"]
+    made = []
+    for order in (rows, rows[::-1]):
+        sql = f"select * from (values {', '.join(order)}) as t(customer, cutoff_time, label)"
+        labelled = labels_of(Problem(labels=sql), read_table(BUYERS), "2024-01-31", tmp_path)
+        made.append((labelled.moments.rows.cutoff_time.tolist(), labelled.label.tolist()))
+        assert "1 customers and cutoffs stand in several rows, 1 of them" in labelled.notes[0]
+    assert made[0] == made[1]
+
+
+def test_what_is_odd_about_a_label_table_is_said(tmp_path: Path) -> None:
+    """Strangers and windows beyond the end are counted in notes, and the rows are used."""
+    sql = (
+        "select * from (values ('ann', date '2024-01-10', 1), ('who', date '2024-01-30', 0)) "
+        "as t(customer, cutoff_time, label)"
+    )
+    problem = Problem(labels=sql, horizon="5d")
+    labelled = labels_of(problem, read_table(BUYERS), "2024-01-31", tmp_path)
+    assert 2 == len(labelled)
+    assert "1 rows are of customers without any event" == labelled.notes[0]
+    assert "1 rows have a label window that reaches beyond" in labelled.notes[1]
+
+
 def test_labels_of_strangers_are_refused(tmp_path: Path) -> None:
     """A label table whose ids never occur in the events is a mistake, and shows both."""
     sql = "select * from (values ('0ann', date '2024-01-10', 1)) as t(customer, cutoff_time, label)"

@@ -9,7 +9,7 @@ from journeys import rejected_rows
 from features.config import Business
 from features.durations import parse_moment
 from features.errors import SourceError
-from features.sources import Histories, read_histories
+from features.sources import Histories, doubts, read_histories
 
 GOOD = """customer,event_time,event,value
 a,2024-01-03,buy,1.5
@@ -202,3 +202,66 @@ def test_the_extract_decides_what_is_the_future(tmp_path: Path) -> None:
     histories = read(tmp_path, extracted_at="2024-01-02T12:00:00")
     assert {"future_time": 1} == histories.sources[0].rejected
     assert parse_moment("2024-01-02T12:00:00") == histories.end
+
+
+def test_an_event_id_that_is_no_id_stops_the_run(tmp_path: Path) -> None:
+    """When most rows repeat an id, the column is wrong, not the rows."""
+    text = "customer,event_time,event,event_id\n" + "a,2024-01-01,buy,7\n" * 9
+    with pytest.raises(SourceError, match="is no id: 8 of 9 rows"):
+        read(tmp_path, text)
+
+
+def test_times_in_another_notation_are_told_how_to_be_read(tmp_path: Path) -> None:
+    """When no time can be read, the mend is a format, not a tolerance."""
+    text = "customer,event_time,event\n" + "a,31/12/2023 08:17,buy\n" * 9
+    with pytest.raises(SourceError, match="strptime"):
+        read(tmp_path, text, varchar())
+
+
+def test_the_business_s_own_column_names_are_free(tmp_path: Path) -> None:
+    """Columns called rowid, order or row are properties like any other, also of rejected rows."""
+    text = (
+        'customer,event_time,event,rowid,"order",row,event_id\n'
+        "a,2024-01-01,buy,1,1,x,1\n,2024-01-01,buy,1,2,y,2\na,2024-01-02,buy,1,2,y,1\n"
+    )
+    histories = read(tmp_path, text)
+    assert {"duplicate_event_id": 1, "null_customer": 1} == histories.sources[0].rejected
+    assert {"rowid", "order", "row"} == set(histories.log.kinds)
+
+
+def test_a_database_can_be_attached(tmp_path: Path) -> None:
+    """SQL reads tables of an attached database, which is opened for reading alone."""
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / "crm.duckdb")) as crm:
+        crm.execute("create table visits as select 'a' as who, timestamp '2024-01-01' as seen")
+    sql = "select who as customer, seen as event_time, 'visit' as event from crm.visits"
+    business = Business(
+        name="b", events=[{"sql": sql}], attach={"crm": "crm.duckdb"}, folder=tmp_path
+    )
+    assert ("a",) == read_histories(business).log.customers
+    gone = business.model_copy(update={"attach": {"crm": "gone.duckdb"}})
+    with pytest.raises(SourceError, match="'crm' can't be attached"):
+        read_histories(gone)
+    writing = business.model_copy(update={"events": [business.events[0].model_copy(
+        update={"sql": "create table crm.more as select 1"})]})  # fmt: skip
+    with pytest.raises(SourceError, match="fails"):
+        read_histories(writing)
+
+
+def test_what_looks_odd_is_said(tmp_path: Path) -> None:
+    """A stage event that never occurs, a stopped feed and a stray late date are each a note."""
+    days_of = ", ".join(f"(date '2024-01-01' + {day % 30})" for day in range(1200))
+    select = "select 'a' as customer, unnest([{}]) as event_time, 'buy' as event"
+    business = Business(
+        name="b",
+        events=[
+            {"sql": select.format(days_of), "name": "shop"},
+            {"sql": select.format("date '2024-09-01'"), "name": "late"},
+        ],
+        stages={"decision": ["bye"]},
+    )
+    said = " ".join(doubts(business, read_histories(business)))
+    assert "stage decision names 'bye'" in said and "Did you mean 'buy'" in said
+    assert "'shop' has no event after 2024-01-30" in said
+    assert "the last 1 events lie between 2024-01-30 and 2024-09-01" in said
