@@ -4,6 +4,7 @@ Takes the file; gives a validated, frozen `Business`. Lengths become microsecond
 become absolute. Knows nothing about the rows that the SQL will yield.
 """
 
+import re
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,7 +62,7 @@ PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Moment = Annotated[int | None, BeforeValidator(_read_moment)]
 """Microseconds since 1970 UTC; written as a date or a time."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+Name = Annotated[str, Field(pattern=r"^\w[\w .&+-]{0,63}$")]
 Sql = Annotated[str, Field(min_length=1)]
 
 
@@ -257,6 +258,11 @@ class Business(Section):
         return self.problems[name]
 
 
+def slug(name: str) -> str:
+    """A name as folders and registered models are called: `my shop` is `my-shop`."""
+    return re.sub(r"[^\w-]+", "-", name)
+
+
 def read_config(path: Path) -> Business:
     """Read and validate a `journey.toml`.
 
@@ -295,7 +301,7 @@ def _explain(path: Path, error: ValidationError) -> str:
         what = f"the key {fault['loc'][-1]!r} is missing"
         place = _place(fault["loc"][:-1])
     if fault["type"] == "string_pattern_mismatch":
-        what = f"{fault['input']!r} is no name: use letters, digits, - and _, a letter first"
+        what = f"{fault['input']!r} is no name: use up to 64 letters, digits, spaces, - and _"
         place = _place(tuple(step for step in fault["loc"][:-2] if step != "[key]"))
     more = len(error.errors()) - 1
     rest = f" ({more} more fault{'s' if more > 1 else ''} after this one.)" if more else ""

@@ -1,8 +1,9 @@
 """Cutoff and label arithmetic: when a problem is asked, of whom, and what window answers it.
 
-Takes a `Problem` and an event log; gives rows, who of them is in the cohort and why the
-others are not, and the outcome window `(cutoff + gap, cutoff + gap + horizon]`. Training
-and serving both ask here, so they can't differ. Knows nothing about labels or models.
+Takes a `Problem`, the event log and the attribute log; gives rows, who of them is in the
+cohort and why the others are not, and the outcome window
+`(cutoff + gap, cutoff + gap + horizon]`. Training and serving both ask here, so they can't
+differ. Knows nothing about labels or models.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.config import Outcome, Problem
-from features.durations import DAY, MISSING_TIME, format_duration
+from features.config import At, Before, Outcome, Problem
+from features.durations import BEGINNING, DAY, MISSING_TIME, format_duration
 from features.engine import Rows, compute, count_visible
 from features.errors import ProblemError, nearest
 from features.event_log import EventLog, Ints, empty_log
@@ -54,7 +55,7 @@ class Moments:
         return Moments(self.rows.take(chosen), self.opens[chosen], self.closes[chosen])
 
 
-def resolve(problem: Problem, log: EventLog) -> Problem:
+def resolve(problem: Problem, log: EventLog, attributes: EventLog) -> Problem:
     """Check a problem's words against the log, and settle what it left open.
 
     Raises
@@ -77,8 +78,8 @@ def resolve(problem: Problem, log: EventLog) -> Problem:
                 f"The problem names the event {name!r}, which never occurs.{nearest(name, known)}"
             )
     date = problem.before.property if problem.before else outcome.by if outcome else None
-    if date is not None and date not in log.times:
-        raise ProblemError(_no_such_date(date, log))
+    if date is not None and date not in _dated(date, log, attributes).times:
+        raise ProblemError(_no_such_date(date, log, attributes))
     same = outcome.same if outcome else None
     if same is not None and same not in log.categories:
         raise ProblemError(
@@ -106,16 +107,22 @@ def _affordable(problem: Problem, log: EventLog) -> int:
     return every * max(1, -(-rows // MOST_ROWS))
 
 
-def _no_such_date(date: str, log: EventLog) -> str:
-    if date in log.kinds:
+def _dated(date: str, log: EventLog, attributes: EventLog) -> EventLog:
+    """The log whose rows carry a date: the events, or else the statements about customers."""
+    return log if date in log.times or date not in attributes.times else attributes
+
+
+def _no_such_date(date: str, log: EventLog, attributes: EventLog) -> str:
+    kinds = {**attributes.kinds, **log.kinds}
+    if date in kinds:
         return (
-            f"The problem names the date {date!r}, which the sources yield as a "
-            f"{log.kinds[date]}. Cast it in the SQL: {date}::timestamp as {date}."
+            f"The problem names the date {date!r}, which the sources yield as a {kinds[date]}. "
+            f"Cast it in the SQL: {date}::timestamp as {date}."
         )
     return (
-        f"The problem names the date {date!r}, but no [[events]] source yields it. Yield it with "
-        "the event that sets it, such as the signing or the last renewal: then it is known from "
-        f"that event on.{nearest(date, log.times)}"
+        f"The problem names the date {date!r}, but no source yields it. Yield it with the event "
+        "that sets it, such as the signing or the last renewal: then it is known from that event "
+        f"on.{nearest(date, [*log.times, *attributes.times])}"
     )
 
 
@@ -133,7 +140,7 @@ def history_end(problem: Problem, end: int) -> int:
     return end - end % DAY if (problem.horizon or DAY) >= DAY else end
 
 
-def schedule(problem: Problem, log: EventLog, end: int) -> Moments:
+def schedule(problem: Problem, log: EventLog, attributes: EventLog, end: int) -> Moments:
     """Every moment in the history at which the problem is asked, before the cohort is judged.
 
     Parameters
@@ -143,13 +150,15 @@ def schedule(problem: Problem, log: EventLog, end: int) -> Moments:
     """
     end = history_end(problem, end)
     if problem.at is not None:
-        return _at_events(problem, log, end)
-    if problem.before is not None:
-        return _before_dates(problem, log, end)
-    return _grid(problem, log, end)
+        rows = _at_events(problem.at, log, end)
+    elif problem.before is not None:
+        rows = _before_dates(problem.before, _dated(problem.before.property, log, attributes), end)
+    else:
+        rows = _grid(problem, log, end)
+    return with_windows(problem, rows, log, attributes)
 
 
-def _grid(problem: Problem, log: EventLog, end: int) -> Moments:
+def _grid(problem: Problem, log: EventLog, end: int) -> Rows:
     """Regular cutoffs, placed so that one window ends exactly where the history does."""
     length = problem.gap + (problem.horizon or 0)
     every = problem.every or problem.horizon or DAY
@@ -168,7 +177,7 @@ def _grid(problem: Problem, log: EventLog, end: int) -> Moments:
     later = np.arange(newest + every, end + 1, every)
     times = np.concatenate([cutoffs, later]).astype(np.int64)
     customer = np.tile(np.arange(log.n_customers), len(times))
-    return with_windows(problem, _known_then(customer, np.repeat(times, log.n_customers)), log)
+    return _known_then(customer, np.repeat(times, log.n_customers))
 
 
 def _begin(problem: Problem, log: EventLog) -> int:
@@ -186,26 +195,26 @@ def _begin(problem: Problem, log: EventLog) -> int:
     return int(np.partition(times, stray)[stray])
 
 
-def _at_events(problem: Problem, log: EventLog, end: int) -> Moments:
-    assert problem.at is not None
-    chosen = (log.event.codes == log.event.code(problem.at.event)) & (log.event_time <= end)
+def _at_events(at: At, log: EventLog, end: int) -> Rows:
+    """A cutoff at every event of a kind."""
+    chosen = (log.event.codes == log.event.code(at.event)) & (log.event_time <= end)
     who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))[chosen]
     pairs = np.unique(np.stack([who, log.event_time[chosen]]), axis=1)
-    return with_windows(problem, _known_then(pairs[0], pairs[1]), log)
+    return _known_then(pairs[0], pairs[1])
 
 
-def _before_dates(problem: Problem, log: EventLog, end: int) -> Moments:
-    assert problem.before is not None
-    dates = log.times[problem.before.property]
-    who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))
-    given = dates != MISSING_TIME
-    pairs = np.unique(np.stack([who[given], dates[given]]), axis=1)
-    customer = np.repeat(pairs[0], len(problem.before.lead))
-    cutoff = (pairs[1][:, None] - np.array(problem.before.lead)[None, :]).ravel()
+def _before_dates(before: Before, dates: EventLog, end: int) -> Rows:
+    """A cutoff at each lead before every date, where that date is the one known by then."""
+    column = dates.times[before.property]
+    who = np.repeat(np.arange(dates.n_customers), np.diff(dates.offsets))
+    given = column != MISSING_TIME
+    pairs = np.unique(np.stack([who[given], column[given]]), axis=1)
+    customer = np.repeat(pairs[0], len(before.lead))
+    due = np.repeat(pairs[1], len(before.lead))
+    cutoff = (pairs[1][:, None] - np.array(before.lead)[None, :]).ravel()
     past = cutoff <= end
-    moments = with_windows(problem, _known_then(customer[past], cutoff[past]), log)
-    due = np.repeat(pairs[1], len(problem.before.lead))[past]
-    return moments.take(np.asarray(_date_known(problem.before.property, moments.rows, log) == due))
+    rows = _known_then(customer[past], cutoff[past])
+    return rows.take(np.asarray(_date_known(before.property, rows, dates) == due[past]))
 
 
 def _known_then(customer: Ints, cutoff_time: Ints) -> Rows:
@@ -214,7 +223,7 @@ def _known_then(customer: Ints, cutoff_time: Ints) -> Rows:
     )
 
 
-def with_windows(problem: Problem, rows: Rows, log: EventLog) -> Moments:
+def with_windows(problem: Problem, rows: Rows, log: EventLog, attributes: EventLog) -> Moments:
     """Give each row its outcome window `(cutoff + gap, cutoff + gap + horizon]`.
 
     Where the outcome is that something has not happened by a date, the window ends at the
@@ -225,23 +234,23 @@ def with_windows(problem: Problem, rows: Rows, log: EventLog) -> Moments:
     closes = opens + (problem.horizon or 0)
     if problem.outcome is None or problem.outcome.by is None:
         return Moments(rows, opens, closes)
-    due = _date_known(problem.outcome.by, rows, log)
+    due = _date_known(problem.outcome.by, rows, _dated(problem.outcome.by, log, attributes))
     grace = (problem.horizon or 0) if problem.before is not None else 0
     return Moments(rows, opens, np.where(due > opens, due + grace, closes))
 
 
-def _date_known(name: str, rows: Rows, log: EventLog) -> Ints:
+def _date_known(name: str, rows: Rows, dates: EventLog) -> Ints:
     """The last value of a date property that each row knows; `MISSING_TIME` without one."""
-    nobody = empty_log(log.customers)
+    nobody = empty_log(dates.customers)
     feature = Feature("days_until", Where(), of=name)
-    ahead = compute([feature], log, nobody, rows)[:, 0]
+    ahead = compute([feature], dates, nobody, rows)[:, 0]
     known = ~np.isnan(ahead)
     out = np.full(len(rows), MISSING_TIME)
     out[known] = rows.cutoff_time[known] + np.rint(ahead[known] * DAY).astype(np.int64)
     return out
 
 
-def current(problem: Problem, log: EventLog, as_of: int) -> Moments:
+def current(problem: Problem, log: EventLog, attributes: EventLog, as_of: int) -> Moments:
     """One row a customer: the moment at which the problem is asked when it is `as_of` now.
 
     The cutoff is `as_of` itself, or the customer's last anchoring event where the problem
@@ -257,10 +266,12 @@ def current(problem: Problem, log: EventLog, as_of: int) -> Moments:
         near = ~np.isnan(ago) & (np.nan_to_num(ago) * DAY < (problem.horizon or 0))
         cutoff[near] -= np.rint(ago[near] * DAY).astype(np.int64)
         known = cutoff.copy()
-    return with_windows(problem, Rows(customer, cutoff, known), log)
+    return with_windows(problem, Rows(customer, cutoff, known), log, attributes)
 
 
-def judge(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]:
+def judge(
+    problem: Problem, log: EventLog, attributes: EventLog, moments: Moments
+) -> NDArray[np.int8]:
     """Say for each row whether it is in the cohort: `IN_COHORT`, or why it is not.
 
     Reads only what the row may know.
@@ -287,8 +298,9 @@ def judge(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]
         at = events(problem.at.event).where
         outside(~_happens_now(log, at, rows), NO_ANCHOR)
     if outcome is not None and outcome.not_ is not None:
-        outside(~_date_due(problem, outcome, log, moments), NO_DATE_DUE)
-        outside(_done_since_stated(outcome, log, rows), ALREADY_HAPPENED)
+        dates = _dated(outcome.by or "", log, attributes)
+        outside(~_date_due(problem, outcome, dates, moments), NO_DATE_DUE)
+        outside(_done_since_stated(outcome, log, dates, rows), ALREADY_HAPPENED)
     return verdict
 
 
@@ -298,20 +310,27 @@ def _happens_now(log: EventLog, where: Where, rows: Rows) -> NDArray[np.bool_]:
     return np.asarray(since == 0)
 
 
-def _done_since_stated(outcome: Outcome, log: EventLog, rows: Rows) -> NDArray[np.bool_]:
-    """Whether the awaited event came after the known date was stated: nothing is open then."""
+def _done_since_stated(
+    outcome: Outcome, log: EventLog, dates: EventLog, rows: Rows
+) -> NDArray[np.bool_]:
+    """Whether the awaited event came after the known date was stated: nothing is open then.
+
+    A date that holds from the beginning was never stated, so nothing can come after it.
+    """
     assert outcome.not_ is not None and outcome.by is not None
-    asked = [events(outcome.not_).recency(), events().stated(outcome.by)]
-    ago = compute(asked, log, empty_log(log.customers), rows)
-    return np.asarray(ago[:, 0] < ago[:, 1])
+    nobody = empty_log(log.customers)
+    done = compute([events(outcome.not_).recency()], log, nobody, rows)[:, 0]
+    stated = compute([events().stated(outcome.by)], dates, nobody, rows)[:, 0]
+    always = (rows.cutoff_time - BEGINNING) / DAY
+    return np.asarray((done < stated) & (stated < always))
 
 
 def _date_due(
-    problem: Problem, outcome: Outcome, log: EventLog, moments: Moments
+    problem: Problem, outcome: Outcome, dates: EventLog, moments: Moments
 ) -> NDArray[np.bool_]:
     """Whether the known date lies within the horizon, or within the longest lead."""
     assert outcome.by is not None
-    due = _date_known(outcome.by, moments.rows, log)
+    due = _date_known(outcome.by, moments.rows, dates)
     if problem.before is not None:
         until = moments.rows.cutoff_time + max(problem.before.lead)
     else:

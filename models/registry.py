@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.config import slug
 from features.errors import RegistryError
 from models.files import load
 from models.fitted import FittedModel
@@ -84,7 +85,7 @@ def connect(workspace: Path) -> "MlflowClient":
 
 def model_name(business: str, problem: str) -> str:
     """The registered model of a problem: `grocery-churn`."""
-    return f"{business}-{problem}"
+    return f"{slug(business)}-{slug(problem)}"
 
 
 def version_at(client: "MlflowClient", name: str, alias: str) -> str | None:

@@ -17,7 +17,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from features.config import Business
+from features.config import Business, slug
 from features.durations import SECOND, format_moment
 from features.errors import MilepostError, nearest
 from features.sources import REJECTED
@@ -98,7 +98,7 @@ def create_app(business: Business, workspace: Path) -> FastAPI:
 def _load(state: State, workspace: Path) -> None:
     """Read the histories and load each problem's champion; a missing one is kept as a reason."""
     business = state.business
-    state.store = open_store(business, workspace / business.name / REJECTED)
+    state.store = open_store(business, workspace / slug(business.name) / REJECTED)
     client = connect(workspace)
     for name in business.problems:
         try:

@@ -68,8 +68,8 @@ class Scorer:
         """Score one customer's journey as of a moment."""
         model = self.registered.model
         problem = model.contract.problem
-        asked = current(problem, journey.log, as_of)
-        verdict = int(judge(problem, journey.log, asked)[0])
+        asked = current(problem, journey.log, journey.attributes, as_of)
+        verdict = int(judge(problem, journey.log, journey.attributes, asked)[0])
         if verdict != IN_COHORT:
             return Score(as_of, self._valid_until(as_of), no_score=OUTSIDE[verdict])
         vectors = model.vectors(journey.log, journey.attributes, asked.rows)
@@ -81,8 +81,8 @@ class Scorer:
         """The cohort now: moments, feature vectors and value at stake, highest score first."""
         log, attributes = self.store.histories.log, self.store.histories.attributes
         problem = self.registered.model.contract.problem
-        asked = current(problem, log, self.store.end)
-        asked = asked.take(judge(problem, log, asked) == IN_COHORT)
+        asked = current(problem, log, attributes, self.store.end)
+        asked = asked.take(judge(problem, log, attributes, asked) == IN_COHORT)
         vectors = self.registered.model.vectors(log, attributes, asked.rows)
         stake = self._stakes(log, attributes, asked.rows)
         order = np.lexsort((asked.rows.customer, -self.registered.model.probabilities(vectors)))

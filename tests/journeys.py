@@ -57,6 +57,11 @@ def together(log: EventLog, attributes: EventLog | None = None) -> tuple[EventLo
     return log.aligned(customers), about.aligned(customers)
 
 
+def nobody(log: EventLog) -> EventLog:
+    """No attributes, of the same customers."""
+    return empty_log(log.customers)
+
+
 def rows_at(log: EventLog, *moments: tuple[str, str] | tuple[str, str, str]) -> Rows:
     """Rows from (customer, cutoff_time[, known_time])."""
     who = [log.customers.index(moment[0]) for moment in moments]

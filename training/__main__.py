@@ -11,7 +11,7 @@ from time import perf_counter
 # Idle OpenMP threads must not spin: with busy cores they made fitting ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from features.config import Business, read_config
+from features.config import Business, read_config, slug
 from features.cutoffs import resolve
 from features.errors import ConfigError, MilepostError
 from features.sources import REJECTED, doubts, reach, read_histories
@@ -81,7 +81,7 @@ def _train(business: Business, chosen: argparse.Namespace) -> int:
             "folder that you may write to with --workspace."
         ) from error
     say(f"reading {chosen.config}")
-    rejected = chosen.workspace / business.name / REJECTED
+    rejected = chosen.workspace / slug(business.name) / REJECTED
     histories = read_histories(business, rejected, lambda line: say(f"  {line}"))
     say(f"  {reach(histories)}")
     if rejected.exists():
@@ -89,7 +89,7 @@ def _train(business: Business, chosen: argparse.Namespace) -> int:
     for doubt in doubts(business, histories):
         say(f"  note: {doubt}")
     for name in names:  # a fault in the last problem should not cost the training of the first
-        resolve(business.problem(name), histories.log)
+        resolve(business.problem(name), histories.log, histories.attributes)
     seconds = perf_counter() - start
     for name in names:
         result = train(business, name, histories, chosen.workspace, say, seconds)

@@ -74,8 +74,9 @@ def label_rows(
 def _declared(problem: Problem, histories: Histories) -> Labelled:
     """Rows and labels of an outcome that the problem declares."""
     log = histories.log
-    moments = schedule(problem, log, histories.end)
-    verdict = judge(problem, log, moments)
+    attributes = histories.attributes
+    moments = schedule(problem, log, attributes, histories.end)
+    verdict = judge(problem, log, attributes, moments)
     unknown: Counter[str] = Counter()
     unknown["already_happened"] = int((verdict == ALREADY_HAPPENED).sum())
     if not (verdict == IN_COHORT).any():
@@ -170,7 +171,8 @@ def _label_table(
     place = {customer: i for i, customer in enumerate(log.customers)}
     position = np.array([place[customer] for customer in who.levels], dtype=np.int64)
     rows = Rows(position[who.codes], table.cutoff_time, table.known_time)
-    moments = with_windows(problem, rows, log)
+    attributes = histories.attributes.aligned(log.customers)
+    moments = with_windows(problem, rows, log, attributes)
     silent = np.diff(log.offsets)[rows.customer] == 0
     if silent.all():
         raise ProblemError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalogue import default_catalogue
-from features.config import Business, Problem
+from features.config import Business, Problem, slug
 from features.cutoffs import resolve
 from features.durations import format_moment, spell_duration
 from features.engine import compute
@@ -149,12 +149,12 @@ def train(
     clock = Clock(say)
     clock.seconds["read"] = round(read_seconds, 3)
     declared = business.problem(name)
-    problem = resolve(declared, histories.log)
+    problem = resolve(declared, histories.log, histories.attributes)
     if problem.every not in (declared.every, declared.horizon):
         say(f"  a cutoff every {spell_duration(problem.every or 0)}: closer ones are too many rows")
     ready = _prepare(business, problem, histories, clock, say)
     model = _fit(business, name, ready, histories, clock, say)
-    folder = workspace / business.name / name
+    folder = workspace / slug(business.name) / slug(name)
     with clock.stage("judge") as told:
         matrix, label = ready.parts["test"]
         metrics = evaluate(label, model.probabilities(matrix))

@@ -1,28 +1,33 @@
 """Cohorts, cutoffs and labels of every form of problem, on journeys small enough to read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from journeys import log_of, read_table
+from journeys import log_of, nobody, read_table, together
 
 from features.config import Business, Problem
 from features.cutoffs import IN_COHORT, OUTSIDE, current, judge, resolve, schedule
 from features.durations import format_day, parse_moment
 from features.errors import MilepostError, ProblemError
-from features.event_log import EventLog, empty_log
+from features.event_log import EventLog
 from features.sources import Histories
 from training.labels import Labelled, label_rows
 
 
-def histories(log: EventLog, end: str) -> Histories:
-    return Histories(log, empty_log(log.customers), (), parse_moment(end), "digest")
-
-
-def labels_of(problem: Problem, log: EventLog, end: str, folder: Path = Path()) -> Labelled:
+def labels_of(
+    problem: Problem,
+    log: EventLog,
+    end: str,
+    folder: Path = Path(),
+    attributes: EventLog | None = None,
+) -> Labelled:
     """Label a log that reaches to `end`."""
     business = Business(name="b", events=[{"sql": "select 1"}], folder=folder)
-    return label_rows(business, resolve(problem, log), histories(log, end))[0]
+    log, about = together(log, attributes)
+    histories = Histories(log, about, (), parse_moment(end), "digest")
+    return label_rows(business, resolve(problem, log, about), histories)[0]
 
 
 def listed(labelled: Labelled, log: EventLog) -> set[tuple[str, str, int]]:
@@ -65,10 +70,14 @@ def test_a_customer_is_in_the_cohort_while_active() -> None:
     """Activity is the event whose silence is predicted, within the length, half open."""
     log = read_table(BUYERS)
     problem = resolve(
-        Problem(outcome={"silence_of": "buy"}, cohort={"active_within": "18d"}, horizon="7d"), log
+        Problem(outcome={"silence_of": "buy"}, cohort={"active_within": "18d"}, horizon="7d"),
+        log,
+        nobody(log),
     )
     for day, inside in (("2024-01-19", [True, True]), ("2024-01-20", [True, False])):
-        verdict = judge(problem, log, current(problem, log, parse_moment(day)))
+        verdict = judge(
+            problem, log, nobody(log), current(problem, log, nobody(log), parse_moment(day))
+        )
         assert inside == [code == IN_COHORT for code in verdict.tolist()]
     assert "not_active" == OUTSIDE[int(verdict[1])][0]
 
@@ -90,7 +99,7 @@ def test_who_has_left_already_is_unknown_and_never_a_zero() -> None:
     log = read_table(LEAVERS)
     problem = Problem(outcome={"event": "cancel"}, gap="5d", horizon="20d", every="20d")
     labelled = labels_of(problem, log, "2024-03-31")
-    assert resolve(problem, log).outcome.repeats is False
+    assert resolve(problem, log, nobody(log)).outcome.repeats is False
     assert {
         ("ann", "2024-01-26", 1),
         ("bob", "2024-01-26", 0),
@@ -136,6 +145,32 @@ def test_renewals_are_asked_at_every_lead_before_the_known_date() -> None:
         ("bob", "2023-12-22", 1),
         # ann 10 days before: renewed already, the known date is a year later
     } == listed(labelled, log)
+
+
+@pytest.mark.parametrize("valid_from", ["2023-01-01", "0001-01-01"])
+def test_a_date_may_stand_in_the_customers_table(valid_from: str) -> None:
+    """Renewal dates that are attributes lead to the same rows as those of events."""
+    log = read_table("""
+        | customer | event_time | event   |
+        | ann      | 2023-01-01 | signed  |
+        | ann      | 2023-12-28 | renewed |
+        | bob      | 2023-01-01 | signed  |
+    """)
+    log = replace(log, times={})  # no event carries a date
+    about = read_table(f"""
+        | customer | event_time   | renews_at  |
+        | ann      | {valid_from} | 2024-01-01 |
+        | bob      | {valid_from} | 2024-01-01 |
+    """)
+    for problem in (
+        Problem(
+            outcome={"not": "renewed", "by": "renews_at"},
+            before={"property": "renews_at", "lead": ["10d"]},
+        ),
+        Problem(outcome={"not": "renewed", "by": "renews_at"}, horizon="10d", every="365d"),
+    ):
+        labelled = labels_of(problem, log, "2024-01-01", attributes=about)
+        assert {("ann", "2023-12-22", 0), ("bob", "2023-12-22", 1)} == listed(labelled, log)
 
 
 def test_a_renewal_before_the_cutoff_leaves_nothing_to_ask() -> None:
@@ -185,16 +220,12 @@ def test_cutoffs_at_an_event_are_answered_by_the_same_campaign() -> None:
 def test_a_problem_at_events_is_scored_as_of_the_last_of_them() -> None:
     """Between two anchoring events, the cutoff stays at the last one until the horizon is over."""
     log = read_table(CAMPAIGNS)
-    problem = resolve(
-        Problem(
-            outcome={"event": "redeemed", "repeats": True}, at={"event": "received"}, horizon="10d"
-        ),
-        log,
-    )
-    asked = current(problem, log, parse_moment("2024-01-08"))
+    redeemed = {"event": "redeemed", "repeats": True}
+    problem = Problem(outcome=redeemed, at={"event": "received"}, horizon="10d")
+    asked = current(problem, log, nobody(log), parse_moment("2024-01-08"))
     assert ["2024-01-05", "2024-01-05"] == [format_day(t) for t in asked.rows.cutoff_time]
-    late = current(problem, log, parse_moment("2024-01-15"))
-    assert ["no_anchor"] * 2 == [OUTSIDE[int(v)][0] for v in judge(problem, log, late)]
+    late = current(problem, log, nobody(log), parse_moment("2024-01-15"))
+    assert ["no_anchor"] * 2 == [OUTSIDE[int(v)][0] for v in judge(problem, log, nobody(log), late)]
 
 
 def test_a_label_table_is_used_as_it_is(tmp_path: Path) -> None:
@@ -299,17 +330,17 @@ def test_too_many_cutoffs_stand_farther_apart(monkeypatch: pytest.MonkeyPatch) -
     """A schedule that would not fit into memory is thinned, and the problem says how."""
     monkeypatch.setattr("features.cutoffs.MOST_ROWS", 20)
     log = read_table(BUYERS)
-    problem = resolve(Problem(outcome={"event": "buy"}, horizon="1h"), log)
+    problem = resolve(Problem(outcome={"event": "buy"}, horizon="1h"), log, nobody(log))
     assert 0 == problem.every % parse_moment("1970-01-01T01:00")
-    assert len(schedule(problem, log, parse_moment("2024-01-25"))) <= 22
+    assert len(schedule(problem, log, nobody(log), parse_moment("2024-01-25"))) <= 22
 
 
 def test_a_stray_date_does_not_stretch_the_grid() -> None:
     """One event of the year 1 among a thousand adds no cutoffs."""
     rows = [{"event_time": f"2024-01-{1 + i % 28:02d}", "event": "buy"} for i in range(1500)]
     log = log_of([*rows, {"event_time": "0001-01-01", "event": "buy"}])
-    problem = resolve(Problem(outcome={"event": "buy"}, horizon="5d"), log)
-    first = schedule(problem, log, parse_moment("2024-01-28")).rows.cutoff_time.min()
+    problem = resolve(Problem(outcome={"event": "buy"}, horizon="5d"), log, nobody(log))
+    first = schedule(problem, log, nobody(log), parse_moment("2024-01-28")).rows.cutoff_time.min()
     assert parse_moment("2024-01-01") <= first
 
 
@@ -329,9 +360,11 @@ def test_a_horizon_after_a_date_is_time_to_be_late() -> None:
 def test_counts_add_up_to_the_cohort() -> None:
     """Labelled rows and unknown rows together are all rows that were in the cohort."""
     log = read_table(LEAVERS)
-    problem = resolve(Problem(outcome={"event": "cancel"}, gap="3d", horizon="9d", every="4d"), log)
-    asked = schedule(problem, log, parse_moment("2024-03-31"))
-    codes = judge(problem, log, asked)
+    problem = resolve(
+        Problem(outcome={"event": "cancel"}, gap="3d", horizon="9d", every="4d"), log, nobody(log)
+    )
+    asked = schedule(problem, log, nobody(log), parse_moment("2024-03-31"))
+    codes = judge(problem, log, nobody(log), asked)
     reasons = np.array([OUTSIDE[c][0] if c else "in" for c in codes.tolist()])
     cohort = int(np.isin(reasons, ["in", "already_happened"]).sum())
     labelled = labels_of(problem, log, "2024-03-31")
@@ -357,7 +390,7 @@ def test_words_that_never_occur_are_refused_with_the_nearest() -> None:
         ),
     ):
         with pytest.raises(ProblemError, match=says):
-            resolve(problem, log)
+            resolve(problem, log, nobody(log))
 
 
 def test_an_empty_cohort_and_a_short_history_say_so() -> None:

@@ -6,7 +6,7 @@ read cutoff_time + gap < event_time ≤ cutoff_time + gap + horizon.
 
 import numpy as np
 import pytest
-from journeys import plain, read_table, rows_at, together
+from journeys import nobody, plain, read_table, rows_at, together
 
 from features.config import Problem
 from features.cutoffs import with_windows
@@ -91,7 +91,7 @@ def test_a_label_window_opens_after_the_gap_and_closes_at_the_horizon(
     """A label reads `(cutoff + gap, cutoff + gap + horizon]`."""
     log = read_table(f"event_time | event\n2024-01-01 | seen\n{event_time} | bought")
     problem = Problem(outcome={"event": "bought"}, gap="9d", horizon="10d")
-    moments = with_windows(problem, rows_at(log, ("c", "2024-03-01")), log)
+    moments = with_windows(problem, rows_at(log, ("c", "2024-03-01")), log, nobody(log))
     assert [expected] == _outcomes(problem, log, moments).tolist()
 
 
@@ -100,14 +100,14 @@ def test_silence_is_the_absence_of_the_event() -> None:
     log = read_table("event_time | event\n2024-03-05 | bought\n2024-03-25 | looked")
     problem = Problem(outcome={"silence_of": "bought"}, horizon="7d")
     rows = rows_at(log, ("c", "2024-03-01"), ("c", "2024-03-20"))
-    assert [0, 1] == _outcomes(problem, log, with_windows(problem, rows, log)).tolist()
+    assert [0, 1] == _outcomes(problem, log, with_windows(problem, rows, log, nobody(log))).tolist()
 
 
 def test_a_date_only_history_works_in_whole_days() -> None:
     """An event dated by its day belongs to a cutoff on that day, and not to its label."""
     log = read_table("event_time | event\n2024-03-01 | bought")
     problem = Problem(outcome={"event": "bought"}, horizon="7d")
-    moments = with_windows(problem, rows_at(log, ("c", "2024-03-01")), log)
+    moments = with_windows(problem, rows_at(log, ("c", "2024-03-01")), log, nobody(log))
     assert [0] == _outcomes(problem, log, moments).tolist()
     assert 1.0 == both_engines(
         events("bought").count(), "event_time | event\n2024-03-01 | bought", "2024-03-01"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from features.config import read_config
+from features.config import read_config, slug
 from features.durations import LONGEST, days, format_duration, parse_duration, spell_duration
 from features.errors import ConfigError
 
@@ -79,6 +79,8 @@ def test_the_documented_form_is_read(tmp_path: Path) -> None:
         ('every = "28d"', 'every = "28d"\nat = { event = "x" }', "only one of every and at"),
         ('decision = ["order"]', 'decision = ["o"]\nusage = ["o"]', "belongs to one stage"),
         ('name = "shop"', "", "'name' is missing"),
+        ('name = "shop"', 'name = "a/b"', "'a/b' is no name"),
+        ("[problems.churn]", '[problems."a/b"]', r"\[problems\] 'a/b' is no name"),
         ('name = "shop"', 'name = "shop"\nname = "two"', "not valid TOML"),
         ('name = "shop"', 'name = "shop"\ndata = "package:no_such_package/x"', "not installed"),
         ('name = "shop"', 'name = "shop"\ndata = "nowhere"', "is no folder"),
@@ -95,6 +97,12 @@ def test_what_can_not_be_meant_is_refused_by_name(
         read_config(written(tmp_path, WHOLE.replace(old, new, 1)))
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_names_may_hold_spaces(tmp_path: Path) -> None:
+    """A business may be called as it is; folders and models are called by its slug."""
+    text = WHOLE.replace('name = "shop"', 'name = "Müller & Co 2"')
+    assert "Müller-Co-2" == slug(read_config(written(tmp_path, text)).name)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
