@@ -60,7 +60,8 @@ def log_run(
     (folder / "data.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
     try:
         _open_experiment(workspace, name)
-        with mlflow.start_run() as run:
+        title = f"{model.contract.problem_name}, history to {manifest['history_end'][:10]}"
+        with mlflow.start_run(run_name=title) as run:
             mlflow.log_params(dict(parameters))
             mlflow.log_metrics(dict(metrics))
             mlflow.set_tags({"milepost.problem": model.contract.problem_name,
@@ -84,7 +85,9 @@ def _open_experiment(workspace: Path, name: str) -> None:
     if mlflow.get_experiment_by_name(name) is None:
         local = tracking_uri(workspace).startswith("sqlite:")
         place = (workspace.resolve() / "artifacts" / name).as_uri() if local else None
-        mlflow.create_experiment(name, artifact_location=place)
+        # The kind makes MLflow open on metrics and models instead of on traces of agents.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        mlflow.create_experiment(name, artifact_location=place, tags=kind)
     mlflow.set_experiment(name)
 
 
