@@ -7,6 +7,7 @@ train`, `python -m serving`, one `POST /v1/scores`. `make demo` calls it.
 import argparse
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +33,12 @@ def main() -> int:
     if trained.returncode:
         return trained.returncode
 
+    if in_use(chosen.host, chosen.port):
+        print(
+            f"\nport {chosen.port} is in use; try: make demo PORT={chosen.port + 1}",
+            file=sys.stderr,
+        )
+        return 1
     address = f"http://{chosen.host}:{chosen.port}"
     print(f"\nstarting the service on {address}", flush=True)
     place = ["--host", chosen.host, "--port", str(chosen.port)]
@@ -49,6 +56,12 @@ def main() -> int:
         return 0
     finally:
         stop(service)
+
+
+def in_use(host: str, port: int) -> bool:
+    """Whether another program answers there; its answer must not pass for ours."""
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
 
 
 def wait_until_ready(service: subprocess.Popen[bytes], address: str) -> bool:
@@ -81,7 +94,7 @@ def show(config: Path, address: str) -> None:
     print(json.dumps({k: v for k, v in answer.items() if k != "reasons"}, indent=2))
     print("\nwhy:")
     for reason in answer["reasons"]:
-        print(f"  {reason['points']:+6.1f}  {reason['sentence'].partition(';')[0]}")
+        print(f"  {reason['points']:+6.1f}  {reason['statement']}")
     print(f"\nthe at-risk list:  {address}/at-risk")
     print(f"the API:           {address}/docs")
     print(

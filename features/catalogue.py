@@ -6,12 +6,14 @@ a given moment, so that a training set's columns do not depend on its future. Kn
 about labels or models.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.durations import MISSING_TIME
 from features.event_log import Categorical, EventLog
 from features.language import (
     EVENT,
@@ -59,6 +61,11 @@ class _Known:
         order = np.argsort(-counts, kind="stable")[:most]
         return [column.levels[i] for i in order if counts[i] >= MIN_EVENTS]
 
+    def n_levels(self, column: Categorical) -> int:
+        """How many levels of a column had been seen."""
+        codes = column.codes[self.seen]
+        return len(np.unique(codes[codes >= 0]))
+
     def filled(self, present: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
         """The share of some events that carry a property."""
         chosen = self.seen & among
@@ -101,13 +108,22 @@ def default_catalogue(
         chosen.update(dict.fromkeys([*(few.count(last) for last in lengths), few.recency()]))
     chosen.update(dict.fromkeys(_stages(stages, names, lengths)))
     chosen.update(dict.fromkeys(_levels(known, lengths)))
-    for name in _kept(known, log.times):
+    for name in _kept(known, _seen(known, log.times)):
         chosen.update(dict.fromkeys([events().days_until(name), events().stated(name)]))
     chosen.update(dict.fromkeys(_attributes(attributes, until, known.ignore)))
     return tuple(chosen)
 
 
-def _kept(known: _Known, names: Mapping[str, object]) -> list[str]:
+def _seen(known: _Known, columns: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Columns of numbers or times of which a value had been recorded."""
+    return [
+        name
+        for name, values in columns.items()
+        if ((values == values) & (values != MISSING_TIME) & known.seen).any()  # NaN is not itself
+    ]
+
+
+def _kept(known: _Known, names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in known.ignore]
 
 
@@ -168,10 +184,9 @@ def _levels(known: _Known, lengths: Sequence[int | None]) -> Iterator[Feature]:
     """The frequent levels of each category, channel first among them."""
     for of in _kept(known, known.log.categories):
         column = known.log.categories[of]
-        if of == EVENT or len(column.levels) > MAX_LEVELS:
+        if of == EVENT or not 1 < known.n_levels(column) <= MAX_LEVELS:
             continue
-        levels = known.frequent(column, MAX_SHARED_LEVELS)
-        for level in levels if len(column.levels) > 1 else []:
+        for level in known.frequent(column, MAX_SHARED_LEVELS):
             some = having(of, level)
             yield from (some.count(last) for last in lengths[-2:])
             yield some.recency()
@@ -181,9 +196,9 @@ def _levels(known: _Known, lengths: Sequence[int | None]) -> Iterator[Feature]:
 def _attributes(attributes: EventLog, until: int, ignore: frozenset[str]) -> Iterator[Feature]:
     """What is known of the customers themselves."""
     known = _Known(attributes, attributes.recorded_time <= until, ignore)
-    yield from (attribute_number(of) for of in _kept(known, attributes.numbers))
+    yield from (attribute_number(of) for of in _kept(known, _seen(known, attributes.numbers)))
     for of in _kept(known, attributes.categories):
         levels = known.frequent(attributes.categories[of], MAX_LEVELS)
         if len(levels) > 1:
             yield attribute_level(of, tuple(sorted(levels)))
-    yield from (attribute_days(of) for of in _kept(known, attributes.times))
+    yield from (attribute_days(of) for of in _kept(known, _seen(known, attributes.times)))

@@ -38,7 +38,7 @@ def _read_moment(value: Any) -> object:
         return None
     try:
         return parse_moment(value)
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{value!r} is not a date or a time such as 2018-01-01") from error
 
 

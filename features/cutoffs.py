@@ -235,7 +235,9 @@ def with_windows(problem: Problem, rows: Rows, log: EventLog, attributes: EventL
     if problem.outcome is None or problem.outcome.by is None:
         return Moments(rows, opens, closes)
     due = _date_known(problem.outcome.by, rows, _dated(problem.outcome.by, log, attributes))
-    grace = (problem.horizon or 0) if problem.before is not None else 0
+    # A date without a time lasts until its midnight, also for events that carry a time.
+    whole_day = np.where(due % DAY == 0, DAY - 1, 0) if not log.date_only else 0
+    grace = whole_day + ((problem.horizon or 0) if problem.before is not None else 0)
     return Moments(rows, opens, np.where(due > opens, due + grace, closes))
 
 
@@ -263,7 +265,7 @@ def current(problem: Problem, log: EventLog, attributes: EventLog, as_of: int) -
         rows = _known_then(customer, cutoff)
         since = Feature("recency", events(problem.at.event).where)
         ago = compute([since], log, empty_log(log.customers), rows)[:, 0]
-        near = ~np.isnan(ago) & (np.nan_to_num(ago) * DAY < (problem.horizon or 0))
+        near = ~np.isnan(ago) & (np.nan_to_num(ago) * DAY < problem.gap + (problem.horizon or 0))
         cutoff[near] -= np.rint(ago[near] * DAY).astype(np.int64)
         known = cutoff.copy()
     return with_windows(problem, Rows(customer, cutoff, known), log, attributes)

@@ -102,6 +102,11 @@ def materialise(duck: duckdb.DuckDBPyConnection, name: str, sql: str) -> dict[st
         raise SourceError(f"The SQL of the source {name!r} fails: {said}{hint}") from error
     described = duck.execute(f"describe {RAW}").fetchall()
     columns = {_canonical(str(row[0])): str(row[1]).upper() for row in described}
+    if reserved := [column for column in columns if column.lower().startswith("_milepost")]:
+        raise SourceError(
+            f"The source {name!r} yields a column {reserved[0]!r}; names that begin with _milepost "
+            "are taken. Rename it in the SQL."
+        )
     if len(columns) == 1 and re.search(r"[,;|\t]", next(iter(columns))):
         raise SourceError(
             f"The source {name!r} yields one column, {next(iter(columns))!r}.{UNEVEN_CSV}"
@@ -115,11 +120,14 @@ def _canonical(column: str) -> str:
 
 
 def identifier(column: str, columns: dict[str, str]) -> str:
-    """SQL for an identifier as text, empty as null; 17850.0 of a nullable column is 17850."""
+    """SQL for an identifier as text, empty and NaN as null; 17850.0 is 17850."""
     quoted = quote(column)
-    if columns[column] in ("DOUBLE", "FLOAT"):
+    kind = columns[column]
+    if kind in ("DOUBLE", "FLOAT") or kind.startswith("DECIMAL"):
+        nothing = f"isnan({quoted}::double)"
         whole = f"{quoted} = trunc({quoted}) and abs({quoted}) < 1e15"
-        return f"case when {whole} then {quoted}::bigint::varchar else {quoted}::varchar end"
+        text = f"case when {whole} then {quoted}::bigint::varchar else {quoted}::varchar end"
+        return f"case when not {nothing} then {text} end"
     return f"nullif({quoted}::varchar, '')"
 
 

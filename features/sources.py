@@ -225,7 +225,7 @@ def _judge_rows(
         reason = (
             "case when _milepost_rule is not null then _milepost_rule "
             "when event_id is not null and row_number() over (partition by event_id, "
-            "_milepost_rule is null order by recorded_time, event_time, customer, event) > 1 "
+            f"_milepost_rule is null order by recorded_time, {', '.join(map(quote, columns))}) > 1 "
             "then 'duplicate_event_id' end"
         )
     duck.execute(
@@ -288,6 +288,10 @@ def _check_unreadable(
             f"{account.rejected['duplicate_event_id']:,} of {account.read:,} rows have one that "
             "was used before. Yield a column that differs from event to event, or leave it out."
         )
+    _check_some_left(account)
+
+
+def _check_some_left(account: SourceAccount) -> None:
     if account.read and not account.kept:
         raise SourceError(
             f"All {account.read:,} rows of the source {account.name!r} were set aside: "
@@ -313,7 +317,9 @@ def _read_customers(
         rules.append(("unreadable_valid_from", f"{valid_from} is null"))
     recorded = valid_from
     if "recorded_time" in columns:
-        recorded = f"coalesce({moment(name, 'recorded_time', columns)}, {valid_from})"
+        given = moment(name, "recorded_time", columns)
+        rules.append(("unreadable_recorded_time", f"recorded_time is not null and {given} is null"))
+        recorded = f"coalesce({given}, {valid_from})"
     typed_columns = {
         "customer": customer,
         "event_time": valid_from,
@@ -327,7 +333,9 @@ def _read_customers(
     counts = _set_aside(duck, name)
     table = _good_rows(duck)
     read = table.num_rows + sum(counts.values())
-    return table, SourceAccount(name, read, table.num_rows, counts)
+    account = SourceAccount(name, read, table.num_rows, counts)
+    _check_some_left(account)
+    return table, account
 
 
 def _refuse_ambiguous(duck: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -36,9 +36,6 @@ class Sigmoid:
         return sigmoid(self.slope * margin + self.intercept)
 
 
-IDENTITY = Sigmoid(1.0, 0.0)
-
-
 def sigmoid(log_odds: Floats) -> Floats:
     """Probability of log-odds, without overflow."""
     small = np.exp(-np.abs(log_odds))

@@ -35,11 +35,12 @@ class Contract:
     """Kind of each event property: number, category or time."""
     attribute_kinds: Mapping[str, str]
     event_names: tuple[str, ...]
-    """Events that training had seen."""
+    """Events of the history that the model was trained from."""
     usual: tuple[float | None, ...]
-    """Median of each feature among the training rows; None where most rows lack it."""
+    """Median of each feature among the training rows, the commonest level of a category; None
+    where most rows lack it."""
     score_quantiles: tuple[float, ...]
-    """Calibrated probabilities at the percentiles 0, 1, … 100 of the newest cohort."""
+    """Calibrated probabilities at the percentiles 0, 1, … 100 of the validation and test rows."""
     base_rate: float
     """Share of positive labels among the training rows."""
     trained: Mapping[str, Any]

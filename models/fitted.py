@@ -64,9 +64,16 @@ class FittedModel:
         return values[:, :-1], values[:, -1]
 
     def percentiles(self, probabilities: Floats) -> Floats:
-        """Where scores stand among the customers the model was judged on, 0 to 100."""
+        """Where scores stand among the customers the model was judged on, 0 to 100.
+
+        A score that many share stands in the middle of them.
+        """
         quantiles = np.asarray(self.contract.score_quantiles)
-        return np.interp(probabilities, quantiles, np.linspace(0, 100, len(quantiles)))
+        step = 100 / (len(quantiles) - 1)
+        low = np.searchsorted(quantiles, probabilities, side="left")
+        high = np.searchsorted(quantiles, probabilities, side="right") - 1
+        between = np.interp(probabilities, quantiles, step * np.arange(len(quantiles)))
+        return np.where(high > low, step * (low + high) / 2, between)
 
 
 def band(percentile: float) -> str:

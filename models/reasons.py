@@ -31,7 +31,14 @@ class Reason:
     unit: str
     points: float
     """What the whole group added to the probability, in percentage points, signed."""
-    sentence: str
+    statement: str
+    """What is so: the feature, the customer's value and the usual one."""
+
+    @property
+    def sentence(self) -> str:
+        """The statement and what it does to the score."""
+        verb = "raises" if self.points > 0 else "lowers"
+        return f"{self.statement}; {verb} the score by {abs(self.points):.1f} points"
 
 
 def points(contributions: Floats, base: float, calibration: Sigmoid) -> tuple[Floats, float]:
@@ -105,7 +112,7 @@ def _reason(contract: Contract, vector: Floats, group: str, column: int, moved: 
         usual=usual,
         unit=feature.unit,
         points=moved,
-        sentence=_sentence(feature, value, usual, moved),
+        statement=_statement(feature, value, usual),
     )
 
 
@@ -116,9 +123,7 @@ def shown_value(feature: Feature, value: float) -> float | str | None:
     return feature.levels[int(value)] if feature.levels else value
 
 
-def _sentence(
-    feature: Feature, value: float | str | None, usual: float | str | None, moved: float
-) -> str:
+def _statement(feature: Feature, value: float | str | None, usual: float | str | None) -> str:
     subject = feature.description[0].upper() + feature.description[1:]
     if value is None:
         stated = f"{subject}: not known ({feature.missing})"
@@ -126,8 +131,7 @@ def _sentence(
         stated = f"{subject}: {written(value, feature.unit)}"
     if usual is not None and usual != value:
         stated += f", usually {written(usual, feature.unit)}"
-    verb = "raises" if moved > 0 else "lowers"
-    return f"{stated}; {verb} the score by {abs(moved):.1f} points"
+    return stated
 
 
 def written(value: float | str, unit: str) -> str:
@@ -136,6 +140,8 @@ def written(value: float | str, unit: str) -> str:
         return value
     if unit == "share":
         return f"{value:.0%}"
+    if not np.isfinite(value):
+        return f"{value:g}"
     if value == round(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"

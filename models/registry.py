@@ -59,7 +59,10 @@ def connect(workspace: Path) -> "MlflowClient":
     """
     for key, value in SETTINGS.items():
         os.environ.setdefault(key, value)
-    workspace.mkdir(parents=True, exist_ok=True)
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RegistryError(f"The workspace {workspace} can't be used ({error}).") from error
     import mlflow
     from mlflow.exceptions import MlflowException
 

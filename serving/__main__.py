@@ -12,7 +12,7 @@ import uvicorn
 
 from features.config import read_config
 from features.errors import MilepostError
-from serving.app import create_app
+from serving.app import create_app, load_state
 
 BAD_INPUT = 2
 
@@ -26,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: loopback)"
     )
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="port to listen on (default: 8000)"
+    )
     parser.add_argument(
         "--workspace",
         type=Path,
@@ -35,12 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     try:
-        app = create_app(read_config(chosen.config), chosen.workspace)
+        app = create_app(load_state(read_config(chosen.config), chosen.workspace))
     except MilepostError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     uvicorn.run(app, host=chosen.host, port=chosen.port, log_level="warning", server_header=False)
     return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is no port; give a number from 1 to 65535")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """The service: scores, the at-risk list, health and documentation over HTTP.
 
-Takes a business and a workspace; gives a FastAPI application. Routes check what crosses the
-edge and hand over to `serving.scoring`.
+Takes a business and a workspace; loads them; gives a FastAPI application. Routes check what
+crosses the edge and hand over to `serving.scoring`.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -17,10 +16,9 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from features.config import Business, slug
+from features.config import Business
 from features.durations import SECOND, format_moment
 from features.errors import MilepostError, nearest
-from features.sources import REJECTED
 from models.reasons import Reason
 from models.registry import connect, load_alias, model_name
 from serving.errors import ModelUnavailableError, NotFoundError, answer, documented, install
@@ -42,16 +40,18 @@ from serving.store import Store, open_store
 
 LOG = logging.getLogger("milepost.serving")
 
+BEYOND = ("beyond_history", "the stored histories end before as_of, so silence would mean nothing")
+
 ProblemName = Annotated[str | None, Query(max_length=64, description="the first problem if absent")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="how many customers")]
 
 
 @dataclass
 class State:
-    """What is loaded; filled when the service starts."""
+    """What the service answers from; loaded once, before it listens."""
 
     business: Business
-    store: Store | None = None
+    store: Store
     scorers: dict[str, Scorer] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     """Why a problem has no model."""
@@ -65,40 +65,19 @@ class State:
                 f"There is no problem of that name.{nearest(name, self.business.problems)}",
             )
         if name not in self.scorers:
-            raise ModelUnavailableError(self.missing.get(name, "No model is loaded yet."))
+            raise ModelUnavailableError(self.missing[name])
         return self.scorers[name]
 
 
-def create_app(business: Business, workspace: Path) -> FastAPI:
-    """The application; histories and champions are loaded when it starts."""
-    state = State(business)
+def load_state(business: Business, workspace: Path) -> State:
+    """Read the histories and load each problem's champion; a missing one is kept as a reason.
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        _load(state, workspace)
-        yield
-
-    app = FastAPI(
-        title="Milepost",
-        description="Scores of customer journeys, with reasons.",
-        version="0.1.0",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        responses=documented(405),
-    )
-    install(app)
-    _add_scores(app, state)
-    _add_health(app, state)
-    _add_pages(app, state)
-    _document_problems(app)
-    return app
-
-
-def _load(state: State, workspace: Path) -> None:
-    """Read the histories and load each problem's champion; a missing one is kept as a reason."""
-    business = state.business
-    state.store = open_store(business, workspace / slug(business.name) / REJECTED)
+    Raises
+    ------
+    MilepostError
+        When a source can't be read or the registry can't be opened.
+    """
+    state = State(business, open_store(business))
     client = connect(workspace)
     for name in business.problems:
         try:
@@ -109,6 +88,25 @@ def _load(state: State, workspace: Path) -> None:
         except MilepostError as error:
             LOG.warning("no model for %s: %s", name, error)
             state.missing[name] = str(error)
+    return state
+
+
+def create_app(state: State) -> FastAPI:
+    """The application."""
+    app = FastAPI(
+        title="Milepost",
+        description="Scores of customer journeys, with reasons.",
+        version="0.1.0",
+        docs_url=None,
+        redoc_url=None,
+        responses=documented(405),
+    )
+    install(app)
+    _add_scores(app, state)
+    _add_health(app, state)
+    _add_pages(app, state)
+    _document_problems(app)
+    return app
 
 
 def _add_scores(app: FastAPI, state: State) -> None:
@@ -142,11 +140,8 @@ def _add_health(app: FastAPI, state: State) -> None:
     )  # fmt: skip
     async def readyz() -> Response:
         store = state.store
-        if store is None or state.missing or not state.scorers:
-            why = (
-                " ".join(state.missing.values())
-                or "No problem is declared, or nothing is loaded yet."
-            )
+        if state.missing or not state.scorers:
+            why = " ".join(state.missing.values()) or "The business declares no problem."
             return answer(503, "not_ready", why)
         sources = [
             {
@@ -202,6 +197,8 @@ def _score(scorer: Scorer, request: ScoreRequest) -> tuple[Score, list[str]]:
                 "customer_unknown", "No event or attribute of that customer is stored."
             )
         as_of = scorer.store.end if request.as_of is None else request.as_of
+        if as_of > scorer.store.end:
+            return Score(as_of, None, no_score=BEYOND), unread
     else:
         given = [
             InlineEvent(e.event, e.event_time, e.recorded_time, e.__pydantic_extra__)
@@ -227,7 +224,7 @@ def _score_answer(
         reasons=[_reason(reason) for reason in score.reasons],
         value_at_stake=score.value_at_stake,
         as_of=format_moment(score.as_of),
-        valid_until=format_moment(score.valid_until),
+        valid_until=_moment(score.valid_until),
         model=scorer.registered.name,
         model_version=scorer.version,
         no_score=None
@@ -253,7 +250,7 @@ def _at_risk(scorer: Scorer, limit: int) -> AtRisk:
                 band=standing.score.band,
                 value_at_stake=standing.score.value_at_stake,
                 as_of=format_moment(standing.score.as_of),
-                valid_until=format_moment(standing.score.valid_until),
+                valid_until=_moment(standing.score.valid_until),
                 reasons=[_reason(reason) for reason in standing.score.reasons],
             )
             for standing in scorer.highest(limit)
@@ -270,8 +267,13 @@ def _reason(reason: Reason) -> ReasonOut:
         unit=reason.unit,
         points=reason.points,
         direction="raises" if reason.points > 0 else "lowers",
+        statement=reason.statement,
         sentence=reason.sentence,
     )
+
+
+def _moment(moment: int | None) -> str | None:
+    return None if moment is None else format_moment(moment)
 
 
 def _json(document: ScoreAnswer | AtRisk | Ready) -> Response:

@@ -38,8 +38,6 @@ TITLES = {
     400: "The request can't be read",
     404: "Not found",
     405: "Method not allowed",
-    413: "The request is too large",
-    415: "Unsupported media type",
     422: "The request does not fit",
     500: "An error of the service",
     503: "Not available now",

@@ -22,6 +22,8 @@ EARLIEST, LATEST = parse_moment("1000-01-01"), parse_moment("9000-01-01")
 MOST_EVENTS = 20_000
 MOST_PROPERTIES = 200
 MOST_TEXT = 10_000
+MOST_NUMBER = 1e15
+"""Larger numbers are no measurement, and their sums would overflow."""
 
 
 def _read_time(value: object) -> int:
@@ -56,7 +58,7 @@ Text = Annotated[str, Field(min_length=1, max_length=300, strict=True), AfterVal
 PropertyValue = Annotated[
     Annotated[str, Field(max_length=MOST_TEXT), AfterValidator(_unicode)]
     | bool
-    | Annotated[float, Field(allow_inf_nan=False)]
+    | Annotated[float, Field(allow_inf_nan=False, ge=-MOST_NUMBER, le=MOST_NUMBER)]
     | None,
     Field(union_mode="smart"),
 ]
@@ -79,7 +81,7 @@ class EventIn(BaseModel):
             "additionalProperties": {
                 "anyOf": [
                     {"type": "string", "maxLength": MOST_TEXT},
-                    {"type": "number"},
+                    {"type": "number", "minimum": -MOST_NUMBER, "maximum": MOST_NUMBER},
                     {"type": "boolean"},
                     {"type": "null"},
                 ]
@@ -158,12 +160,15 @@ class ReasonOut(BaseModel):
     value: float | str | None
     """What this customer has; null when missing."""
     usual: float | str | None
-    """The median of the customers the model was trained on."""
+    """The median, or the commonest level, of the customers the model was trained on."""
     unit: str
     points: float
     """Percentage points that the group adds to the probability, signed."""
     direction: Literal["raises", "lowers"]
+    statement: str
+    """What is so, in words."""
     sentence: str
+    """The statement and what it does to the score."""
 
 
 class NoScore(BaseModel):
@@ -190,7 +195,7 @@ class ScoreAnswer(BaseModel):
     reasons: list[ReasonOut]
     value_at_stake: float | None
     as_of: str
-    valid_until: str
+    valid_until: str | None
     model: str
     model_version: str
     no_score: NoScore | None
@@ -208,7 +213,7 @@ class AtRiskRow(BaseModel):
     band: Literal["low", "medium", "high", "very high"]
     value_at_stake: float | None
     as_of: str
-    valid_until: str
+    valid_until: str | None
     reasons: list[ReasonOut]
 
 

@@ -11,10 +11,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from features.cutoffs import IN_COHORT, OUTSIDE, Moments, current, judge
+from features.cutoffs import ALREADY_HAPPENED, IN_COHORT, OUTSIDE, Moments, current, judge
 from features.engine import Rows, compute
 from features.event_log import EventLog
 from features.language import Feature
+from features.outcomes import happened
 from models.fitted import band
 from models.reasons import Reason, explain
 from models.registry import Registered
@@ -29,7 +30,7 @@ class Score:
 
     as_of: int
     """The cutoff: what happened later played no part."""
-    valid_until: int
+    valid_until: int | None
     probability: float | None = None
     """Calibrated, 0 to 1; None where there is no score."""
     percentile: float | None = None
@@ -70,8 +71,10 @@ class Scorer:
         problem = model.contract.problem
         asked = current(problem, journey.log, journey.attributes, as_of)
         verdict = int(judge(problem, journey.log, journey.attributes, asked)[0])
+        if verdict == IN_COHORT and bool(self._over(journey.log, asked, as_of)[0]):
+            verdict = ALREADY_HAPPENED
         if verdict != IN_COHORT:
-            return Score(as_of, self._valid_until(as_of), no_score=OUTSIDE[verdict])
+            return Score(as_of, None, no_score=OUTSIDE[verdict])
         vectors = model.vectors(journey.log, journey.attributes, asked.rows)
         stake = self._stakes(journey.log, journey.attributes, asked.rows)
         return self._scores(vectors, asked, stake, reasons, with_vector)[0]
@@ -83,6 +86,7 @@ class Scorer:
         problem = self.registered.model.contract.problem
         asked = current(problem, log, attributes, self.store.end)
         asked = asked.take(judge(problem, log, attributes, asked) == IN_COHORT)
+        asked = asked.take(~self._over(log, asked, self.store.end))
         vectors = self.registered.model.vectors(log, attributes, asked.rows)
         stake = self._stakes(log, attributes, asked.rows)
         order = np.lexsort((asked.rows.customer, -self.registered.model.probabilities(vectors)))
@@ -142,10 +146,20 @@ class Scorer:
             )
         return scores
 
-    def _valid_until(self, cutoff: int) -> int:
-        """A score holds until the problem would be asked again."""
+    def _over(self, log: EventLog, asked: Moments, as_of: int) -> NDArray[np.bool_]:
+        """Whether the outcome has happened since a cutoff that lies before `as_of`."""
         problem = self.registered.model.contract.problem
-        return cutoff + (problem.every or problem.horizon or problem.gap)
+        if problem.at is None or problem.outcome is None or problem.outcome.event is None:
+            return np.zeros(len(asked), dtype=bool)
+        since = Moments(asked.rows, asked.rows.cutoff_time, np.full(len(asked), as_of))
+        return happened(problem, log, since)
+
+    def _valid_until(self, cutoff: int) -> int | None:
+        """A score holds until the problem would be asked again; None where nobody said when."""
+        problem = self.registered.model.contract.problem
+        lead = min(problem.before.lead) if problem.before else None
+        length = problem.every or lead or problem.horizon
+        return None if length is None else cutoff + length
 
     def _stakes(self, log: EventLog, attributes: EventLog, rows: Rows) -> Floats:
         """What is at stake for each row; NaN where the problem names no value."""

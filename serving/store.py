@@ -5,7 +5,6 @@ whole book. Knows nothing about models or HTTP.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from features.config import Business
 from features.event_log import EventLog
@@ -43,6 +42,6 @@ class Store:
         return Journey(log.history(customer), self.histories.attributes.history(customer))
 
 
-def open_store(business: Business, rejected: Path) -> Store:
-    """Read a business's sources; rows that can't be used are written to `rejected`."""
-    return Store(read_histories(business, rejected))
+def open_store(business: Business) -> Store:
+    """Read a business's sources; rows that can't be used are counted in their accounts."""
+    return Store(read_histories(business))

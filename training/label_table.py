@@ -93,15 +93,17 @@ def _check(duck: duckdb.DuckDBPyConnection, table: pa.Table, columns: dict[str, 
     """Refuse an empty table, rows without a customer or cutoff, and odd labels."""
     if not table.num_rows:
         raise ProblemError("The label table is empty: its SQL yields no rows.")
-    for name in ("customer", "cutoff_time"):
-        if table[name].null_count:
-            where = f"{identifier(name, columns)} is null"
-            if name == "cutoff_time":
-                where = f"{moment('labels', name, columns)} is null"
-            found = duck.execute(f"select {name}::varchar from {RAW} where {where} limit 1")
+    faults = {"customer": f"{identifier('customer', columns)} is null"}
+    faults["cutoff_time"] = f"{moment('labels', 'cutoff_time', columns)} is null"
+    if "known_time" in columns:
+        readable = moment("labels", "known_time", columns)
+        faults["known_time"] = f"known_time is not null and {readable} is null"
+    for name, fault in faults.items():
+        found = duck.execute(f"select {name}::varchar from {RAW} where {fault}").fetchall()
+        if found:
             raise ProblemError(
-                f"{table[name].null_count:,} rows of the label table have no {name} that can be "
-                f"read, such as {found.fetchall()[0][0]!r}."
+                f"{len(found):,} rows of the label table have no {name} that can be read, such as "
+                f"{found[0][0]!r}."
             )
     odd = duck.execute(
         f"select distinct label::varchar from {RAW} where label is not null and not "

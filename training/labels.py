@@ -27,6 +27,7 @@ from features.engine import Rows, count_between
 from features.errors import ProblemError
 from features.event_log import Categorical, EventLog, union
 from features.language import events
+from features.outcomes import answerable, happened
 from features.sources import Histories
 from training.label_table import UNKNOWN, LabelTable, read_labels
 
@@ -87,7 +88,9 @@ def _declared(problem: Problem, histories: Histories) -> Labelled:
     unknown["window_not_over"] = int(open_.sum())
     gone = _gone_in_gap(problem, log, moments) & ~open_
     unknown["happened_in_gap"] = int(gone.sum())
-    known = ~open_ & ~gone
+    silent = ~answerable(problem, log, moments) & ~open_ & ~gone
+    unknown["anchor_without_same"] = int(silent.sum())
+    known = ~open_ & ~gone & ~silent
     return Labelled(moments.take(known), label[known], {why: n for why, n in unknown.items() if n})
 
 
@@ -103,46 +106,10 @@ def _empty_cohort(verdict: NDArray[np.int8]) -> str:
 
 
 def _outcomes(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]:
-    """1 where the outcome happened in the window, else 0."""
-    outcome, customer = problem.outcome, moments.rows.customer
-    assert outcome is not None
-    if outcome.same is not None:
-        return _same_outcomes(problem, log, moments)
-    name = outcome.silence_of or outcome.event or outcome.not_
-    assert name is not None
-    count = count_between(log, events(name).where, customer, moments.opens, moments.closes)
-    happened = (count > 0).astype(np.int8)
-    return happened if outcome.event is not None else (1 - happened).astype(np.int8)
-
-
-def _same_outcomes(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]:
-    """Outcomes that agree with an anchoring event of the row in the property `same`."""
-    outcome, anchor = problem.outcome, problem.at
-    assert outcome is not None and outcome.event and outcome.same and anchor is not None
-    column = log.categories[outcome.same].codes.astype(np.int64)
-    who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))
-    width = len(log.categories[outcome.same].levels) + 1
-    found = np.flatnonzero((log.event.codes == log.event.code(outcome.event)) & (column >= 0))
-    found = found[np.lexsort((log.event_time[found], who[found] * width + column[found]))]
-    found_key, found_time = who[found] * width + column[found], log.event_time[found]
-    row_of = {
-        pair: row
-        for row, pair in enumerate(
-            zip(moments.rows.customer.tolist(), moments.rows.cutoff_time.tolist(), strict=True)
-        )
-    }
-    label = np.zeros(len(moments), dtype=np.int8)
-    anchors = np.flatnonzero((log.event.codes == log.event.code(anchor.event)) & (column >= 0))
-    for event in anchors.tolist():
-        row = row_of.get((int(who[event]), int(log.event_time[event])))
-        if row is None:
-            continue
-        key = who[event] * width + column[event]
-        low, high = np.searchsorted(found_key, [key, key + 1])
-        times = found_time[low:high]
-        first = np.searchsorted(times, moments.opens[row], side="right")
-        label[row] |= bool(first < len(times) and times[first] <= moments.closes[row])
-    return label
+    """1 where the outcome is true of the window, else 0."""
+    assert problem.outcome is not None
+    did = happened(problem, log, moments)
+    return (did if problem.outcome.event is not None else ~did).astype(np.int8)
 
 
 def _gone_in_gap(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ Takes a `journey.toml` and a workspace; gives a result with honest metrics. Ever
 in the module that its name says.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -234,7 +234,7 @@ def _fit(
             event_kinds=histories.log.kinds,
             attribute_kinds=histories.attributes.kinds,
             event_names=histories.log.event.levels,
-            usual=_usual(parts["train"][0]),
+            usual=_usual(ready.features, parts["train"][0]),
             score_quantiles=_percentiles(calibration.probability(newest)),
             base_rate=float(parts["train"][1].mean()),
             trained=_trained(ready.labelled, ready.split, histories),
@@ -324,15 +324,22 @@ def _percentiles(probabilities: Floats) -> tuple[float, ...]:
     return tuple(float(q) for q in np.quantile(probabilities, np.linspace(0, 1, 101)))
 
 
-def _usual(vectors: Floats) -> tuple[float | None, ...]:
-    """The median of each column; None where fewer than half of the rows have it."""
+def _usual(features: Sequence[Feature], vectors: Floats) -> tuple[float | None, ...]:
+    """The median of each column, the commonest level of a category.
+
+    None where fewer than half of the rows have it.
+    """
     vectors = vectors[:: -(-len(vectors) // ENOUGH_ROWS)]
     known = ~np.isnan(vectors)
     usual: list[float | None] = []
-    for column in range(vectors.shape[1]):
+    for column, feature in enumerate(features):
         values = vectors[known[:, column], column]
-        common = len(values) * 2 >= len(vectors) and len(values) > 0
-        usual.append(float(np.quantile(values, 0.5, method="lower")) if common else None)
+        if len(values) * 2 < len(vectors) or not len(values):
+            usual.append(None)
+        elif feature.levels:
+            usual.append(float(np.bincount(values.astype(np.int64)).argmax()))
+        else:
+            usual.append(float(np.quantile(values, 0.5, method="lower")))
     return tuple(usual)
 
 

@@ -101,7 +101,8 @@ def _ends_before(labelled: Labelled, later: Mask) -> Mask:
     """Rows whose label window is over when the first cutoff of a later part comes."""
     moments = labelled.moments
     first = moments.rows.cutoff_time[later].min()
-    return np.asarray((moments.closes <= first) & (moments.rows.cutoff_time < first))
+    known = np.maximum(moments.closes, moments.rows.known_time)
+    return np.asarray((known <= first) & (moments.rows.cutoff_time < first))
 
 
 def _three_by_time(problem: Problem, labelled: Labelled, share: float, least: int) -> Split | None:
@@ -166,8 +167,11 @@ def _given(labelled: Labelled, customers: Sequence[str]) -> Split:
     parts = [np.asarray(labelled.given_split == part) for part in range(len(SPLITS))]
     notes: tuple[str, ...] = ()
     cutoff, closes = labelled.moments.rows.cutoff_time, labelled.moments.closes
-    if parts[0].any() and parts[2].any() and closes[parts[0]].max() > cutoff[parts[2]].min():
-        notes = ("label windows of the given train part reach into its test part",)
+    for earlier, later in ((0, 1), (1, 2), (0, 2)):
+        both = parts[earlier].any() and parts[later].any()
+        if both and closes[parts[earlier]].max() > cutoff[parts[later]].min():
+            names = f"{SPLITS[earlier]} part reach into its {SPLITS[later]} part"
+            notes += (f"label windows of the given {names}",)
     if parts[0].any() and not parts[1].any():
         parts[1] = parts[0] & (_draw(labelled, customers) < 0.2)
         parts[0] = parts[0] & ~parts[1]

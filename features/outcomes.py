@@ -1,0 +1,78 @@
+"""Whether an outcome happened in a window.
+
+Takes a problem, the event log and moments with their windows; gives what happened in
+`(opens, closes]`. Training makes labels of it; serving asks whether a score is still open.
+Knows nothing about cohorts or features.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.config import Problem
+from features.cutoffs import Moments
+from features.engine import count_between
+from features.event_log import ABSENT, EventLog, Ints
+from features.language import events
+
+
+def happened(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bool_]:
+    """Whether the event that the outcome names happened in each row's window.
+
+    For a silence and for a missed date that event is the good news. With `same`, only an
+    event that agrees with an anchoring event of the row counts.
+    """
+    outcome = problem.outcome
+    assert outcome is not None
+    if outcome.same is not None:
+        return _same(problem, log, moments)[0]
+    name = outcome.silence_of or outcome.event or outcome.not_
+    assert name is not None
+    where = events(name).where
+    count = count_between(log, where, moments.rows.customer, moments.opens, moments.closes)
+    return count > 0
+
+
+def answerable(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bool_]:
+    """Whether each row's outcome can be told at all: with `same`, an anchor must say of what."""
+    if problem.outcome is None or problem.outcome.same is None:
+        return np.ones(len(moments), dtype=bool)
+    return _same(problem, log, moments)[1]
+
+
+def _same(
+    problem: Problem, log: EventLog, moments: Moments
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Rows with an agreeing outcome in the window, and rows whose anchors carry the property."""
+    outcome, at = problem.outcome, problem.at
+    assert outcome is not None and outcome.event and outcome.same and at is not None
+    happened_, known = np.zeros(len(moments), dtype=bool), np.zeros(len(moments), dtype=bool)
+    column = log.categories.get(outcome.same)
+    if column is None:
+        return happened_, known
+    width = len(column.levels) + 1
+    who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))
+    key = who * width + column.codes
+    found = _events_with(log, outcome.event, column.codes)
+    found = found[np.lexsort((log.event_time[found], key[found]))]
+    rows = moments.rows
+    place = {
+        pair: row
+        for row, pair in enumerate(
+            zip(rows.customer.tolist(), rows.cutoff_time.tolist(), strict=True)
+        )
+    }
+    for anchor in _events_with(log, at.event, column.codes).tolist():
+        row = place.get((int(who[anchor]), int(log.event_time[anchor])))
+        if row is None:
+            continue
+        known[row] = True
+        low, high = np.searchsorted(key[found], [key[anchor], key[anchor] + 1])
+        times = log.event_time[found[low:high]]
+        first = int(np.searchsorted(times, moments.opens[row], side="right"))
+        happened_[row] |= first < len(times) and bool(times[first] <= moments.closes[row])
+    return happened_, known
+
+
+def _events_with(log: EventLog, event: str, codes: NDArray[np.int32]) -> Ints:
+    """Positions of the events of a kind that carry a property."""
+    return np.flatnonzero((log.event.codes == log.event.code(event)) & (codes != ABSENT))
