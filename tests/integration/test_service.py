@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date, datetime
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-from conftest import GROCERY, Service, serve
+from conftest import GROCERY, Service, run, serve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features.config import read_config
 from features.durations import format_moment
@@ -41,7 +44,7 @@ def test_serving_computes_what_training_computed(
     histories = read_histories(business)
     model = load(grocery_run[0] / "grocery" / problem / "model")
     labelled, log = label_rows(business, model.contract.problem, histories)
-    count = 1000 if problem == "churn" else 300
+    count = 1000
     chosen = np.random.default_rng(1).choice(len(labelled), count, replace=False)
     rows = labelled.moments.rows.take(chosen)
     vectors = compute(model.contract.features, log, histories.attributes, rows)
@@ -140,6 +143,87 @@ def test_too_little_history_gives_no_score_and_says_why(shop_client: httpx.Clien
     old = {"event": "order", "event_time": "2001-01-01"}
     silent = shop_client.post("/v1/scores", json={"problem": "churn", "events": [old]}).json()
     assert "not_active" == silent["no_score"]["code"]
+
+
+def test_a_moment_after_the_stored_history_has_no_score(shop_client: httpx.Client) -> None:
+    """Silence after the end of the histories means nothing, so nothing is claimed of it."""
+    listed = shop_client.get("/v1/customers/at-risk").json()
+    body = {"problem": "churn", "customer": listed["customers"][0]["customer"]}
+    at_end = shop_client.post("/v1/scores", json={**body, "as_of": listed["as_of"]}).json()
+    later = shop_client.post("/v1/scores", json={**body, "as_of": "2031-01-01"}).json()
+    assert ("scored", "no_score") == (at_end["status"], later["status"])
+    assert "beyond_history" == later["no_score"]["code"]
+
+
+def test_who_has_converted_since_is_not_listed(
+    grocery_run: tuple[Path, object], grocery_client: httpx.Client
+) -> None:
+    """A household that redeemed the campaign after receiving it has nothing left to predict."""
+    import duckdb
+
+    business = read_config(GROCERY)
+    redeemed = duckdb.sql(f"""
+        select distinct c.household_id::varchar, max(start_date) over (partition by c.household_id)
+        from '{business.folder}/campaigns.parquet' c
+        join '{business.folder}/campaign_descriptions.parquet' using (campaign_id)
+        join '{business.folder}/coupon_redemptions.parquet' r
+          on r.household_id = c.household_id and r.campaign_id = c.campaign_id
+         and r.redemption_date > start_date
+        where start_date > date '2017-12-31' - interval 56 days
+        qualify start_date = (select max(d.start_date) from '{business.folder}/campaigns.parquet' k
+          join '{business.folder}/campaign_descriptions.parquet' d using (campaign_id)
+          where k.household_id = c.household_id)
+    """).fetchall()
+    assert len(redeemed) > 10
+    listed = grocery_client.get(
+        "/v1/customers/at-risk", params={"problem": "conversion", "limit": 1000}
+    ).json()
+    assert not {row[0] for row in redeemed} & {row["customer"] for row in listed["customers"]}
+    single = {"problem": "conversion", "customer": redeemed[0][0]}
+    answer = grocery_client.post("/v1/scores", json=single).json()
+    assert "already_happened" == answer["no_score"]["code"]
+
+
+EVENTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "event": st.sampled_from(["order", "ticket", "other"]),
+            "event_time": st.dates(date(2023, 6, 1), date(2024, 2, 1)).map(date.isoformat),
+        },
+        optional={
+            "value": st.floats(-1e15, 1e15) | st.none(),
+            "wait": st.floats(-1e15, 1e15),
+            "channel": st.text(max_size=5).filter(lambda t: t.isascii()),
+            "recorded_time": st.datetimes(datetime(2023, 1, 1), datetime(2025, 1, 1)).map(
+                datetime.isoformat
+            ),
+        },
+    ),
+    max_size=20,
+)
+
+
+def test_any_fitting_history_gets_an_answer(shop_client: httpx.Client) -> None:
+    """A history of known events is scored or says why not, and a score adds up."""
+    seen = set()
+
+    @given(EVENTS, st.dates(date(2023, 7, 1), date(2024, 3, 1)).map(date.isoformat))
+    @settings(max_examples=200)
+    def ask(events: list[dict[str, object]], as_of: str) -> None:
+        response = shop_client.post(
+            "/v1/scores",
+            json={"problem": "churn", "events": events, "as_of": as_of, "reasons": 50},
+        )
+        assert 200 == response.status_code, response.text
+        answer = response.json()
+        seen.add(answer["status"])
+        if answer["status"] == "scored":
+            total = answer["base_points"] + sum(r["points"] for r in answer["reasons"])
+            assert 0 <= answer["probability"] <= 1
+            assert total == pytest.approx(100 * answer["probability"], abs=1e-6)
+
+    ask()
+    assert {"scored", "no_score"} == seen
 
 
 def test_what_the_model_never_saw_is_named(shop_client: httpx.Client) -> None:
@@ -249,6 +333,7 @@ def test_errors_are_problem_documents(
         ONE_EVENT % b'"\\ud800": 1, "value": []',
         b'{"problem": NaN}',
         b'{"problem": "churn", "customer": "c", "reasons": 1' + b"0" * 400 + b"}",
+        ONE_EVENT % b'"value": 1e16',
         b"\xff\xfe",
         b"[" * 5000,
     ],
@@ -302,3 +387,16 @@ def test_the_documentation_describes_the_errors(shop_client: httpx.Client) -> No
     assert {"200", "404", "422", "503"} <= set(responses)
     for status in ("404", "422", "503"):
         assert [PROBLEM] == list(responses[status]["content"])
+
+
+def test_a_service_that_can_not_start_says_why(shop: Path, tmp_path: Path) -> None:
+    """A fault in the configuration or a source is one paragraph and exit code 2."""
+    for old, new, says in (
+        ("'orders.csv'", "'gone.csv'", "'orders' fails"),
+        ("horizon", "horizn", "Did you mean 'horizon'"),
+    ):
+        config = tmp_path / "journey.toml"
+        config.write_text(shop.read_text().replace(old, new))
+        done = run("serving", str(config), "--workspace", str(tmp_path / "ws"))
+        assert 2 == done.returncode
+        assert says in done.stderr and "Traceback" not in done.stderr

@@ -217,6 +217,34 @@ def test_cutoffs_at_an_event_are_answered_by_the_same_campaign() -> None:
     } == listed(labelled, log)
 
 
+def test_an_anchor_that_does_not_say_of_what_has_no_label() -> None:
+    """With `same`, a campaign without its name can't be answered: unknown, never a 0."""
+    log = read_table(CAMPAIGNS + "| eve | 2024-01-05 | received | - |")
+    problem = Problem(
+        outcome={"event": "redeemed", "same": "plan"}, at={"event": "received"}, horizon="10d"
+    )
+    labelled = labels_of(problem, log, "2024-02-01")
+    assert "eve" not in {row[0] for row in listed(labelled, log)}
+    assert {"anchor_without_same": 1} == labelled.unknown
+
+
+def test_a_renewal_on_the_day_is_in_time() -> None:
+    """A date without a time lasts to its midnight, for events that carry a time too."""
+    log = read_table("""
+        | customer | event_time          | event   | renews_at  |
+        | ann      | 2023-01-01T00:00:00 | signed  | 2024-01-01 |
+        | ann      | 2024-01-01T10:00:00 | renewed | -          |
+        | bob      | 2023-01-01T00:00:00 | signed  | 2024-01-01 |
+        | bob      | 2024-01-02T00:00:00 | renewed | -          |
+    """)
+    problem = Problem(
+        outcome={"not": "renewed", "by": "renews_at"},
+        before={"property": "renews_at", "lead": ["10d"]},
+    )
+    labelled = labels_of(problem, log, "2024-02-01")
+    assert {("ann", "2023-12-22", 0), ("bob", "2023-12-22", 1)} == listed(labelled, log)
+
+
 def test_a_problem_at_events_is_scored_as_of_the_last_of_them() -> None:
     """Between two anchoring events, the cutoff stays at the last one until the horizon is over."""
     log = read_table(CAMPAIGNS)
@@ -252,6 +280,11 @@ def test_a_label_table_is_used_as_it_is(tmp_path: Path) -> None:
         ("select 'ann' as customer, 7 as cutoff_time, 1 as label", "not a time"),
         ("select null as customer, date '2024-01-10' as cutoff_time, 1 as label", "no customer"),
         ("select 'a' as customer, current_date as cutoff_time, 1 as label where false", "empty"),
+        (
+            "select 'a' as customer, current_date as cutoff_time, 1 as label, 'x' as known_time",
+            "no known_time that can be read, such as 'x'",
+        ),
+        ("select 'a' as customer, current_date as cutoff_time, [1] as label", "0, 1 or null"),
         (
             "select 'a' as customer, current_date as cutoff_time, 1 as label, 'tset' as split",
             "Did you mean 'test'",

@@ -1,5 +1,8 @@
 """Calibration, metrics, baselines and reasons against independent computations."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +10,12 @@ from hypothesis import strategies as st
 
 from features.language import events
 from models.calibration import Sigmoid, fit_sigmoid, sigmoid
+from models.files import load
+from models.fitted import band
 from models.reasons import points, written
 from training.baselines import baselines, best_rule, rule_score
 from training.evaluation import calibration_error, evaluate, lift, reliability
+from training.run import _usual
 
 RNG = np.random.default_rng(3)
 
@@ -93,6 +99,31 @@ def test_a_customer_without_the_event_is_the_least_recent() -> None:
     assert [1, 2, 0] == np.argsort(rule_score(ago, -1)).tolist()
 
 
+def test_a_score_that_many_share_stands_in_their_middle(shop_run: tuple[Path, object]) -> None:
+    """Tied scores have the mean rank of their tie; between known scores the rank is in between."""
+    model = load(shop_run[0] / "shop" / "churn" / "model")
+    spread = tuple(float(q) for q in np.r_[np.full(61, 0.1), np.linspace(0.2, 0.6, 40)])
+    tied = replace(model, contract=replace(model.contract, score_quantiles=spread))
+    assert [30.0, 61.0, 100.0, 0.0, 100.0] == pytest.approx(
+        tied.percentiles(np.array([0.1, 0.2, 0.6, 0.0, 0.9])).tolist()
+    )
+    flat = replace(model, contract=replace(model.contract, score_quantiles=(0.3,) * 101))
+    assert [50.0] == flat.percentiles(np.array([0.3])).tolist()
+    assert "medium" == band(50.0)
+
+
+def test_the_usual_level_is_the_commonest() -> None:
+    """Numbers have a median, categories a most frequent level, rare columns neither."""
+    features = (
+        events("a").count(),
+        events("a").last_level("k", ("x", "y", "z")),
+        events("a").recency(),
+    )
+    nan = np.nan
+    matrix = np.array([[1, 2, nan], [5, 2, nan], [9, 0, 3], [9, 1, nan], [0, 0, nan], [2, 2, 1]])
+    assert (2.0, 2.0, None) == _usual(features, matrix)
+
+
 @given(
     st.lists(st.floats(-3, 3), min_size=1, max_size=20),
     st.floats(-4, 4),
@@ -114,7 +145,8 @@ def test_points_and_base_add_up_to_the_score(
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [(3.0, "events", "3"), (0.25, "share", "25%"), (1234.5, "days", "1,234"),
-     (2.25, "days", "2.2"), (0.034, "days", "0.034"), ("pro", "level", "pro")],
+     (float("inf"), "days", "inf"), (2.25, "days", "2.2"),
+     (0.034, "days", "0.034"), ("pro", "level", "pro")],
 )  # fmt: skip
 def test_numbers_are_written_for_people(value: float | str, unit: str, text: str) -> None:
     """A value has as many digits as a person wants to read."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from journeys import rejected_rows
 
-from features.config import Business
+from features.config import Business, read_config
 from features.durations import parse_moment
 from features.errors import SourceError
 from features.sources import Histories, doubts, read_histories
@@ -193,8 +193,12 @@ def test_ids_stay_what_they_are(tmp_path: Path) -> None:
     )
     histories = read_histories(Business(name="b", events=[{"sql": sql}]))
     assert ("NA",) == histories.log.customers
-    sql = "select 17850.0::double as customer, date '2024-01-01' as event_time, 'e' as event"
-    assert ("17850",) == read_histories(Business(name="b", events=[{"sql": sql}])).log.customers
+    for kind in ("double", "float", "decimal(9, 2)", "bigint"):
+        sql = f"select 17850::{kind} as customer, date '2024-01-01' as event_time, 'e' as event"
+        assert ("17850",) == read_histories(Business(name="b", events=[{"sql": sql}])).log.customers
+    sql += " union all select 'nan'::double, date '2024-01-01', 'e'"
+    histories = read_histories(Business(name="b", events=[{"sql": sql}]))
+    assert {"null_customer": 1} == histories.sources[0].rejected
 
 
 def test_the_extract_decides_what_is_the_future(tmp_path: Path) -> None:
@@ -265,3 +269,20 @@ def test_what_looks_odd_is_said(tmp_path: Path) -> None:
     assert "stage decision names 'bye'" in said and "Did you mean 'buy'" in said
     assert "'shop' has no event after 2024-01-30" in said
     assert "the last 1 events lie between 2024-01-30 and 2024-09-01" in said
+
+
+def test_the_grocery_example_reads_the_same_on_any_number_of_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sums of the example do not depend on how many threads add them."""
+    import duckdb
+    from conftest import GROCERY
+
+    connect, digests = duckdb.connect, set()
+    for threads in (1, 4):
+        monkeypatch.setattr(
+            "features.duck.duckdb.connect",
+            lambda config, threads=threads: connect(config={**config, "threads": threads}),
+        )
+        digests.add(read_histories(read_config(GROCERY)).digest)
+    assert 1 == len(digests)
