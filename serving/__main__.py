@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from features.errors import MilepostError
 from serving.app import create_app, load_state
 
 BAD_INPUT = 2
+LAST_SECONDS = 10
+"""How long a stop waits for requests under way; a client that never finishes can't hold it up."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,12 +40,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     try:
-        app = create_app(load_state(read_config(chosen.config), chosen.workspace))
+        business = read_config(chosen.config)
+        with socket.create_server((chosen.host, chosen.port)):
+            pass  # better to hear now than after loading that the address can't be had
+        app = create_app(load_state(business, chosen.workspace))
     except MilepostError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return BAD_INPUT
-    uvicorn.run(app, host=chosen.host, port=chosen.port, log_level="warning", server_header=False)
+    except OSError as error:
+        say(f"error: {chosen.host}:{chosen.port} can't be listened on: {error.strerror or error}.")
+        return BAD_INPUT
+    say(f"serving {business.name} on http://{chosen.host}:{chosen.port}; Ctrl-C stops")
+    uvicorn.run(
+        app,
+        host=chosen.host,
+        port=chosen.port,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=LAST_SECONDS,
+    )
     return 0
+
+
+def say(line: str) -> None:
+    """A line for the person who started the service."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _port(text: str) -> int:

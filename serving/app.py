@@ -97,6 +97,7 @@ def create_app(state: State) -> FastAPI:
         title="Milepost",
         description="Scores of customer journeys, with reasons.",
         version="0.1.0",
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         responses=documented(405),

@@ -80,9 +80,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def bad_request(_: Request, error: RequestValidationError) -> Response:
-        return answer(
-            422, "request_invalid", "The request does not fit the schema.", _places(error)
-        )
+        places = _places(error)
+        if any(fault["type"] == "json_invalid" for fault in error.errors()):
+            return answer(400, "request_unreadable", "The body is not valid JSON.", places)
+        first = f"{places[0]['place']}: {places[0]['reason']}"
+        return answer(422, "request_invalid", f"The request does not fit. {first}.", places)
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:

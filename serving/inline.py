@@ -47,6 +47,7 @@ def inline_journey(
     HistoryError
         When a property is of another kind than in training; names the event and property.
     """
+    given = _once(given)
     columns = [
         _checked(f"events[{i}]", e.properties, contract.event_kinds) for i, e in enumerate(given)
     ]
@@ -60,6 +61,20 @@ def inline_journey(
     always = np.full(len(stated), BEGINNING)
     about = _log(["attributes"] * len(stated), always, always, stated, contract.attribute_kinds)
     return Journey(log, about), _unread(contract, given, attributes)
+
+
+def _once(given: Sequence[InlineEvent]) -> list[InlineEvent]:
+    """The events without repeats of an `event_id`; the one that was recorded first is kept."""
+    kept: list[InlineEvent] = []
+    seen: set[str] = set()
+    for event in sorted(
+        given, key=lambda e: e.event_time if e.recorded_time is None else e.recorded_time
+    ):
+        event_id = event.properties.get("event_id")
+        if event_id in (None, "") or str(event_id) not in seen:
+            kept.append(event)
+        seen.add(str(event_id))
+    return kept
 
 
 def _log(
@@ -123,7 +138,7 @@ def _unread(
         f"property {name}"
         for e in given
         for name in e.properties
-        if name not in contract.event_kinds
+        if name not in (*contract.event_kinds, "event_id")
     }
     names |= {f"attribute {name}" for name in attributes if name not in contract.attribute_kinds}
     return sorted(names)

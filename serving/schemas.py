@@ -55,13 +55,32 @@ Time = Annotated[
 
 Text = Annotated[str, Field(min_length=1, max_length=300, strict=True), AfterValidator(_unicode)]
 
-PropertyValue = Annotated[
-    Annotated[str, Field(max_length=MOST_TEXT), AfterValidator(_unicode)]
-    | bool
-    | Annotated[float, Field(allow_inf_nan=False, ge=-MOST_NUMBER, le=MOST_NUMBER)]
-    | None,
-    Field(union_mode="smart"),
-]
+
+def _read_property(value: object) -> object:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or isinstance(value, bool):
+        return value
+    if number and abs(value) <= MOST_NUMBER:  # type: ignore[arg-type]  # NaN compares false
+        return value
+    if isinstance(value, str) and len(value) <= MOST_TEXT:
+        return _unicode(value)
+    raise ValueError(
+        f"must be text of at most {MOST_TEXT:,} characters, a number within ±1e15, true, false or "
+        "null"
+    )
+
+
+PROPERTY_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "maxLength": MOST_TEXT},
+        {"type": "number", "minimum": -MOST_NUMBER, "maximum": MOST_NUMBER},
+        {"type": "boolean"},
+        {"type": "null"},
+    ]
+}
+
+PropertyValue = Annotated[Any, BeforeValidator(_read_property), WithJsonSchema(PROPERTY_SCHEMA)]
+"""A value of an event's property or of an attribute."""
 
 
 class Strict(BaseModel):
@@ -77,16 +96,7 @@ class EventIn(BaseModel):
         extra="allow",
         frozen=True,
         strict=True,
-        json_schema_extra={
-            "additionalProperties": {
-                "anyOf": [
-                    {"type": "string", "maxLength": MOST_TEXT},
-                    {"type": "number", "minimum": -MOST_NUMBER, "maximum": MOST_NUMBER},
-                    {"type": "boolean"},
-                    {"type": "null"},
-                ]
-            }
-        },
+        json_schema_extra={"additionalProperties": PROPERTY_SCHEMA},
     )
     __pydantic_extra__: dict[str, PropertyValue] = Field(init=False)
 

@@ -145,6 +145,33 @@ def test_too_little_history_gives_no_score_and_says_why(shop_client: httpx.Clien
     assert "not_active" == silent["no_score"]["code"]
 
 
+def test_an_event_id_counts_once(shop_client: httpx.Client) -> None:
+    """An event that is posted twice under one id is one event, as in the stored histories."""
+    event = {"event": "order", "event_time": "2024-01-01", "value": 3, "event_id": "a"}
+    once, twice, other = (
+        shop_client.post(
+            "/v1/scores",
+            json={"problem": "churn", "events": events, "as_of": "2024-01-02", "features": True},
+        ).json()
+        for events in ([event], [event, event], [event, {**event, "event_id": "b"}])
+    )
+    assert once == twice
+    assert (1.0, 2.0) == (once["features"]["order_count"], other["features"]["order_count"])
+    assert [] == once["unread"]
+
+
+def test_what_is_not_json_is_unreadable(shop_client: httpx.Client) -> None:
+    """A body that can't be parsed is a 400, one that does not fit names its place in words."""
+    unreadable = shop_client.post(
+        "/v1/scores", content=b"{'problem': 1}", headers={"Content-Type": "application/json"}
+    )
+    assert (400, "request_unreadable") == (unreadable.status_code, unreadable.json()["code"])
+    wrong = {"event": "order", "event_time": "2024-01-01", "value": [1]}
+    document = shop_client.post("/v1/scores", json={"problem": "churn", "events": [wrong]}).json()
+    assert ["body.events.0.value"] == [error["place"] for error in document["errors"]]
+    assert "must be text" in document["detail"]
+
+
 def test_a_moment_after_the_stored_history_has_no_score(shop_client: httpx.Client) -> None:
     """Silence after the end of the histories means nothing, so nothing is claimed of it."""
     listed = shop_client.get("/v1/customers/at-risk").json()
@@ -400,3 +427,12 @@ def test_a_service_that_can_not_start_says_why(shop: Path, tmp_path: Path) -> No
         done = run("serving", str(config), "--workspace", str(tmp_path / "ws"))
         assert 2 == done.returncode
         assert says in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_taken_port_is_told_before_loading(shop: Path, shop_service: Service) -> None:
+    """A second service on the same port ends at once with exit code 2 and one sentence."""
+    port = shop_service.address.rpartition(":")[2]
+    done = run("serving", str(shop), "--port", port)
+    assert 2 == done.returncode
+    assert f"127.0.0.1:{port} can't be listened on" in done.stderr
+    assert "Traceback" not in done.stderr
