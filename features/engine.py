@@ -44,12 +44,6 @@ class Rows:
         return Rows(self.customer[chosen], self.cutoff_time[chosen], self.known_time[chosen])
 
 
-def one_row(cutoff_time: int, known_time: int | None = None) -> Rows:
-    """The single row of a log that holds one customer."""
-    known = cutoff_time if known_time is None else known_time
-    return Rows(np.array([0]), np.array([cutoff_time]), np.array([known]))
-
-
 def compute(
     features: Sequence[Feature],
     log: EventLog,

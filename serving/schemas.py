@@ -57,10 +57,9 @@ Text = Annotated[str, Field(min_length=1, max_length=300, strict=True), AfterVal
 
 
 def _read_property(value: object) -> object:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is None or isinstance(value, bool):
         return value
-    if number and abs(value) <= MOST_NUMBER:  # type: ignore[arg-type]  # NaN compares false
+    if isinstance(value, int | float) and abs(value) <= MOST_NUMBER:  # false for NaN
         return value
     if isinstance(value, str) and len(value) <= MOST_TEXT:
         return _unicode(value)

@@ -70,6 +70,12 @@ def rows_at(log: EventLog, *moments: tuple[str, str] | tuple[str, str, str]) -> 
     return Rows(np.array(who), np.array(cutoff, np.int64), np.array(known, np.int64))
 
 
+def one_row(cutoff_time: int, known_time: int | None = None) -> Rows:
+    """The single row of a log that holds one customer."""
+    known = cutoff_time if known_time is None else known_time
+    return Rows(np.array([0]), np.array([cutoff_time]), np.array([known]))
+
+
 def plain(log: EventLog, customer: int) -> list[Event]:
     """One customer's history as the reference engine reads it."""
     out = []

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import run
+from journeys import one_row
 
 from features.config import read_config
 from features.cutoffs import current
 from features.durations import days
-from features.engine import one_row
 from features.sources import read_histories
 from models.files import load
 from models.fitted import FittedModel

@@ -1,12 +1,14 @@
 """What holds for every history: the engine against the reference, and against time."""
 
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from journeys import log_of, plain, rows_at, together
+from journeys import log_of, one_row, plain, rows_at, together
 
 from features.durations import days, format_moment, parse_moment
-from features.engine import compute, one_row
+from features.engine import compute
 from features.event_log import EventLog
 from features.language import (
     Feature,
@@ -130,12 +132,12 @@ def test_nothing_recorded_after_the_known_time_is_seen(
 
 @given(histories, histories, st.randoms(use_true_random=False), offsets)
 def test_other_customers_and_the_order_of_rows_change_nothing(
-    history: list[dict[str, str]], others: list[dict[str, str]], random: object, cutoff: int
+    history: list[dict[str, str]], others: list[dict[str, str]], random: Random, cutoff: int
 ) -> None:
     """A vector depends on the customer's own events alone, in whatever order they arrive."""
     strangers = [{**row, "customer": f"other {row['customer']}"} for row in others]
     mixed = history + strangers
-    random.shuffle(mixed)  # type: ignore[attr-defined]
+    random.shuffle(mixed)
     who = history[0]["customer"]
     assert vector(history, history, who, cutoff, cutoff) == vector(
         mixed, mixed, who, cutoff, cutoff

@@ -1,6 +1,5 @@
 """The default catalogue: what a history calls for, and nothing that only its future knows."""
 
-import numpy as np
 from journeys import log_of, together
 
 from features.catalogue import default_catalogue
@@ -67,4 +66,3 @@ def test_an_empty_past_calls_for_nothing() -> None:
     """Before anything was recorded there is no column."""
     log, attributes = together(log_of(past()))
     assert () == default_catalogue(log, attributes, {}, WINDOWS, parse_moment("2020-01-01"))
-    assert np.isfinite(log.event_time).all()
