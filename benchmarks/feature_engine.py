@@ -18,7 +18,8 @@ import pandas as pd
 from features.durations import DAY, days
 from features.engine import Rows, compute
 from features.event_log import EventLog, build_log, empty_log
-from features.language import Feature, events
+from features.feature import Feature
+from features.language import events
 
 WINDOWS = (days(7), days(30), days(90), None)
 N_CUTOFFS = 12

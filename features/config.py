@@ -208,6 +208,11 @@ class FeatureChoice(Section):
     windows: list[PositiveDuration] = Field(default=list(DEFAULT_WINDOWS), min_length=1)
     ignore: list[str] = []
     """Properties and attributes that are never a feature."""
+    groups: list[str] = []
+    """Text properties of events that name a customer's account, household or team; everybody's
+    events there are counted for the customer too."""
+    own: str | None = None
+    """A Python file beside this one with the business's own `FEATURES`."""
 
 
 class Business(Section):

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from features.config import At, Before, Outcome, Problem
 from features.durations import BEGINNING, DAY, MISSING_TIME, format_duration
-from features.engine import Rows, compute, count_visible
+from features.engine import Rows, compute_exact, count_visible
 from features.errors import ProblemError, nearest
 from features.event_log import EventLog, Ints, empty_log
-from features.language import EVENT, Feature, Where, events
+from features.feature import Feature, Where
+from features.language import events
 
 IN_COHORT = 0
 NO_HISTORY, NOT_ACTIVE, EXCLUDED, ALREADY_HAPPENED, NO_DATE_DUE, NO_ANCHOR = range(1, 7)
@@ -245,7 +246,7 @@ def _date_known(name: str, rows: Rows, dates: EventLog) -> Ints:
     """The last value of a date property that each row knows; `MISSING_TIME` without one."""
     nobody = empty_log(dates.customers)
     feature = Feature("days_until", Where(), of=name)
-    ahead = compute([feature], dates, nobody, rows)[:, 0]
+    ahead = compute_exact([feature], dates, nobody, rows)[:, 0]
     known = ~np.isnan(ahead)
     out = np.full(len(rows), MISSING_TIME)
     out[known] = rows.cutoff_time[known] + np.rint(ahead[known] * DAY).astype(np.int64)
@@ -264,7 +265,7 @@ def current(problem: Problem, log: EventLog, attributes: EventLog, as_of: int) -
     if problem.at is not None:
         rows = _known_then(customer, cutoff)
         since = Feature("recency", events(problem.at.event).where)
-        ago = compute([since], log, empty_log(log.customers), rows)[:, 0]
+        ago = compute_exact([since], log, empty_log(log.customers), rows)[:, 0]
         near = ~np.isnan(ago) & (np.nan_to_num(ago) * DAY < problem.gap + (problem.horizon or 0))
         cutoff[near] -= np.rint(ago[near] * DAY).astype(np.int64)
         known = cutoff.copy()
@@ -291,7 +292,7 @@ def judge(
         seen = count_visible(log, rows, where, cohort.active_within)
         outside(seen == 0, NOT_ACTIVE)
     if cohort.without:
-        where = Where(EVENT, tuple(cohort.without), "excluding")
+        where = events(*cohort.without).where
         outside(count_visible(log, rows, where, None) > 0, EXCLUDED)
     if outcome is not None and outcome.event is not None and outcome.repeats is False:
         happened = count_visible(log, rows, events(outcome.event).where, None)
@@ -308,7 +309,7 @@ def judge(
 
 def _happens_now(log: EventLog, where: Where, rows: Rows) -> NDArray[np.bool_]:
     """Whether a chosen event stands exactly at the cutoff."""
-    since = compute([Feature("recency", where)], log, empty_log(log.customers), rows)[:, 0]
+    since = compute_exact([Feature("recency", where)], log, empty_log(log.customers), rows)[:, 0]
     return np.asarray(since == 0)
 
 
@@ -321,8 +322,8 @@ def _done_since_stated(
     """
     assert outcome.not_ is not None and outcome.by is not None
     nobody = empty_log(log.customers)
-    done = compute([events(outcome.not_).recency()], log, nobody, rows)[:, 0]
-    stated = compute([events().stated(outcome.by)], dates, nobody, rows)[:, 0]
+    done = compute_exact([events(outcome.not_).recency()], log, nobody, rows)[:, 0]
+    stated = compute_exact([events().stated(outcome.by)], dates, nobody, rows)[:, 0]
     always = (rows.cutoff_time - BEGINNING) / DAY
     return np.asarray((done < stated) & (stated < always))
 

@@ -7,7 +7,7 @@ cutoffs or features.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ class Categorical:
         at = bisect_left(self.levels, level)
         return at if at < len(self.levels) and self.levels[at] == level else ABSENT - 1
 
-    def take(self, order: Ints) -> "Categorical":
+    def take(self, order: Ints | slice) -> "Categorical":
         """The same column with its rows in another order."""
         return replace(self, codes=self.codes[order])
 
@@ -87,6 +87,8 @@ class EventLog:
     """Text properties, `channel` among them."""
     times: Mapping[str, Ints]
     """Date properties in microseconds UTC; `MISSING_TIME` where missing."""
+    groups: "Mapping[str, Group]" = field(default_factory=dict)
+    """The journeys of groups of customers, by the property that names the group."""
 
     @property
     def n_events(self) -> int:
@@ -115,7 +117,7 @@ class EventLog:
         at = bisect_left(self.customers, customer)
         return at if at < len(self.customers) and self.customers[at] == customer else None
 
-    def rows(self, order: Ints, customers: tuple[str, ...], offsets: Ints) -> "EventLog":
+    def rows(self, order: Ints | slice, customers: tuple[str, ...], offsets: Ints) -> "EventLog":
         """A log of chosen rows; `order` must keep each customer's rows together and sorted."""
         return EventLog(
             customers=customers,
@@ -129,12 +131,34 @@ class EventLog:
         )
 
     def history(self, customer: str) -> "EventLog":
-        """One customer's journey as a log of its own; empty when the customer is unknown."""
+        """One customer's journey as a log of its own; empty when the customer is unknown.
+
+        It carries the journeys of the groups that the customer has been in.
+        """
         at = self.index(customer)
         low, high = (0, 0) if at is None else (int(self.offsets[at]), int(self.offsets[at + 1]))
-        return self.rows(
-            np.arange(low, high), (customer,), np.array([0, high - low], dtype=np.int64)
-        )
+        own = self.rows(slice(low, high), (customer,), np.array([0, high - low], dtype=np.int64))
+        return replace(own, groups=self._groups_of(low, high)) if self.groups else own
+
+    def histories(self, customers: Sequence[str]) -> "EventLog":
+        """The journeys of some known customers, sorted by their ids."""
+        names = tuple(sorted(set(customers)))
+        spans = [self.index(name) for name in names]
+        low = [int(self.offsets[at]) for at in spans if at is not None]
+        high = [int(self.offsets[at + 1]) for at in spans if at is not None]
+        order = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
+        sizes = np.array([len(part) for part in order], np.int64)
+        return self.rows(np.concatenate([np.zeros(0, np.int64), *order]), names, _offsets(sizes))
+
+    def _groups_of(self, low: int, high: int) -> "dict[str, Group]":
+        """The groups that the events `low` to `high` name."""
+        kept = {}
+        for name, group in self.groups.items():
+            accounts = self.categories[name]
+            codes = np.unique(accounts.codes[low:high])
+            named = [accounts.levels[code] for code in codes.tolist() if code >= 0]
+            kept[name] = Group(group.log.histories(named))
+        return kept
 
     def aligned(self, customers: tuple[str, ...]) -> "EventLog":
         """The same rows indexed by another sorted list of customers that holds all of these."""
@@ -142,6 +166,13 @@ class EventLog:
         place = {customer: i for i, customer in enumerate(customers)}
         counts[[place[customer] for customer in self.customers]] = np.diff(self.offsets)
         return replace(self, customers=customers, offsets=_offsets(counts))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Journeys of groups: the log's `customers` are the groups' ids; see `features.groups`."""
+
+    log: EventLog
 
 
 def build_log(

@@ -43,11 +43,12 @@ from features.event_log import (
     build_log,
     union,
 )
+from features.groups import with_groups
 
 NOT_A_PROPERTY = (
-    "customer", "event_time", "recorded_time", "event", "event_id", "valid_from", "text",
+    "customer", "event_time", "recorded_time", "event", "event_id", "valid_from",
 )  # fmt: skip
-"""Columns with a meaning of their own, and `text`, which no feature reads yet."""
+"""Columns with a meaning of their own."""
 
 REJECTED = "rejected.parquet"
 LONG_SILENCE = days(60)
@@ -375,6 +376,13 @@ def _histories(
     attributes = _merge(statements)
     customers = union(log.customers, attributes.customers)
     log, attributes = log.aligned(customers), attributes.aligned(customers)
+    for group in business.features.groups:
+        if group not in log.categories:
+            raise SourceError(
+                f"[features] groups names {group!r}, but no source of events yields it as text."
+                f"{nearest(group, log.categories)}"
+            )
+    log = with_groups(log, business.features.groups)
     end = int(log.recorded_time.max()) if business.extracted_at is None else business.extracted_at
     return Histories(log, attributes, accounts, end, _digest(log, attributes))
 

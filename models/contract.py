@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from features.config import Problem
-from features.language import Feature, feature_from_json, feature_names
+from features.feature import Feature, feature_from_json, feature_names
 
 FORMAT = 1
 """Raised when the files change in a way that older code can't read."""

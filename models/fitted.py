@@ -5,14 +5,16 @@ about where the model came from, about MLflow or about HTTP.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
-from features.engine import Rows, compute
+from features.engine import Matrix, Rows, compute
 from features.errors import ModelFilesError
 from features.event_log import EventLog
+from features.program import Plan, prepare
 from models.calibration import Sigmoid
 from models.contract import BANDS, Contract
 
@@ -39,21 +41,25 @@ class FittedModel:
                 "mixed; register the model again."
             )
 
-    def vectors(self, log: EventLog, attributes: EventLog, rows: Rows) -> Floats:
-        """Feature vectors, shape `(n_rows, n_features)`, NaN where missing."""
-        return compute(self.contract.features, log, attributes, rows)
+    @cached_property
+    def _plan(self) -> Plan:
+        return prepare(self.contract.features)
 
-    def margins(self, vectors: Floats) -> Floats:
+    def vectors(self, log: EventLog, attributes: EventLog, rows: Rows) -> Matrix:
+        """Feature vectors, shape `(n_rows, n_features)`, NaN where missing."""
+        return compute(self._plan, log, attributes, rows)
+
+    def margins(self, vectors: Matrix) -> Floats:
         """Raw log-odds, shape `(n_rows,)`."""
         return np.asarray(
             self.booster.predict(vectors, raw_score=True, num_threads=_threads(vectors))
         )
 
-    def probabilities(self, vectors: Floats) -> Floats:
+    def probabilities(self, vectors: Matrix) -> Floats:
         """Calibrated probabilities, shape `(n_rows,)`."""
         return self.calibration.probability(self.margins(vectors))
 
-    def contributions(self, vectors: Floats) -> tuple[Floats, Floats]:
+    def contributions(self, vectors: Matrix) -> tuple[Floats, Floats]:
         """Exact TreeSHAP values in log-odds and the base, `(n_rows, n_features)` and `(n_rows,)`.
 
         Each row's contributions and base add up to its margin.
@@ -81,5 +87,5 @@ def band(percentile: float) -> str:
     return next(name for least, name in BANDS if percentile >= least)
 
 
-def _threads(vectors: Floats) -> int:
+def _threads(vectors: Matrix) -> int:
     return 1 if len(vectors) < MANY_ROWS else 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.language import Feature
+from features.feature import Feature
 from models.calibration import Sigmoid
 from models.contract import Contract
 

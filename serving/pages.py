@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from features.config import Business, Problem
 from features.durations import spell_duration
-from features.language import spoken
+from features.feature import spoken
 from models.contract import Contract
 from serving.schemas import AtRisk
 

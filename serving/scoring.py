@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.cutoffs import ALREADY_HAPPENED, IN_COHORT, OUTSIDE, Moments, current, judge
-from features.engine import Rows, compute
+from features.engine import Matrix, Rows, compute_exact
 from features.event_log import EventLog
-from features.language import Feature
+from features.feature import Feature
 from features.outcomes import happened
 from models.fitted import band
 from models.reasons import Reason, explain
@@ -80,7 +80,7 @@ class Scorer:
         return self._scores(vectors, asked, stake, reasons, with_vector)[0]
 
     @cached_property
-    def _book(self) -> tuple[Moments, Floats, Floats]:
+    def _book(self) -> tuple[Moments, Matrix, Floats]:
         """The cohort now: moments, feature vectors and value at stake, highest score first."""
         log, attributes = self.store.histories.log, self.store.histories.attributes
         problem = self.registered.model.contract.problem
@@ -113,7 +113,7 @@ class Scorer:
         ]
 
     def _scores(
-        self, vectors: Floats, asked: Moments, stake: Floats, reasons: int, with_vector: bool
+        self, vectors: Matrix, asked: Moments, stake: Floats, reasons: int, with_vector: bool
     ) -> list[Score]:
         model = self.registered.model
         if not len(vectors):
@@ -167,8 +167,8 @@ class Scorer:
         if value is None:
             return np.full(len(rows), np.nan)
         feature = Feature("sum", of=value.sum, last=value.last)
-        return compute([feature], log, attributes, rows)[:, 0]
+        return compute_exact([feature], log, attributes, rows)[:, 0]
 
-    def _named(self, vector: Floats) -> dict[str, float | None]:
+    def _named(self, vector: Matrix) -> dict[str, float | None]:
         names = self.registered.model.contract.names
         return {n: None if np.isnan(v) else float(v) for n, v in zip(names, vector, strict=True)}

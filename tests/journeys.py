@@ -12,7 +12,11 @@ from features.engine import Rows
 from features.event_log import EventLog, build_log, empty_log
 from features.reference import Event
 
-NUMBERS, CATEGORIES, TIMES = ("value", "wait"), ("channel", "plan"), ("renews_at",)
+NUMBERS, CATEGORIES, TIMES = (
+    ("value", "wait"),
+    ("channel", "plan", "account", "text"),
+    ("renews_at",),
+)
 
 
 def read_table(text: str) -> EventLog:

@@ -6,14 +6,16 @@ as rankings. Knows nothing about LightGBM.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from features.language import EVENT, Feature, feature_names
+from features.feature import EVENT, Feature, feature_names
 
 Floats = NDArray[np.float64]
+Matrix = NDArray[np.float32]
 Labels = NDArray[np.int8]
 
 RULE_KINDS = ("count", "days_active", "recency")
@@ -31,7 +33,7 @@ class Baseline:
 
 
 def baselines(
-    features: Sequence[Feature], rule: tuple[int, int] | None, test: tuple[Floats, Labels]
+    features: Sequence[Feature], rule: tuple[int, int] | None, test: tuple[Matrix, Labels]
 ) -> list[Baseline]:
     """The base rate and a rule (column and direction, of `best_rule`), judged on `test`."""
     matrix, label = test
@@ -51,14 +53,14 @@ def baselines(
     return found
 
 
-def best_rule(features: Sequence[Feature], matrix: Floats, label: Labels) -> tuple[int, int] | None:
+def best_rule(features: Sequence[Feature], matrix: Matrix, label: Labels) -> tuple[int, int] | None:
     """Column and direction of the recency or frequency that ranks `label` best.
 
     A rule is what a person would write down: how often or how recently an event happened.
     """
     best, chosen = 0.0, None
     for column, feature in enumerate(features):
-        if feature.kind not in RULE_KINDS or feature.where.column not in (None, EVENT):
+        if feature.kind not in RULE_KINDS or not _plain(feature):
             continue
         for sign in (1, -1):
             score = rule_score(matrix[:, column], sign)
@@ -68,6 +70,11 @@ def best_rule(features: Sequence[Feature], matrix: Floats, label: Labels) -> tup
     return chosen
 
 
-def rule_score(values: Floats, sign: int) -> Floats:
+def _plain(feature: Feature) -> bool:
+    """Whether a feature reads the customer's own events, all of them or those of one name."""
+    return feature.over is None and all(c.column == EVENT for c in feature.where.conditions)
+
+
+def rule_score(values: NDArray[np.floating[Any]], sign: int) -> Floats:
     """A feature as a ranking; a customer without such an event is the least recent."""
-    return sign * np.nan_to_num(values, nan=np.finfo(np.float64).max)
+    return sign * np.nan_to_num(values.astype(np.float64), nan=np.finfo(np.float64).max)

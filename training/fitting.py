@@ -11,9 +11,9 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
-from features.language import Feature, feature_names
+from features.feature import Feature, feature_names
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32] | NDArray[np.float64]
 Labels = NDArray[np.int8]
 
 MOST_ROUNDS = 2_000

@@ -17,6 +17,7 @@ from training.baselines import Baseline
 from training.evaluation import Metrics, reliability
 
 Floats = NDArray[np.float64]
+Matrix = NDArray[np.float32]
 Labels = NDArray[np.int8]
 
 INK, MODEL, RULE = "#333333", "#0b6e8a", "#c4622d"
@@ -49,7 +50,7 @@ def draw_metrics(
 
 
 def draw_contributions(
-    folder: Path, contributions: Floats, base: Floats, vectors: Floats, names: Sequence[str]
+    folder: Path, contributions: Floats, base: Floats, vectors: Matrix, names: Sequence[str]
 ) -> None:
     """Write `shap_beeswarm.png` and `shap_bar.png` of at most `MOST_DOTS` rows."""
     matplotlib.use("Agg")

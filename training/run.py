@@ -18,10 +18,10 @@ from features.catalogue import default_catalogue
 from features.config import Business, Problem, slug
 from features.cutoffs import resolve
 from features.durations import format_moment, spell_duration
-from features.engine import compute
+from features.engine import Matrix, compute
 from features.errors import ProblemError
 from features.event_log import EventLog
-from features.language import Feature
+from features.feature import Feature
 from features.sources import Histories
 from models.calibration import fit_sigmoid
 from models.contract import Contract
@@ -37,7 +37,7 @@ from training.splits import Split, split_rows
 from training.tracking import Logged, log_run
 
 Floats = NDArray[np.float64]
-Part = tuple[Floats, NDArray[np.int8]]
+Part = tuple[Matrix, NDArray[np.int8]]
 """A matrix `(n_rows, n_features)` and labels `(n_rows,)`."""
 
 ENOUGH_ROWS = 200_000
@@ -116,7 +116,7 @@ class Prepared:
     labelled: Labelled
     split: Split
     features: tuple[Feature, ...]
-    vectors: Floats
+    vectors: Matrix
     """The rows of train, validation and test, one part after the other."""
     parts: dict[str, Part]
     """Matrix and labels of train, validation and test; views of `vectors`."""
@@ -271,7 +271,7 @@ def _matrix(
     labelled: Labelled,
     split: Split,
     say: Callable[[str], None],
-) -> tuple[tuple[Feature, ...], Floats]:
+) -> tuple[tuple[Feature, ...], Matrix]:
     """The features that the training part's past calls for, of every row that is used."""
     rows = labelled.moments.rows
     features = default_catalogue(
@@ -296,7 +296,7 @@ def _matrix(
     return features, compute(features, log, attributes, used, progress)
 
 
-def _parts(labelled: Labelled, split: Split, vectors: Floats) -> dict[str, Part]:
+def _parts(labelled: Labelled, split: Split, vectors: Matrix) -> dict[str, Part]:
     """Matrix and labels of each part; `vectors` holds the parts one after the other."""
     parts, begin = {}, 0
     for name in SPLITS:
@@ -324,7 +324,7 @@ def _percentiles(probabilities: Floats) -> tuple[float, ...]:
     return tuple(float(q) for q in np.quantile(probabilities, np.linspace(0, 1, 101)))
 
 
-def _usual(features: Sequence[Feature], vectors: Floats) -> tuple[float | None, ...]:
+def _usual(features: Sequence[Feature], vectors: Matrix) -> tuple[float | None, ...]:
     """The median of each column, the commonest level of a category.
 
     None where fewer than half of the rows have it.

@@ -3,50 +3,91 @@
 from random import Random
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeys import log_of, one_row, plain, rows_at, together
 
-from features.durations import days, format_moment, parse_moment
-from features.engine import compute
+from features.durations import MINUTE, days, format_moment, parse_moment
+from features.engine import compute, compute_exact
 from features.event_log import EventLog
+from features.feature import Feature, Rates
+from features.groups import group_of, with_groups
 from features.language import (
-    Feature,
+    Events,
     attribute_days,
     attribute_level,
     attribute_number,
+    attribute_peer_rate,
+    calendar,
     events,
-    having,
+    stage_feature,
 )
+from features.program import prepare
 from features.reference import value_at
 
 START = parse_moment("2024-01-01")
 
 
+STAGES = (("seek", ("a",)), ("choose", ("x",)), ("own", ("b",)), ("help", ("c",)))
+RATES = (
+    Rates(None, (START, START + days(9)), (40, 80), (10, 80)),
+    Rates("x", (START + days(2),), (20,), (15,)),
+    Rates("y", (START + days(4), START + days(8)), (1, 20), (1, 2)),
+)
+
+
+def of_events(some: Events) -> list[Feature]:
+    """Every kind that reads events, over each kind of window."""
+    made: list[Feature] = []
+    for last in (None, days(1), days(7)):
+        made += [some.count(last), some.days_active(last), some.changes("value", last)]
+        made += [some.sessions(last), some.session_events(last), some.session_minutes(last)]
+        made += [some.level_changes("plan", last)]
+    for window in ({}, {"last": days(1)}, {"last": days(7)}, {"events": 1}, {"events": 4}):
+        made += [some.share(**window), some.gap_mean(**window)]
+        made += [some.sum("value", **window), some.mean("value", **window)]
+        made += [some.min("value", **window), some.max("value", **window)]
+        made += [some.std("value", **window), some.slope("value", **window)]
+        made += [some.zero_share("value", **window), some.distinct("plan", **window)]
+        made += [some.level_share("plan", "x", **window)]
+    made += [some.trend(days(7)), some.recency(), some.tenure(), some.lateness()]
+    made += [some.gap_std(), some.gap_max(), some.gap_last(), some.burstiness()]
+    made += [some.busiest_day(), some.last_number("value"), some.last_change("value")]
+    made += [some.last_level("plan", ("x", "z")), some.peer_rate("plan", RATES)]
+    return [*made, some.days_until("renews_at"), some.stated("renews_at")]
+
+
 def all_features() -> list[Feature]:
     """Every kind, over choices of events that are common, rare and absent."""
-    made: list[Feature] = []
-    for some in (events(), events("a"), events("a", "b"), having("plan", "x"), events("never")):
-        for last in (None, days(1), days(7)):
-            made += [some.count(last), some.days_active(last), some.share(last)]
-            made += [some.sum("value", last), some.mean("value", last)]
-            made += [some.min("value", last), some.max("value", last)]
-            made += [some.distinct("plan", last)]
-        made += [some.trend(days(7)), some.recency(), some.tenure(), some.lateness()]
-        made += [some.gap_mean(), some.gap_std(), some.gap_max(), some.gap_last()]
-        made += [some.last_number("value"), some.last_level("plan", ("x", "z"))]
-        made += [some.days_until("renews_at"), some.stated("renews_at")]
+    choices = (
+        events(), events("a", "b"), events("never"), events("a", "c").having("plan", "y", "z"),
+        events("b").containing("two", "three"),
+    )  # fmt: skip
+    made = [feature for some in choices for feature in of_events(some)]
+    for last in (None, days(7)):
+        made += [
+            stage_feature(kind, STAGES, last)
+            for kind in ("stage_changes", "stage_jumps", "stage_regressions")
+        ]
+    made += [stage_feature(f"stage_{kind}", STAGES) for kind in ("now", "days", "furthest")]
+    made += [calendar(kind) for kind in ("weekday", "day_of_month", "month")]
     about = [
         attribute_number("wait"),
         attribute_level("plan", ("x", "y")),
         attribute_days("renews_at"),
+        attribute_peer_rate("plan", RATES),
     ]
     return made + about
 
 
 FEATURES = all_features()
+PLAN = prepare(FEATURES)
+OF_ACCOUNT = prepare(of_events(events("a").over("account")))
 
-offsets = st.integers(0, 40).map(lambda step: START + step * days(1) // 2)
+minutes = st.sampled_from([0, 20, 50]).map(lambda count: count * MINUTE)
+offsets = st.builds(
+    lambda half, some: START + half * days(1) // 2 + some, st.integers(0, 40), minutes
+)
 values = st.sampled_from(["0", "1.5", "-2.25", "33333.333333333336", "1e-7", "nan"])
 rows = st.fixed_dictionaries(
     {
@@ -58,6 +99,8 @@ rows = st.fixed_dictionaries(
     optional={
         "recorded_time": offsets.map(format_moment),
         "plan": st.sampled_from(["x", "y", "z"]),
+        "account": st.sampled_from(["g", "h"]),
+        "text": st.sampled_from(["One, two", "one", "three TWO", "none"]),
         "wait": values,
         "renews_at": offsets.map(format_moment),
     },
@@ -74,9 +117,10 @@ def vector(
     if who not in log.customers:
         return b""
     at = rows_at(log, (who, format_moment(cutoff), format_moment(known)))
-    return compute(FEATURES, log, attributes, at).tobytes()
+    return compute_exact(PLAN, log, attributes, at).tobytes()
 
 
+@settings(max_examples=60)
 @given(histories, st.lists(rows, max_size=8), moments)
 def test_the_engine_equals_the_reference(
     history: list[dict[str, str]], about: list[dict[str, str]], moment: tuple[int, int]
@@ -85,7 +129,7 @@ def test_the_engine_equals_the_reference(
     log, attributes = together(log_of(history), log_of(about))
     cutoff, known = moment[0], moment[0] + moment[1]
     everyone = [(c, format_moment(cutoff), format_moment(known)) for c in log.customers]
-    fast = compute(FEATURES, log, attributes, rows_at(log, *everyone))
+    fast = compute_exact(PLAN, log, attributes, rows_at(log, *everyone))
     slow = np.array(
         [
             [value_at(f, plain(log, i), plain(attributes, i), cutoff, known) for f in FEATURES]
@@ -154,10 +198,10 @@ def test_a_batch_equals_one_row_at_a_time_bit_for_bit(
         (log.customers[i % log.n_customers], format_moment(m[0]), format_moment(m[0] + m[1]))
         for i, m in enumerate(when)
     ]
-    batch = compute(FEATURES, log, attributes, rows_at(log, *asked))
+    batch = compute_exact(PLAN, log, attributes, rows_at(log, *asked))
     for row, (who, cutoff, known) in zip(batch, asked, strict=True):
-        alone = compute(
-            FEATURES,
+        alone = compute_exact(
+            PLAN,
             log.history(who),
             attributes.history(who),
             one_row(parse_moment(cutoff), parse_moment(known)),
@@ -172,14 +216,67 @@ def test_blocks_change_nothing(history: list[dict[str, str]]) -> None:
 
     log, attributes = together(log_of(history))
     asked = [(c, format_moment(START + days(10))) for c in log.customers] * 3
-    whole = compute(FEATURES, log, attributes, rows_at(log, *asked))
-    size = engine.BLOCK_EVENTS
-    engine.BLOCK_EVENTS = 3
+    whole = compute_exact(PLAN, log, attributes, rows_at(log, *asked))
+    sizes = engine.BLOCK_CELLS, engine.THREAD_CELLS
     try:
-        parts = compute(FEATURES, log, attributes, rows_at(log, *asked))
+        for engine.BLOCK_CELLS, engine.THREAD_CELLS in ((1, 10**9), (1, 1)):
+            parts = compute_exact(PLAN, log, attributes, rows_at(log, *asked))
+            assert whole.tobytes() == parts.tobytes()
     finally:
-        engine.BLOCK_EVENTS = size
-    assert whole.tobytes() == parts.tobytes()
+        engine.BLOCK_CELLS, engine.THREAD_CELLS = sizes
+
+
+@given(histories, moments)
+def test_a_training_matrix_is_the_same_numbers_rounded_once(
+    history: list[dict[str, str]], moment: tuple[int, int]
+) -> None:
+    """The float32 matrix is the float64 one, each value rounded."""
+    log, attributes = together(log_of(history))
+    asked = [(c, format_moment(moment[0])) for c in log.customers]
+    exact = compute_exact(PLAN, log, attributes, rows_at(log, *asked))
+    single = compute(PLAN, log, attributes, rows_at(log, *asked))
+    assert exact.astype(np.float32).tobytes() == single.tobytes()
+
+
+@given(histories, moments)
+def test_a_group_s_features_equal_the_reference_on_the_group_s_journey(
+    history: list[dict[str, str]], moment: tuple[int, int]
+) -> None:
+    """A customer has the features of the account that the last visible event names."""
+    log, attributes = together(log_of(history))
+    cutoff, known = moment[0], moment[0] + moment[1]
+    asked = [(c, format_moment(cutoff), format_moment(known)) for c in log.customers]
+    fast = compute_exact(OF_ACCOUNT, log, attributes, rows_at(log, *asked))
+    accounts = group_of(log, "account").log
+    for i in range(log.n_customers):
+        seen = [
+            str(e.properties["account"])
+            for e in plain(log, i)
+            if e.event_time <= cutoff and e.recorded_time <= known and "account" in e.properties
+        ]
+        at = accounts.index(seen[-1]) if seen else None
+        journey = [] if at is None else plain(accounts, at)
+        slow = [
+            np.nan if at is None else value_at(f, journey, [], cutoff, known)
+            for f in OF_ACCOUNT.features
+        ]
+        np.testing.assert_allclose(fast[i], slow, rtol=1e-9, atol=1e-9)
+
+
+@given(histories, moments)
+def test_one_customer_s_history_gives_the_group_s_bits(
+    history: list[dict[str, str]], moment: tuple[int, int]
+) -> None:
+    """A request that brings the customer's accounts along gets what a training set has."""
+    log, attributes = together(log_of(history))
+    log = with_groups(log, ["account"])
+    asked = [(c, format_moment(moment[0])) for c in log.customers]
+    whole = compute_exact(OF_ACCOUNT, log, attributes, rows_at(log, *asked))
+    for who, row in zip(log.customers, whole, strict=True):
+        alone = compute_exact(
+            OF_ACCOUNT, log.history(who), attributes.history(who), one_row(moment[0])
+        )
+        assert row.tobytes() == alone[0].tobytes()
 
 
 def test_the_log_is_sorted_by_content() -> None:

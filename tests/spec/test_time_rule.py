@@ -11,8 +11,9 @@ from journeys import nobody, plain, read_table, rows_at, together
 from features.config import Problem
 from features.cutoffs import with_windows
 from features.durations import days, parse_moment
-from features.engine import compute
-from features.language import Feature, events
+from features.engine import compute_exact
+from features.feature import Feature
+from features.language import events
 from features.reference import value_at
 from training.labels import _outcomes
 
@@ -21,7 +22,7 @@ def both_engines(feature: Feature, table: str, *moment: str) -> float:
     """The value that the engine and the reference agree on."""
     log, attributes = together(read_table(table))
     rows = rows_at(log, ("c", *moment))
-    fast = compute([feature], log, attributes, rows)[0, 0]
+    fast = compute_exact([feature], log, attributes, rows)[0, 0]
     slow = value_at(feature, plain(log, 0), [], parse_moment(moment[0]), parse_moment(moment[-1]))
     np.testing.assert_allclose(fast, slow, rtol=1e-9)
     return float(fast)

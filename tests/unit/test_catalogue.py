@@ -5,7 +5,7 @@ from journeys import log_of, together
 from features.catalogue import default_catalogue
 from features.durations import days, parse_moment
 from features.event_log import EventLog
-from features.language import Feature
+from features.feature import Feature
 
 WINDOWS = (days(7), days(30))
 UNTIL = parse_moment("2024-03-01")

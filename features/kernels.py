@@ -1,0 +1,1178 @@
+"""The compiled pass: every feature of every row, a customer at a time.
+
+Takes addresses of flat columns, a program (see `features.program`) and rows in order of
+their customers; fills a matrix. Knows nothing about names, features or logs.
+
+A customer's visible events are split once into the choices that features read; each choice
+is then a short run of times, every window of every row is a slice of it, and pointers that
+only move forward find the slices. Counts are differences of integer prefix sums, sums of
+differences of compensated ones (two doubles, after Dekker, 1971), extremes come from a stack
+of the values that a newer one has not beaten, distinct levels from a list in order of last
+use. Time grows with events plus rows × features. Nothing depends on another customer, on
+other rows or on events that a row may not see, so a batch equals one row bit for bit.
+
+All of it stands in one file because Numba looks at this file alone when it decides whether
+its compiled copy on the disk is still good.
+"""
+# mypy: disable-error-code="untyped-decorator, no-untyped-def, no-untyped-call, call-arg"
+# ruff: noqa: SIM109
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+DAY = 86_400_000_000
+MINUTE = 60_000_000
+MISSING_TIME = -(2**63)
+SESSION_PAUSE = 30 * MINUTE
+"""A pause between two events that is longer than this many microseconds ends a session."""
+
+PRIOR_ROWS = 20.0
+"""A level's rate is mixed with that of all levels as if so many rows had the latter."""
+
+ROOMY = 100_000
+"""Lists of up to so many places get them without counting what they will hold."""
+
+CHUNK_ROWS = 1024
+"""Rows of one customer that are worked on at once."""
+
+(
+    COUNT, SHARE, EVENTS_SHARE, TREND, DAYS_ACTIVE, RECENCY, TENURE, LATENESS, GAP_MEAN, GAP_STD,
+    GAP_MAX, GAP_LAST, BURSTINESS, BUSIEST_DAY, SESSIONS, SESSION_EVENTS, SESSION_MINUTES, SUM, STD,
+    SLOPE, ZERO_SHARE, MIN, MAX, LAST_NUMBER, LAST_CHANGE, NUMBER_CHANGES, DISTINCT, LAST_LEVEL,
+    LEVEL_SHARE, LEVEL_CHANGES, LAST_CODE, PEER_RATE, DAYS_UNTIL, STATED, STAGE_NOW, STAGE_DAYS,
+    STAGE_CHANGES, STAGE_JUMPS, STAGE_REGRESSIONS, STAGE_FURTHEST, WEEKDAY, DAY_OF_MONTH, MONTH,
+) = range(43)  # fmt: skip
+"""What an operation computes; numbers of a program."""
+
+NAN = np.nan
+
+
+class Columns(NamedTuple):
+    """Where a log's columns lie; in Python addresses of C-contiguous arrays, here pointers."""
+
+    offsets: Any
+    """int64, like everything that says nothing else."""
+    event_time: Any
+    recorded_time: Any
+    numbers: Any
+    """Addresses of double columns."""
+    codes: Any
+    """Addresses of int32 columns."""
+    times: Any
+    """Addresses of int64 columns."""
+    width: Any
+    """The most levels of any column of codes."""
+
+
+class Program(NamedTuple):
+    """Features as tables of integers (see `features.program`): addresses, here pointers."""
+
+    n_splits: Any
+    splits: Any
+    """`(n_splits, 2)`: column of codes, and where its row of `split_edges` begins."""
+    split_edges: Any
+    """For each code + 1: where its selections begin in `split_selections`."""
+    split_selections: Any
+    condition_edges: Any
+    """Further conditions of each selection, `(n_selections + 1,)`."""
+    conditions: Any
+    """`(n, 2)`: column of codes, and where its table begins; an event passes at 1."""
+    tables: Any
+    """Small numbers for each code + 1 of a column."""
+    n_selections: Any
+    """Selection 0 is every event."""
+    most_windows: Any
+    window_edges: Any
+    """Windows of each selection, `(n_selections + 1,)`."""
+    windows: Any
+    """Microseconds; 0 for all, negative for that many events."""
+    operation_edges: Any
+    """Operations of each selection, `(n_selections + 1,)`."""
+    operations: Any
+    """`(n, 5)`: what, which column, first slot, last slot + 1, where its table begins."""
+    slots: Any
+    """`(n, 3)`: window, other window, column."""
+    rate_edges: Any
+    """Steps of each list of rates."""
+    rate_times: Any
+    rate_counts: Any
+    """`(n, 2)` doubles: known rows, and those of them whose outcome was true."""
+
+
+class Asked(NamedTuple):
+    """The rows that are asked for, and the matrix: addresses and sizes, here pointers."""
+
+    customers: Any
+    """Those that have rows."""
+    edges: Any
+    """Where each one's rows begin in `order`, `(n_customers + 1,)`."""
+    order: Any
+    """Positions of rows, a customer's together."""
+    cutoff: Any
+    known: Any
+    width: Any
+    """How many columns the program fills."""
+    columns: Any
+    """The matrix column of each."""
+    matrix: Any
+    """Its address; C-contiguous."""
+    matrix_width: Any
+    is_float: Any
+    """1 for float32, 0 for float64."""
+
+
+class Chosen(NamedTuple):
+    """The chosen events of a customer, and the rows that read them."""
+
+    n: Any
+    time: Any
+    place: Any
+    """Position of each in the customer's visible events."""
+    event: Any
+    """Position of each visible event in the log."""
+    rows: Any
+    cutoff: Any
+    known: Any
+    high: Any
+    """How many chosen events each row sees."""
+    low: Any
+    """`(n_windows, stride)`: the first one inside each window, a row each."""
+    all_high: Any
+    all_low: Any
+    """The same for every event, whichever is chosen."""
+    stride: Any
+    width: Any
+    """Columns of the customer's own small matrix."""
+
+
+class Scratch(NamedTuple):
+    """Memory for one customer's events, reused by the next: int64 and double pointers."""
+
+    a: Any
+    b: Any
+    c: Any
+    d: Any
+    e: Any
+    f: Any
+    g: Any
+    h: Any
+    i: Any
+    j: Any
+    last: Any
+    older: Any
+    newer: Any
+
+
+def _address_as(element: Any):
+    """An intrinsic that reads an address as an array of elements."""
+
+    @intrinsic
+    def view(typing, address):  # noqa: ARG001
+        signature = types.CPointer(element)(types.int64)
+
+        def generate(context, builder, signature, arguments):
+            kind = context.get_value_type(signature.return_type)
+            assert isinstance(kind, ir.PointerType)
+            return builder.inttoptr(arguments[0], kind)
+
+        return signature, generate
+
+    return view
+
+
+@intrinsic
+def _as_address(typing, pointer):  # noqa: ARG001
+    """The address that a pointer holds."""
+    signature = types.int64(pointer)
+
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
+        return builder.ptrtoint(arguments[0], ir.IntType(64))
+
+    return signature, generate
+
+
+_as_int64 = _address_as(types.int64)
+_as_int32 = _address_as(types.int32)
+_as_double = _address_as(types.float64)
+_as_float = _address_as(types.float32)
+
+
+@njit
+def _open_columns(a):
+    return Columns(
+        _as_int64(a[0]), _as_int64(a[1]), _as_int64(a[2]), _as_int64(a[3]), _as_int64(a[4]),
+        _as_int64(a[5]), a[6],
+    )  # fmt: skip
+
+
+@njit
+def _open_program(a):
+    return Program(
+        a[0], _as_int64(a[1]), _as_int64(a[2]), _as_int64(a[3]), _as_int64(a[4]), _as_int64(a[5]),
+        _as_int64(a[6]), a[7], a[8], _as_int64(a[9]), _as_int64(a[10]), _as_int64(a[11]),
+        _as_int64(a[12]), _as_int64(a[13]), _as_int64(a[14]), _as_int64(a[15]), _as_double(a[16]),
+    )  # fmt: skip
+
+
+@njit
+def _open_asked(a):
+    return Asked(
+        _as_int64(a[0]), _as_int64(a[1]), _as_int64(a[2]), _as_int64(a[3]), _as_int64(a[4]), a[5],
+        _as_int64(a[6]), a[7], a[8], a[9],
+    )  # fmt: skip
+
+
+# ---- exact arithmetic with two doubles ----
+
+
+@njit
+def _two_sum(a, b):
+    """a + b as a sum and its rounding error."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+@njit
+def _two_product(a, b):
+    """a × b as a product and its rounding error."""
+    p = a * b
+    x = 134217729.0 * a
+    ah = x - (x - a)
+    al = a - ah
+    y = 134217729.0 * b
+    bh = y - (y - b)
+    bl = b - bh
+    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
+
+
+@njit
+def _add(h, lo, x, y):
+    """(h + lo) + (x + y), as two doubles."""
+    s, e = _two_sum(h, x)
+    return _two_sum(s, e + (lo + y))
+
+
+@njit
+def _multiply(h, lo, x, y):
+    """(h + lo) × (x + y), as two doubles."""
+    p, e = _two_product(h, x)
+    return _two_sum(p, e + (h * y + lo * x))
+
+
+@njit
+def _between(high, low, start, end):
+    """The sum of a slice from compensated prefix sums, as two doubles."""
+    return _add(high[end], low[end], -high[start], -low[start])
+
+
+# ---- how often, how recently, in what rhythm ----
+
+
+@njit
+def _divide(above, below):
+    return above / below if below > 0 else NAN
+
+
+@njit
+def _counts(what, v, slots, begin, end, out):
+    """Counts, shares and trends."""
+    for k in range(begin, end):
+        w, other, column = slots[3 * k], slots[3 * k + 1], slots[3 * k + 2]
+        if what == COUNT:
+            for r in range(v.rows):
+                out[r * v.width + column] = v.high[r] - v.low[w * v.stride + r]
+        elif what == TREND:
+            for r in range(v.rows):
+                n = float(v.high[r] - v.low[w * v.stride + r])
+                out[r * v.width + column] = _divide(
+                    n, float(v.high[r] - v.low[other * v.stride + r])
+                )
+        elif what == SHARE:
+            for r in range(v.rows):
+                n = float(v.high[r] - v.low[w * v.stride + r])
+                out[r * v.width + column] = _divide(
+                    n, float(v.all_high[r] - v.all_low[other * v.stride + r])
+                )
+        else:
+            for r in range(v.rows):
+                first, low = v.all_low[other * v.stride + r], v.low[w * v.stride + r]
+                while low < v.high[r] and v.place[low] < first:
+                    low += 1
+                out[r * v.width + column] = _divide(
+                    float(v.high[r] - low), float(v.all_high[r] - first)
+                )
+
+
+@njit
+def _elapsed(what, v, slots, begin, out):
+    """Days since the first or last event, and the pauses whose ends alone matter."""
+    column = slots[3 * begin + 2]
+    for r in range(v.rows):
+        n = v.high[r]
+        value = NAN
+        if n > 0:
+            last, first = v.time[n - 1], v.time[0]
+            if what == RECENCY:
+                value = (v.cutoff[r] - last) / DAY
+            elif what == TENURE:
+                value = (v.cutoff[r] - first) / DAY
+            elif n > 1 and what == GAP_LAST:
+                value = (last - v.time[n - 2]) / DAY
+            elif n > 1 and what == LATENESS:
+                value = _divide((v.cutoff[r] - last) / DAY, (last - first) / DAY / (n - 1))
+        out[r * v.width + column] = value
+
+
+@njit
+def _gap_means(v, slots, begin, end, out):
+    for k in range(begin, end):
+        w, column = slots[3 * k], slots[3 * k + 2]
+        for r in range(v.rows):
+            low, n = v.low[w * v.stride + r], v.high[r] - v.low[w * v.stride + r]
+            out[r * v.width + column] = (
+                (v.time[low + n - 1] - v.time[low]) / DAY / (n - 1) if n > 1 else NAN
+            )
+
+
+@njit
+def _gaps(what, v, slots, begin, out):
+    """Spread and extreme of all pauses (Welford, 1962), and the most events on one day."""
+    column = slots[3 * begin + 2]
+    p, n = 0, 0.0
+    mean = spread = longest = 0.0
+    today, busiest = 0, 0
+    for r in range(v.rows):
+        while p < v.high[r]:
+            if p > 0:
+                gap = (v.time[p] - v.time[p - 1]) / DAY
+                n += 1.0
+                step = gap - mean
+                mean += step / n
+                spread += step * (gap - mean)
+                longest = max(longest, gap)
+                same = v.time[p] // DAY == v.time[p - 1] // DAY
+                today = today + 1 if same else 1
+            else:
+                today = 1
+            busiest = max(busiest, today)
+            p += 1
+        value = NAN
+        if what == BUSIEST_DAY:
+            value = float(busiest)
+        elif what == GAP_MAX and n > 0:
+            value = longest
+        elif n > 1:
+            deviation = np.sqrt(spread / (n - 1))
+            if what == GAP_STD:
+                value = deviation
+            elif what == BURSTINESS:
+                value = (deviation - mean) / (deviation + mean) if deviation + mean > 0 else NAN
+        out[r * v.width + column] = value
+
+
+@njit
+def _runs(what, v, slots, begin, end, out, s):
+    """Days and sessions: runs of events; a window cuts the run that it begins in."""
+    starts, inside = s.a, s.b
+    starts[0] = inside[0] = 0
+    for p in range(v.n):
+        new = 1
+        within = 0
+        if p > 0:
+            if what == DAYS_ACTIVE:
+                new = int(v.time[p] // DAY != v.time[p - 1] // DAY)
+            else:
+                pause = v.time[p] - v.time[p - 1]
+                new = int(pause > SESSION_PAUSE)
+                within = 0 if new else pause
+        starts[p + 1] = starts[p] + new
+        inside[p + 1] = inside[p] + within
+    for k in range(begin, end):
+        w, column = slots[3 * k], slots[3 * k + 2]
+        for r in range(v.rows):
+            low, high = v.low[w * v.stride + r], v.high[r]
+            runs = starts[high] - starts[low + 1] + 1 if high > low else 0
+            if what == DAYS_ACTIVE or what == SESSIONS:
+                out[r * v.width + column] = runs
+            elif what == SESSION_EVENTS:
+                out[r * v.width + column] = _divide(float(high - low), float(runs))
+            elif runs:
+                out[r * v.width + column] = (inside[high] - inside[low + 1]) / MINUTE / runs
+            else:
+                out[r * v.width + column] = NAN
+
+
+# ---- numbers ----
+
+
+@njit
+def _sums(v, x, slots, begin, end, out, s):
+    """Sums, and means where a slot's other number is 1."""
+    n, high_sum, low_sum = s.a, s.e, s.f
+    n[0] = 0
+    high_sum[0] = low_sum[0] = 0.0
+    for p in range(v.n):
+        value = x[p]
+        present = value == value
+        n[p + 1] = n[p] + present
+        if present:
+            total, error = _two_sum(high_sum[p], value)
+            high_sum[p + 1] = total
+            low_sum[p + 1] = low_sum[p] + error
+        else:
+            high_sum[p + 1] = high_sum[p]
+            low_sum[p + 1] = low_sum[p]
+    for k in range(begin, end):
+        w, mean, column = slots[3 * k], slots[3 * k + 1], slots[3 * k + 2]
+        for r in range(v.rows):
+            low, high = v.low[w * v.stride + r], v.high[r]
+            total = (high_sum[high] - high_sum[low]) + (low_sum[high] - low_sum[low])
+            if mean:
+                total = _divide(total, float(n[high] - n[low]))
+            out[r * v.width + column] = total
+
+
+@njit
+def _spreads(v, x, slots, begin, end, out, s):
+    """Standard deviations, from exact sums of values and squares."""
+    n, sh, sl, qh, ql = s.a, s.e, s.f, s.g, s.h
+    n[0] = 0
+    sh[0] = sl[0] = qh[0] = ql[0] = 0.0
+    for p in range(v.n):
+        value = x[p] if x[p] == x[p] else 0.0
+        n[p + 1] = n[p] + (x[p] == x[p])
+        sh[p + 1], sl[p + 1] = _add(sh[p], sl[p], value, 0.0)
+        square, error = _two_product(value, value)
+        qh[p + 1], ql[p + 1] = _add(qh[p], ql[p], square, error)
+    for k in range(begin, end):
+        w, column = slots[3 * k], slots[3 * k + 2]
+        for r in range(v.rows):
+            low, high = v.low[w * v.stride + r], v.high[r]
+            m = float(n[high] - n[low])
+            value = NAN
+            if m > 1:
+                a, b = _between(sh, sl, low, high)
+                c, d = _between(qh, ql, low, high)
+                a, b = _multiply(a, b, a, b)
+                c, d = _multiply(c, d, m, 0.0)
+                c, d = _add(c, d, -a, -b)
+                value = np.sqrt(max(c, 0.0) / m / (m - 1.0))
+            out[r * v.width + column] = value
+
+
+@njit
+def _slopes(v, x, slots, begin, end, out, s):
+    """Least-squares slopes: sums of time, its square, the value and their product, exact."""
+    th, tl, uh, ul, vh, vl, wh, wl = s.e, s.f, s.g, s.h, s.i, s.j, s.c, s.d
+    n, following = s.a, s.b
+    n[0] = 0
+    th[0] = tl[0] = uh[0] = ul[0] = vh[0] = vl[0] = wh[0] = wl[0] = 0.0
+    for p in range(v.n):
+        q = p + 1
+        th[q], tl[q], uh[q], ul[q] = th[p], tl[p], uh[p], ul[p]
+        vh[q], vl[q], wh[q], wl[q], n[q] = vh[p], vl[p], wh[p], wl[p], n[p]
+        if x[p] == x[p]:
+            day = (v.time[p] - v.time[0]) / DAY
+            n[q] += 1
+            th[q], tl[q] = _add(th[p], tl[p], day, 0.0)
+            square, error = _two_product(day, day)
+            uh[q], ul[q] = _add(uh[p], ul[p], square, error)
+            vh[q], vl[q] = _add(vh[p], vl[p], x[p], 0.0)
+            square, error = _two_product(day, x[p])
+            wh[q], wl[q] = _add(wh[p], wl[p], square, error)
+    following[v.n] = v.n
+    for p in range(v.n - 1, -1, -1):
+        following[p] = p if x[p] == x[p] else following[p + 1]
+    for k in range(begin, end):
+        w, column = slots[3 * k], slots[3 * k + 2]
+        for r in range(v.rows):
+            low, high = v.low[w * v.stride + r], v.high[r]
+            m = float(n[high] - n[low])
+            out[r * v.width + column] = NAN
+            newest = high - 1
+            while newest >= low and x[newest] != x[newest]:
+                newest -= 1
+            if m > 1 and v.time[newest] > v.time[following[low]]:
+                a, b = _between(th, tl, low, high)
+                c, d = _between(uh, ul, low, high)
+                e, f = _between(vh, vl, low, high)
+                g, h = _between(wh, wl, low, high)
+                c, d = _multiply(c, d, m, 0.0)
+                g, h = _multiply(g, h, m, 0.0)
+                e, f = _multiply(e, f, a, b)
+                a, b = _multiply(a, b, a, b)
+                below, _ = _add(c, d, -a, -b)
+                above, _ = _add(g, h, -e, -f)
+                if below > 0:
+                    out[r * v.width + column] = above / below
+
+
+@njit
+def _zero_shares(v, x, slots, begin, end, out, s):
+    n, zeros = s.a, s.b
+    n[0] = zeros[0] = 0
+    for p in range(v.n):
+        n[p + 1] = n[p] + (x[p] == x[p])
+        zeros[p + 1] = zeros[p] + (x[p] == 0.0)
+    for k in range(begin, end):
+        w, column = slots[3 * k], slots[3 * k + 2]
+        for r in range(v.rows):
+            low, high = v.low[w * v.stride + r], v.high[r]
+            out[r * v.width + column] = _divide(
+                float(zeros[high] - zeros[low]), float(n[high] - n[low])
+            )
+
+
+@njit
+def _extremes(what, v, x, slots, begin, end, out, s):
+    """Smallest or largest value: a stack of the values that no newer one has beaten."""
+    sign = 1.0 if what == MAX else -1.0
+    at, held = s.a, s.e
+    p = top = 0
+    for r in range(v.rows):
+        while p < v.high[r]:
+            value = sign * x[p]
+            if value == value:
+                while top > 0 and held[top - 1] <= value:
+                    top -= 1
+                held[top] = value
+                at[top] = p
+                top += 1
+            p += 1
+        for k in range(begin, end):
+            edge = v.low[slots[3 * k] * v.stride + r]
+            value = NAN
+            if top > 0 and at[top - 1] >= edge:
+                low, high = 0, top - 1
+                while low < high:
+                    middle = (low + high) // 2
+                    if at[middle] >= edge:
+                        high = middle
+                    else:
+                        low = middle + 1
+                value = sign * held[low]
+            out[r * v.width + slots[3 * k + 2]] = value
+
+
+@njit
+def _last_numbers(what, v, x, slots, begin, out):
+    """The last value, or its step from the one before."""
+    column = slots[3 * begin + 2]
+    p = 0
+    last = before = NAN
+    for r in range(v.rows):
+        while p < v.high[r]:
+            if x[p] == x[p]:
+                before = last
+                last = x[p]
+            p += 1
+        out[r * v.width + column] = last if what == LAST_NUMBER else last - before
+
+
+@njit
+def _number_changes(v, x, slots, begin, end, out, s):
+    changed = s.a
+    changed[0] = 0
+    last = NAN
+    for p in range(v.n):
+        step = 0
+        if x[p] == x[p]:
+            step = int(last == last and x[p] != last)
+            last = x[p]
+        changed[p + 1] = changed[p] + step
+    _slices(changed, v, slots, begin, end, out)
+
+
+@njit
+def _slices(before, v, slots, begin, end, out):
+    """Differences of an integer prefix sum."""
+    for k in range(begin, end):
+        w, column = slots[3 * k], slots[3 * k + 2]
+        for r in range(v.rows):
+            out[r * v.width + column] = before[v.high[r]] - before[v.low[w * v.stride + r]]
+
+
+# ---- categories ----
+
+
+@njit
+def _distinct(v, codes, slots, begin, end, out, s):
+    """Different levels: a list of levels in order of last use, walked to the window's edge."""
+    last, older, newer = s.last, s.older, s.newer
+    head, total, p = -1, 0, 0
+    for r in range(v.rows):
+        while p < v.high[r]:
+            code = codes[p]
+            if code >= 0 and code != head:
+                if last[code] >= 0:
+                    up, down = newer[code], older[code]
+                    older[up] = down
+                    if down >= 0:
+                        newer[down] = up
+                else:
+                    total += 1
+                older[code] = head
+                if head >= 0:
+                    newer[head] = code
+                head = code
+            if code >= 0:
+                last[code] = p
+            p += 1
+        for k in range(begin, end):
+            edge = v.low[slots[3 * k] * v.stride + r]
+            found = total
+            if edge > 0:
+                found, at = 0, head
+                while at >= 0 and last[at] >= edge:
+                    found += 1
+                    at = older[at]
+            out[r * v.width + slots[3 * k + 2]] = found
+    while head >= 0:
+        last[head] = -1
+        head = older[head]
+
+
+@njit
+def _last_levels(what, v, codes, tables, table, slots, begin, out):
+    """The position of the last level in the feature's list, or its bare code."""
+    column = slots[3 * begin + 2]
+    p, last = 0, -1
+    for r in range(v.rows):
+        while p < v.high[r]:
+            if codes[p] >= 0:
+                last = codes[p]
+            p += 1
+        value = NAN
+        if last >= 0:
+            position = last if what == LAST_CODE else tables[table + last + 1]
+            value = float(position) if position >= 0 else NAN
+        out[r * v.width + column] = value
+
+
+@njit
+def _level_shares(v, codes, tables, table, slots, begin, end, out, s):
+    present, equal = s.a, s.b
+    present[0] = equal[0] = 0
+    for p in range(v.n):
+        present[p + 1] = present[p] + (codes[p] >= 0)
+        equal[p + 1] = equal[p] + (tables[table + codes[p] + 1] == 0)
+    for k in range(begin, end):
+        w, column = slots[3 * k], slots[3 * k + 2]
+        for r in range(v.rows):
+            low, high = v.low[w * v.stride + r], v.high[r]
+            out[r * v.width + column] = _divide(
+                float(equal[high] - equal[low]), float(present[high] - present[low])
+            )
+
+
+@njit
+def _level_changes(v, codes, slots, begin, end, out, s):
+    changed = s.a
+    changed[0] = 0
+    last = -1
+    for p in range(v.n):
+        step = 0
+        if codes[p] >= 0:
+            step = int(last >= 0 and codes[p] != last)
+            last = codes[p]
+        changed[p + 1] = changed[p] + step
+    _slices(changed, v, slots, begin, end, out)
+
+
+@njit
+def _known_rate(program, which, moment):
+    """The counts of a list of rates that hold at a moment: (known, true)."""
+    low, high = program.rate_edges[which], program.rate_edges[which + 1]
+    first = low
+    while low < high:
+        middle = (low + high) // 2
+        if program.rate_times[middle] <= moment:
+            low = middle + 1
+        else:
+            high = middle
+    if low == first:
+        return 0.0, 0.0
+    return program.rate_counts[2 * low - 2], program.rate_counts[2 * low - 1]
+
+
+@njit
+def _peer_rates(v, codes, program, table, slots, begin, out):
+    """The rate of the last level among outcomes known by then, drawn towards that of all."""
+    column = slots[3 * begin + 2]
+    p, last = 0, -1
+    for r in range(v.rows):
+        while p < v.high[r]:
+            if codes[p] >= 0:
+                last = codes[p]
+            p += 1
+        out[r * v.width + column] = NAN
+        if last < 0:
+            continue
+        which = program.tables[table + last + 1]
+        all_n, all_true = _known_rate(program, program.tables[table], v.known[r])
+        if which >= 0 and all_n > 0:
+            n, true = _known_rate(program, which, v.known[r])
+            if n > 0:
+                out[r * v.width + column] = (true + PRIOR_ROWS * all_true / all_n) / (
+                    n + PRIOR_ROWS
+                )
+
+
+# ---- dates and stages ----
+
+
+@njit
+def _dates(what, v, times, slots, begin, out):
+    """Days until the last known date, or since it was stated."""
+    column = slots[3 * begin + 2]
+    p, last = 0, -1
+    for r in range(v.rows):
+        while p < v.high[r]:
+            if times[v.event[v.place[p]]] != MISSING_TIME:
+                last = p
+            p += 1
+        value = NAN
+        if last >= 0:
+            if what == STATED:
+                value = (v.cutoff[r] - v.time[last]) / DAY
+            else:
+                value = (times[v.event[v.place[last]]] - v.cutoff[r]) / DAY
+        out[r * v.width + column] = value
+
+
+@njit
+def _stages(what, v, codes, tables, table, slots, begin, end, out, s):
+    """Where the journey stands among the stages, and how it moved between them."""
+    moved = s.a
+    moved[0] = 0
+    now, now_at, furthest, entered = s.b, s.c, -1, 0
+    stage = -1
+    far = s.d
+    for p in range(v.n):
+        found = tables[table + codes[p] + 1]
+        step = 0
+        if found >= 0:
+            if found != stage:
+                if stage >= 0:
+                    jump = what == STAGE_JUMPS and found > stage + 1
+                    back = what == STAGE_REGRESSIONS and found < stage
+                    step = int(what == STAGE_CHANGES or jump or back)
+                entered = p
+            stage = found
+            furthest = max(furthest, found)
+        moved[p + 1] = moved[p] + step
+        now[p], now_at[p], far[p] = stage, float(entered), float(furthest)
+    if what == STAGE_CHANGES or what == STAGE_JUMPS or what == STAGE_REGRESSIONS:
+        _slices(moved, v, slots, begin, end, out)
+        return
+    column = slots[3 * begin + 2]
+    for r in range(v.rows):
+        last = v.high[r] - 1
+        value = NAN
+        if last >= 0 and now[last] >= 0:
+            if what == STAGE_NOW:
+                value = float(now[last])
+            elif what == STAGE_DAYS:
+                value = (v.cutoff[r] - v.time[int(now_at[last])]) / DAY
+            else:
+                value = far[last] + 1.0
+        out[r * v.width + column] = value
+
+
+@njit
+def _calendar(what, v, slots, begin, out):
+    """The cutoff in the calendar (the date from days, after Hinnant, 2013)."""
+    column = slots[3 * begin + 2]
+    for r in range(v.rows):
+        day = v.cutoff[r] // DAY
+        if what == WEEKDAY:
+            out[r * v.width + column] = (day + 3) % 7
+            continue
+        shifted = day + 719468
+        of_era = shifted - shifted // 146097 * 146097
+        year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+        of_year = of_era - (365 * year + year // 4 - year // 100)
+        month = (5 * of_year + 2) // 153
+        if what == DAY_OF_MONTH:
+            out[r * v.width + column] = of_year - (153 * month + 2) // 5 + 1
+        else:
+            out[r * v.width + column] = month + 3 if month < 10 else month - 9
+
+
+# ---- the pass ----
+
+
+@njit
+def _operate(o, v, columns, program, x, codes, out, s):  # noqa: C901, PLR0912
+    """One operation on the chosen events of one customer."""
+    what, column = program.operations[5 * o], program.operations[5 * o + 1]
+    begin, end = program.operations[5 * o + 2], program.operations[5 * o + 3]
+    table = program.operations[5 * o + 4]
+    slots, tables = program.slots, program.tables
+    if what <= TREND:
+        _counts(what, v, slots, begin, end, out)
+    elif RECENCY <= what <= LATENESS or what == GAP_LAST:
+        _elapsed(what, v, slots, begin, out)
+    elif what == GAP_MEAN:
+        _gap_means(v, slots, begin, end, out)
+    elif GAP_STD <= what <= BUSIEST_DAY:
+        _gaps(what, v, slots, begin, out)
+    elif what == DAYS_ACTIVE or SESSIONS <= what <= SESSION_MINUTES:
+        _runs(what, v, slots, begin, end, out, s)
+    elif what == SUM:
+        _sums(v, x, slots, begin, end, out, s)
+    elif what == STD:
+        _spreads(v, x, slots, begin, end, out, s)
+    elif what == SLOPE:
+        _slopes(v, x, slots, begin, end, out, s)
+    elif what == ZERO_SHARE:
+        _zero_shares(v, x, slots, begin, end, out, s)
+    elif MIN <= what <= MAX:
+        _extremes(what, v, x, slots, begin, end, out, s)
+    elif LAST_NUMBER <= what <= LAST_CHANGE:
+        _last_numbers(what, v, x, slots, begin, out)
+    elif what == NUMBER_CHANGES:
+        _number_changes(v, x, slots, begin, end, out, s)
+    elif what == DISTINCT:
+        _distinct(v, codes, slots, begin, end, out, s)
+    elif what == LEVEL_SHARE:
+        _level_shares(v, codes, tables, table, slots, begin, end, out, s)
+    elif what == LEVEL_CHANGES:
+        _level_changes(v, codes, slots, begin, end, out, s)
+    elif what == PEER_RATE:
+        _peer_rates(v, codes, program, table, slots, begin, out)
+    elif what <= LAST_CODE:
+        _last_levels(what, v, codes, tables, table, slots, begin, out)
+    elif what <= STATED:
+        _dates(what, v, _as_int64(columns.times[column]), slots, begin, out)
+    elif what <= STAGE_FURTHEST:
+        _stages(what, v, codes, tables, table, slots, begin, end, out, s)
+    else:
+        _calendar(what, v, slots, begin, out)
+
+
+@njit
+def _windows(time, n, v, windows, begin, end, high, low):
+    """Each row's slice of the chosen events, a window at a time; rows ascend in time."""
+    p = 0
+    for r in range(v.rows):
+        while p < n and time[p] <= v.cutoff[r]:
+            p += 1
+        high[r] = p
+    for w in range(begin, end):
+        length = windows[w]
+        p = 0
+        for r in range(v.rows):
+            if length > 0:
+                edge = v.cutoff[r] - length
+                while p < high[r] and time[p] <= edge:
+                    p += 1
+            elif length < 0:
+                p = max(0, high[r] + length)
+            low[(w - begin) * v.stride + r] = p
+
+
+@njit
+def _count_matches(event, m, columns, program, size):
+    """How long the list of each selection can get."""
+    for k in range(1, program.n_selections):
+        size[k] = 0
+    for g in range(program.n_splits):
+        codes = _as_int32(columns.codes[program.splits[2 * g]])
+        base = program.splits[2 * g + 1] + 1
+        for i in range(m):
+            edge = base + codes[event[i]]
+            for j in range(program.split_edges[edge], program.split_edges[edge + 1]):
+                size[program.split_selections[j]] += 1
+
+
+@njit
+def _split(event, m, columns, program, first, size, chosen):
+    """List the visible events of each selection; selection 0 has them all.
+
+    Fills `first` (where each list begins) and `size`, both `(n_selections,)`; gives the lists.
+    """
+    n_selections = program.n_selections
+    for k in range(n_selections):
+        size[k] = m
+    if n_selections * m > ROOMY:
+        _count_matches(event, m, columns, program, size)
+    total = 0
+    for k in range(n_selections):
+        first[k] = total
+        total += size[k]
+        size[k] = 0
+    size[0] = m
+    if total > len(chosen):
+        chosen = np.empty(2 * total, np.int64)
+    for i in range(m):
+        chosen[i] = i
+    for g in range(program.n_splits):
+        codes = _as_int32(columns.codes[program.splits[2 * g]])
+        base = program.splits[2 * g + 1] + 1
+        for i in range(m):
+            edge = base + codes[event[i]]
+            for j in range(program.split_edges[edge], program.split_edges[edge + 1]):
+                k = program.split_selections[j]
+                if _passes(event[i], k, columns, program):
+                    chosen[first[k] + size[k]] = i
+                    size[k] += 1
+    return chosen
+
+
+@njit
+def _passes(event, selection, columns, program):
+    """Whether an event fulfils a selection's further conditions."""
+    for c in range(program.condition_edges[selection], program.condition_edges[selection + 1]):
+        codes = _as_int32(columns.codes[program.conditions[2 * c]])
+        if program.tables[program.conditions[2 * c + 1] + codes[event] + 1] != 1:
+            return False
+    return True
+
+
+@njit
+def _select(k, everything, program, place, n, time, high, low):
+    """The chosen events of selection `k`, given where they stand."""
+    edges = program.window_edges
+    for p in range(n):
+        time[p] = everything.time[place[p]]
+    _windows(time, n, everything, program.windows, edges[k], edges[k + 1], high, low)
+    return Chosen(
+        n, time, place, everything.event, everything.rows, everything.cutoff, everything.known,
+        high, low, everything.high, everything.low, everything.stride, everything.width,
+    )  # fmt: skip
+
+
+@njit
+def _customer(everything, columns, program, first, size, time, high, low, values, codes, out, s):
+    """Every feature of one customer's rows from the customer's visible events."""
+    for k in range(program.n_selections):
+        n = size[k]
+        place = _after(everything.place, first[k])
+        v = everything
+        if k > 0:
+            v = _select(k, everything, program, place, n, time, high, low)
+        number = category = -1
+        for o in range(program.operation_edges[k], program.operation_edges[k + 1]):
+            what, column = program.operations[5 * o], program.operations[5 * o + 1]
+            numeric = SUM <= what <= NUMBER_CHANGES
+            if numeric and column != number:
+                source = _as_double(columns.numbers[column])
+                for p in range(n):
+                    values[p] = source[v.event[v.place[p]]]
+                number = column
+            textual = DISTINCT <= what <= PEER_RATE or STAGE_NOW <= what <= STAGE_FURTHEST
+            if textual and column != category:
+                levels = _as_int32(columns.codes[column])
+                for p in range(n):
+                    codes[p] = levels[v.event[v.place[p]]]
+                category = column
+            _operate(o, v, columns, program, values, codes, out, s)
+
+
+@njit
+def _sort_rows(order, begin, end, cutoff):
+    """Put one customer's rows in order of their cutoffs, in place."""
+    ascending = True
+    for i in range(begin + 1, end):
+        if cutoff[order[i]] < cutoff[order[i - 1]]:
+            ascending = False
+            break
+    if ascending:
+        return
+    rows, times = np.empty(end - begin, np.int64), np.empty(end - begin, np.int64)
+    for i in range(begin, end):
+        rows[i - begin] = order[i]
+        times[i - begin] = cutoff[order[i]]
+    sorted_ = np.argsort(times, kind="mergesort")
+    for i in range(begin, end):
+        order[i] = rows[sorted_[i - begin]]
+
+
+@njit
+def _write(found, n, asked, rows):
+    """Copy one customer's values to their places in the matrix."""
+    for i in range(n):
+        begin = asked.order[rows[i]] * asked.matrix_width
+        if asked.is_float and asked.width == asked.matrix_width:
+            whole = _as_float(asked.matrix + 4 * begin)
+            for j in range(asked.width):
+                whole[j] = found[i * asked.width + j]
+        elif asked.is_float:
+            single = _as_float(asked.matrix)
+            for j in range(asked.width):
+                single[begin + asked.columns[j]] = found[i * asked.width + j]
+        else:
+            double = _as_double(asked.matrix)
+            for j in range(asked.width):
+                double[begin + asked.columns[j]] = found[i * asked.width + j]
+
+
+@njit
+def _visible(asked, columns, start, stop, begin, end, seen, late):
+    """Sort rows into those that see every event up to their cutoff and the others.
+
+    Returns how many there are of each, and where the events of the last cutoff end.
+    """
+    n_seen = n_late = 0
+    p, newest = start, MISSING_TIME
+    for i in range(begin, end):
+        row = asked.order[i]
+        while p < stop and columns.event_time[p] <= asked.cutoff[row]:
+            newest = max(newest, columns.recorded_time[p])
+            p += 1
+        if newest <= asked.known[row]:
+            seen[n_seen] = i
+            n_seen += 1
+        else:
+            late[n_late] = i
+            n_late += 1
+    return n_seen, n_late, p
+
+
+@njit
+def _after(pointer, n):
+    """The pointer to the element `n` of an int64 array."""
+    return _as_int64(_as_address(pointer) + 8 * n)
+
+
+@njit
+def _events_of(columns, start, stop, cutoff, known, every, event, time):
+    """List the events that a row may see: of all of them those that were recorded in time."""
+    m = 0
+    for q in range(start, stop):
+        if columns.event_time[q] > cutoff:
+            break
+        if every or columns.recorded_time[q] <= known:
+            event[m] = q
+            time[m] = columns.event_time[q]
+            m += 1
+    return m
+
+
+@njit(nogil=True, cache=True)
+def fill(columns, program, asked, begin, end):
+    """Fill the rows of the customers `begin` to `end` of those asked for.
+
+    Parameters
+    ----------
+    columns, program, asked : int64 arrays
+        The fields of `Columns`, `Program` and `Asked` in their order, addresses for pointers.
+        What they point at has to outlive the call.
+    """
+    columns, program = _open_columns(columns), _open_program(program)
+    asked = _open_asked(asked)
+    events = rows = 1
+    for g in range(begin, end):
+        c = asked.customers[g]
+        events = max(events, columns.offsets[c + 1] - columns.offsets[c])
+        rows = max(rows, min(asked.edges[g + 1] - asked.edges[g], CHUNK_ROWS))
+    n = events + 1
+    integers = np.empty(5 * n + rows * (6 + 2 * program.most_windows), np.int64)
+    doubles = np.empty(9 * n + rows * asked.width)
+    levels = np.full(3 * columns.width + 3, -1)
+    lists, small = np.empty(4 * n + 64, np.int64), np.empty(2 * program.n_selections, np.int64)
+    codes = np.empty(n, np.int32)
+    at, x, l0 = integers.ctypes.data, doubles.ctypes.data, levels.ctypes.data
+    w = 8 * n
+    s = Scratch(
+        _as_int64(at), _as_int64(at + w), _as_double(x), _as_double(x + w), _as_double(x + 2 * w),
+        _as_double(x + 3 * w), _as_double(x + 4 * w), _as_double(x + 5 * w), _as_double(x + 6 * w),
+        _as_double(x + 7 * w), _as_int64(l0), _as_int64(l0 + 8 * columns.width + 8),
+        _as_int64(l0 + 16 * columns.width + 16),
+    )  # fmt: skip
+    event, all_time, time = _as_int64(at + 2 * w), _as_int64(at + 3 * w), _as_int64(at + 4 * w)
+    values, found = _as_double(x + 8 * w), _as_double(x + 9 * w)
+    at, w = at + 5 * w, 8 * rows
+    cutoff, known, seen, late = (
+        _as_int64(at), _as_int64(at + w), _as_int64(at + 2 * w), _as_int64(at + 3 * w),
+    )  # fmt: skip
+    all_high, high = _as_int64(at + 4 * w), _as_int64(at + 5 * w)
+    all_low = _as_int64(at + 6 * w)
+    low = _as_int64(at + (6 + program.most_windows) * w)
+    first = _as_int64(small.ctypes.data)
+    size = _as_int64(small.ctypes.data + 8 * program.n_selections)
+    held = _as_int32(codes.ctypes.data)
+    for g in range(begin, end):
+        start, stop = columns.offsets[asked.customers[g]], columns.offsets[asked.customers[g] + 1]
+        _sort_rows(asked.order, asked.edges[g], asked.edges[g + 1], asked.cutoff)
+        for chunk in range(asked.edges[g], asked.edges[g + 1], CHUNK_ROWS):
+            last = min(chunk + CHUNK_ROWS, asked.edges[g + 1])
+            n_seen, n_late, p = _visible(asked, columns, start, stop, chunk, last, seen, late)
+            # First the rows that see every event up to their cutoff, all at once; then each row
+            # to which some event came too late, with a list of events of its own.
+            for turn in range(int(n_seen == 0), n_late + 1):
+                if turn > 0:
+                    seen[0], n_seen = late[turn - 1], 1
+                for i in range(n_seen):
+                    cutoff[i] = asked.cutoff[asked.order[seen[i]]]
+                    known[i] = asked.known[asked.order[seen[i]]]
+                m = _events_of(
+                    columns, start, p, cutoff[n_seen - 1], known[0], turn == 0, event, all_time
+                )
+                lists = _split(event, m, columns, program, first, size, lists)
+                everything = Chosen(
+                    m, all_time, _as_int64(lists.ctypes.data), event, n_seen, cutoff, known,
+                    all_high, all_low, all_high, all_low, rows, asked.width,
+                )  # fmt: skip
+                edges = program.window_edges
+                _windows(all_time, m, everything, program.windows, 0, edges[1], all_high, all_low)
+                _customer(
+                    everything, columns, program, first, size, time, high, low, values, held,
+                    found, s,
+                )  # fmt: skip
+                _write(found, n_seen, asked, seen)
+    # Said here so that the memory behind the pointers lives until now.
+    return len(integers) + len(doubles) + len(levels) + len(small) + len(codes) + len(lists)
+
+
+@njit(nogil=True, cache=True)
+def group_rows(customer, n_customers):
+    """Row positions in order of their customers, and where each customer's begin.
+
+    Returns
+    -------
+    order : int64 (n_rows,)
+    edges : int64 (n_customers + 1,)
+    """
+    n = len(customer)
+    edges = np.zeros(n_customers + 1, np.int64)
+    for i in range(n):
+        edges[customer[i] + 1] += 1
+    for c in range(n_customers):
+        edges[c + 1] += edges[c]
+    at = edges[:-1].copy()
+    order = np.empty(n, np.int64)
+    for i in range(n):
+        c = customer[i]
+        order[at[c]] = i
+        at[c] += 1
+    return order, edges
+
+
+@njit(nogil=True, cache=True)
+def count_in(offsets, times, codes, table, customer, after, until):
+    """Chosen events of each row's customer in `(after, until]`; addresses of a log's columns.
+
+    `table` has 1 for each code + 1 that counts.
+    """
+    begins, moments, levels = _as_int64(offsets), _as_int64(times), _as_int32(codes)
+    out = np.zeros(len(customer), np.int64)
+    for r in range(len(customer)):
+        low, high = begins[customer[r]], begins[customer[r] + 1]
+        stop = high
+        while low < high:
+            middle = (low + high) // 2
+            if moments[middle] <= after[r]:
+                low = middle + 1
+            else:
+                high = middle
+        while low < stop and moments[low] <= until[r]:
+            out[r] += table[levels[low] + 1] == 1
+            low += 1
+    return out

@@ -1,0 +1,383 @@
+"""From features to the tables of integers that the compiled pass reads.
+
+`prepare` settles, once a model, which choices of events, windows and operations a list of
+features calls for; `Part.bind` looks up the levels of one log, and remembers the answer for
+the next log that has the same levels. Knows nothing about rows or cutoffs.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import kernels
+from features.event_log import ABSENT, Categorical, EventLog, Ints
+from features.feature import EVENT, Condition, Feature, Where, words
+from features.kernels import Columns, Program
+from features.kinds import CATEGORY, EVENTS, KINDS, MOMENT, NUMBER, STAGES, TIME
+
+ALL = 0
+"""The window of everything so far."""
+
+OPERATIONS = {
+    "mean": kernels.SUM,
+    "changes": kernels.NUMBER_CHANGES,
+    **{kind: getattr(kernels, kind.upper()) for kind in KINDS if hasattr(kernels, kind.upper())},
+    "attribute_number": kernels.LAST_NUMBER,
+    "attribute_level": kernels.LAST_LEVEL,
+    "attribute_days": kernels.DAYS_UNTIL,
+    "attribute_peer_rate": kernels.PEER_RATE,
+}
+"""What the compiled pass calls each kind."""
+
+Table = Callable[[tuple[str, ...]], Ints]
+"""For a column's levels, one number for each code + 1."""
+
+
+@dataclass
+class _Selection:
+    """One choice of events: its windows and what is computed of it."""
+
+    where: Where
+    windows: list[int] = field(default_factory=list)
+    operations: dict[tuple[int, int, int, int], list[tuple[int, int, int]]] = field(
+        default_factory=dict
+    )
+    """Slots by (what, column, table, number of a feature without windows)."""
+
+    def window(self, length: int) -> int:
+        if length not in self.windows:
+            self.windows.append(length)
+        return self.windows.index(length)
+
+
+class Part:
+    """The features that read one log: the customer's events, attributes, or a group's events."""
+
+    def __init__(self, source: str, over: str | None) -> None:
+        self.source = source
+        self.over = over
+        self.columns: list[int] = []
+        """The matrix column of each feature of this part."""
+        self._numbers: list[str] = []
+        self._codes: list[str] = []
+        self._times: list[str] = []
+        self._tables: list[tuple[int, Table]] = []
+        """For each table: the column of codes whose levels it is made from, and how."""
+        self._rate_lists: list[tuple[tuple[int, ...], NDArray[np.float64]]] = []
+        self._selections: dict[Where, _Selection] = {Where(): _Selection(Where())}
+        self._bound: tuple[list[tuple[str, ...]], Bound] | None = None
+
+    def add(self, feature: Feature, column: int) -> None:
+        """Take up a feature; `column` is its place in the matrix."""
+        local = len(self.columns)
+        self.columns.append(column)
+        chosen = self._selections.setdefault(feature.where, _Selection(feature.where))
+        everything = self._selections[Where()]
+        window, other = chosen.window(_length(feature)), 0
+        if feature.kind == "share":
+            other = everything.window(_length(feature))
+        elif feature.kind == "trend":
+            assert feature.last is not None
+            other = chosen.window(2 * feature.last)
+        elif feature.kind == "mean":
+            other = 1
+        what = OPERATIONS[feature.kind]
+        if feature.kind == "share" and feature.events is not None:
+            what = kernels.EVENTS_SHARE
+        alone = -1 if KINDS[feature.kind].windows else local
+        key = (what, self._column(feature), self._table(feature), alone)
+        chosen.operations.setdefault(key, []).append((window, other, local))
+
+    def _column(self, feature: Feature) -> int:
+        reads = KINDS[feature.kind].reads
+        if reads == STAGES:
+            return _place(self._codes, EVENT)
+        if reads not in (NUMBER, CATEGORY, TIME):
+            return -1
+        assert feature.of is not None
+        names = {NUMBER: self._numbers, CATEGORY: self._codes, TIME: self._times}[reads]
+        return _place(names, feature.of)
+
+    def _table(self, feature: Feature) -> int:
+        """The number of the table that a feature looks levels up in, -1 without one."""
+        if feature.stages:
+            position = {e: i for i, (_, members) in enumerate(feature.stages) for e in members}
+            return self._new_table(EVENT, _positions(position))
+        if feature.levels:
+            position = {level: i for i, level in enumerate(feature.levels)}
+            return self._new_table(feature.of or "", _positions(position))
+        if not feature.rates:
+            return -1
+        first = len(self._rate_lists)
+        for rates in feature.rates:
+            counts = np.array([rates.n, rates.positive], np.float64).T
+            self._rate_lists.append((rates.known_time, counts))
+        place = {rates.level: first + i for i, rates in enumerate(feature.rates)}
+        everybody = place[None]
+        levels = {level: at for level, at in place.items() if level is not None}
+        return self._new_table(feature.of or "", _positions(levels, everybody))
+
+    def _new_table(self, column: str, table: Table) -> int:
+        self._tables.append((_place(self._codes, column), table))
+        return len(self._tables) - 1
+
+    def bind(self, log: EventLog) -> "tuple[Bound, Bound]":
+        """The program for a log's levels, and where the log's columns lie."""
+        if self._bound is None:
+            self._prepare_codes()
+        columns = [_categorical(log, name) for name in self._codes]
+        levels = [column.levels for column in columns]
+        bound = self._bound
+        if bound is None or any(a is not b for a, b in zip(bound[0], levels, strict=True)):
+            bound = (levels, self._program(levels))
+            self._bound = bound
+        return bound[1], self._lay(log, columns)
+
+    def _prepare_codes(self) -> None:
+        for where in self._selections:
+            for condition in where.conditions:
+                _place(self._codes, condition.column)
+
+    def _lay(self, log: EventLog, columns: Sequence[Categorical]) -> "Bound":
+        n = log.n_events
+        base = [_whole(log.offsets), _whole(log.event_time), _whole(log.recorded_time)]
+        numbers = [
+            np.ascontiguousarray(log.numbers[name], np.float64)
+            if name in log.numbers
+            else np.full(n, np.nan)
+            for name in self._numbers
+        ]
+        codes = [np.ascontiguousarray(column.codes, np.int32) for column in columns]
+        times = [
+            _whole(log.times[name]) if name in log.times else np.full(n, kernels.MISSING_TIME)
+            for name in self._times
+        ]
+        lists = [_addresses(numbers), _addresses(codes), _addresses(times)]
+        width = max((len(column.levels) for column in columns), default=0)
+        found = [*map(address, base), *map(address, lists), width]
+        return Bound(np.array(Columns._make(found), np.int64), (base, numbers, codes, times, lists))
+
+    def _program(self, levels: Sequence[tuple[str, ...]]) -> "Bound":
+        """The tables of integers for these levels."""
+        tables, starts = self._joined([table(levels[at]) for at, table in self._tables])
+        selections = list(self._selections.values())
+        windows, operations, slots = _flatten(selections, starts)
+        splits, split_edges, split_selections = self._splits(levels)
+        conditions, condition_edges, tables = self._conditions(levels, tables)
+        times = [t for known_time, _ in self._rate_lists for t in known_time]
+        counts = [c for _, c in self._rate_lists]
+        window_edges = _edges(len(s.windows) for s in selections)
+        arrays = {
+            "splits": splits,
+            "split_edges": split_edges,
+            "split_selections": split_selections,
+            "condition_edges": condition_edges,
+            "conditions": conditions,
+            "tables": tables,
+            "window_edges": window_edges,
+            "windows": windows,
+            "operation_edges": _edges(len(s.operations) for s in selections),
+            "operations": operations,
+            "slots": slots,
+            "rate_edges": _edges(len(known_time) for known_time, _ in self._rate_lists),
+            "rate_times": np.array(times, np.int64),
+            "rate_counts": np.ascontiguousarray(np.concatenate(counts or [np.zeros((0, 2))])),
+        }
+        found = Program(
+            n_splits=len(splits),
+            n_selections=len(selections),
+            most_windows=int(np.diff(window_edges).max(initial=1)),
+            **{name: address(array) for name, array in arrays.items()},
+        )
+        return Bound(np.array(found, np.int64), (arrays,))
+
+    @staticmethod
+    def _joined(tables: Sequence[Ints]) -> tuple[Ints, Ints]:
+        starts = _edges(len(table) for table in tables)
+        return (np.concatenate(tables) if tables else np.zeros(0, np.int64)), starts
+
+    def _splits(self, levels: Sequence[tuple[str, ...]]) -> tuple[Ints, Ints, Ints]:
+        """For each column that a first condition reads: the selections of each code."""
+        by_column: dict[int, list[tuple[Ints, int]]] = {}
+        for k, where in enumerate(self._selections):
+            if where.conditions:
+                first = where.conditions[0]
+                column = self._codes.index(first.column)
+                accepted = np.flatnonzero(_accepts(first, levels[column]))
+                by_column.setdefault(column, []).append((accepted, k))
+        splits, edges, chosen = [], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        n_edges = n_chosen = 0
+        for column, pairs in by_column.items():
+            codes = np.concatenate([accepted for accepted, _ in pairs])
+            which = np.concatenate([np.full(len(accepted), k) for accepted, k in pairs])
+            order = np.argsort(codes, kind="stable")
+            per_code = np.bincount(codes, minlength=len(levels[column]) + 1)
+            splits.append((column, n_edges))
+            edges.append(n_chosen + _edges(per_code.tolist()))
+            chosen.append(which[order])
+            n_edges += len(edges[-1])
+            n_chosen += len(codes)
+        return (
+            np.array(splits, np.int64).reshape(-1, 2),
+            np.concatenate(edges),
+            np.concatenate(chosen).astype(np.int64),
+        )
+
+    def _conditions(
+        self, levels: Sequence[tuple[str, ...]], tables: Ints
+    ) -> tuple[Ints, Ints, Ints]:
+        """The conditions of each selection beyond its first, and the tables with theirs."""
+        found: list[tuple[int, int]] = []
+        blocks, begin = [tables], len(tables)
+        for where in self._selections:
+            for condition in where.conditions[1:]:
+                column = self._codes.index(condition.column)
+                blocks.append(_accepts(condition, levels[column]).astype(np.int64))
+                found.append((column, begin))
+                begin += len(blocks[-1])
+        edges = _edges(max(len(where.conditions) - 1, 0) for where in self._selections)
+        return np.array(found, np.int64).reshape(-1, 2), edges, np.concatenate(blocks)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Addresses and sizes for the compiled pass, and what they point at, kept alive."""
+
+    fields: Ints
+    alive: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A list of features, ready to be computed of any log; make it once a model."""
+
+    features: tuple[Feature, ...]
+    parts: tuple[Part, ...]
+
+
+def prepare(features: Sequence[Feature]) -> Plan:
+    """Settle which choices of events, windows and operations a list of features calls for."""
+    parts: dict[tuple[str, str | None], Part] = {}
+    for column, feature in enumerate(features):
+        source = EVENTS if feature.source == MOMENT else feature.source
+        key = (source, feature.over)
+        parts.setdefault(key, Part(*key)).add(feature, column)
+    return Plan(tuple(features), tuple(parts.values()))
+
+
+def last_code(column: str) -> Part:
+    """A part with one column: the code of the last level of a category, NaN without one."""
+    part = Part(EVENTS, None)
+    part.columns.append(0)
+    everything = part._selections[Where()]
+    key = (kernels.LAST_CODE, _place(part._codes, column), -1, 0)
+    everything.operations[key] = [(everything.window(ALL), 0, 0)]
+    return part
+
+
+def address(array: NDArray[np.generic]) -> int:
+    """Where an array's values lie; the array must outlive the use of it."""
+    return int(array.__array_interface__["data"][0])
+
+
+def accepted(column: Categorical, where: Where) -> Ints:
+    """1 for each code + 1 of a column that a choice with one condition takes, else 0."""
+    return _accepts(where.conditions[0], column.levels).astype(np.int64)
+
+
+def _length(feature: Feature) -> int:
+    """A window as the compiled pass knows it: microseconds, minus so many events, or 0."""
+    return -feature.events if feature.events is not None else feature.last or ALL
+
+
+def _place(names: list[str], name: str) -> int:
+    if name not in names:
+        names.append(name)
+    return names.index(name)
+
+
+def _categorical(log: EventLog, name: str) -> Categorical:
+    """A column of codes; one without a value where the log has none of that name."""
+    if name == EVENT:
+        return log.event
+    found = log.categories.get(name)
+    return Categorical(np.full(log.n_events, ABSENT, np.int32), ()) if found is None else found
+
+
+def _positions(position: dict[str, int], absent: int = -1) -> Table:
+    """A table of the positions of levels; `absent` stands for the missing level."""
+
+    def table(levels: tuple[str, ...]) -> Ints:
+        out = np.full(len(levels) + 1, -1, np.int64)
+        out[0] = absent
+        for level, place in position.items():
+            at = bisect_left(levels, level)
+            if at < len(levels) and levels[at] == level:
+                out[at + 1] = place
+        return out
+
+    return table
+
+
+def _accepts(condition: Condition, levels: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Whether each code + 1 fulfils a condition; a missing level never does."""
+    out = np.zeros(len(levels) + 1, dtype=bool)
+    if condition.contains:
+        index = _word_index(levels)
+        for word in condition.levels:
+            out[index.get(word, [])] = True
+        return out
+    for level in condition.levels:
+        at = bisect_left(levels, level)
+        if at < len(levels) and levels[at] == level:
+            out[at + 1] = True
+    return out
+
+
+@lru_cache(maxsize=2)
+def _word_index(levels: tuple[str, ...]) -> dict[str, list[int]]:
+    """The codes + 1 of the texts in which each word stands."""
+    index: dict[str, list[int]] = {}
+    for code, text in enumerate(levels, start=1):
+        for word in words(text):
+            index.setdefault(word, []).append(code)
+    return index
+
+
+def _flatten(selections: Sequence[_Selection], starts: Ints) -> tuple[Ints, Ints, Ints]:
+    """Windows, operations and slots of all selections, one after the other.
+
+    Operations that read one column stand together, so that it is gathered once.
+    """
+    windows: list[int] = []
+    operations: list[tuple[int, ...]] = []
+    slots: list[tuple[int, ...]] = []
+    for chosen in selections:
+        windows += chosen.windows
+        for key in sorted(chosen.operations, key=lambda key: (key[0] >= kernels.SUM, key[1], key)):
+            what, column, table, _ = key
+            begin = len(slots)
+            slots += chosen.operations[key]
+            start = int(starts[table]) if table >= 0 else -1
+            operations.append((what, column, begin, len(slots), start))
+    return (
+        np.array(windows, np.int64),
+        np.array(operations, np.int64).reshape(-1, 5),
+        np.array(slots, np.int64).reshape(-1, 3),
+    )
+
+
+def _edges(counts: "Sequence[int] | Iterator[int]") -> Ints:
+    return np.concatenate([[0], np.cumsum(list(counts), dtype=np.int64)]).astype(np.int64)
+
+
+def _whole(array: Ints) -> Ints:
+    return np.ascontiguousarray(array, np.int64)
+
+
+def _addresses(arrays: Sequence[NDArray[np.generic]]) -> Ints:
+    return np.array([address(array) for array in arrays], np.int64)
