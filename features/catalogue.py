@@ -135,6 +135,22 @@ def default_catalogue(
     return tuple(dict.fromkeys(found))
 
 
+def shared_levels(
+    log: EventLog, until: int, ignore: Sequence[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """The text properties whose levels many customers share, with their frequent levels.
+
+    As known at `until`, like the catalogue itself.
+    """
+    known = _Known(log, log.recorded_time <= until, frozenset(ignore))
+    found = {}
+    for of in known.named:
+        column = log.categories[of]
+        if 1 < known.n_levels(column) <= MAX_LEVELS:
+            found[of] = tuple(sorted(known.frequent(column, MAX_LEVELS)))
+    return {of: levels for of, levels in found.items() if len(levels) > 1}
+
+
 def _of_names(
     known: _Known, names: Sequence[str], lengths: Sequence[int | None]
 ) -> Iterator[Feature]:

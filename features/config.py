@@ -294,7 +294,11 @@ def read_config(path: Path) -> Business:
         business = Business(**written)
     except ValidationError as error:
         raise ConfigError(_explain(path, error)) from error
-    return business.model_copy(update={"folder": _data_folder(path, business.data)})
+    update: dict[str, object] = {"folder": _data_folder(path, business.data)}
+    if business.features.own is not None:
+        own = str(path.resolve().parent / business.features.own)
+        update["features"] = business.features.model_copy(update={"own": own})
+    return business.model_copy(update=update)
 
 
 def _explain(path: Path, error: ValidationError) -> str:

@@ -109,21 +109,27 @@ def count_visible(log: EventLog, rows: Rows, where: Where, last: int | None) -> 
     return compute_exact([feature], log, empty_log(log.customers), rows)[:, 0].astype(np.int64)
 
 
-def count_between(log: EventLog, where: Where, customer: Ints, after: Ints, until: Ints) -> Ints:
-    """How many chosen events each customer has in `(after, until]`, shape `(n_rows,)`.
+def first_recorded(log: EventLog, where: Where, customer: Ints, after: Ints, until: Ints) -> Ints:
+    """When the first chosen event of each customer in `(after, until]` became known.
 
-    What labels ask: `recorded_time` plays no part, the truth counts whenever it was learnt.
-    `where` has at most one condition, and that on the event's name.
+    What labels ask: an outcome is true whenever it was learnt. `kernels.NEVER` where there is
+    no such event. `where` has at most one condition, and that on the event's name.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_rows,)
+        The earliest `recorded_time`.
     """
     column, table = log.event, np.ones(len(log.event.levels) + 1, np.int64)
     if where.conditions:
         if len(where.conditions) > 1 or where.conditions[0].column != EVENT:
             raise ValueError(f"labels choose events by their name, not by {where}")
         table = accepted(column, where)
-    kept = [np.ascontiguousarray(array) for array in (log.offsets, log.event_time, column.codes)]
-    offsets, times, codes = map(address, kept)
+    kept = [_whole(log.offsets), _whole(log.event_time), _whole(log.recorded_time)]
+    codes = np.ascontiguousarray(column.codes, np.int32)
+    columns = np.array([*map(address, kept), address(codes)], np.int64)
     rows = map(_owned, (customer, after, until))
-    return np.asarray(kernels.count_in(offsets, times, codes, table, *rows))
+    return np.asarray(kernels.first_recorded(columns, table, *rows))
 
 
 def warm_up() -> None:
@@ -132,7 +138,7 @@ def warm_up() -> None:
     rows = Rows(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64))
     compute([Feature("count")], log, log, rows)
     compute([Feature("count")], log, log, rows.take(np.zeros(9, np.int64)))
-    count_between(log, Where(), rows.customer, rows.cutoff_time, rows.cutoff_time)
+    first_recorded(log, Where(), rows.customer, rows.cutoff_time, rows.cutoff_time)
 
 
 def _compute(

@@ -27,6 +27,8 @@ from numba.extending import intrinsic
 DAY = 86_400_000_000
 MINUTE = 60_000_000
 MISSING_TIME = -(2**63)
+NEVER = 2**62
+"""A moment after every event."""
 SESSION_PAUSE = 30 * MINUTE
 """A pause between two events that is longer than this many microseconds ends a session."""
 
@@ -1156,13 +1158,15 @@ def group_rows(customer, n_customers):
 
 
 @njit(nogil=True, cache=True)
-def count_in(offsets, times, codes, table, customer, after, until):
-    """Chosen events of each row's customer in `(after, until]`; addresses of a log's columns.
+def first_recorded(log, table, customer, after, until):
+    """The earliest `recorded_time` of each row's chosen events in `(after, until]`.
 
-    `table` has 1 for each code + 1 that counts.
+    `log` holds the addresses of a log's offsets, event times, recorded times and codes;
+    `table` has 1 for each code + 1 that counts. `NEVER` where there is no such event.
     """
-    begins, moments, levels = _as_int64(offsets), _as_int64(times), _as_int32(codes)
-    out = np.zeros(len(customer), np.int64)
+    begins, moments = _as_int64(log[0]), _as_int64(log[1])
+    recorded, levels = _as_int64(log[2]), _as_int32(log[3])
+    out = np.full(len(customer), NEVER)
     for r in range(len(customer)):
         low, high = begins[customer[r]], begins[customer[r] + 1]
         stop = high
@@ -1173,6 +1177,7 @@ def count_in(offsets, times, codes, table, customer, after, until):
             else:
                 high = middle
         while low < stop and moments[low] <= until[r]:
-            out[r] += table[levels[low] + 1] == 1
+            if table[levels[low] + 1] == 1:
+                out[r] = min(out[r], recorded[low])
             low += 1
     return out

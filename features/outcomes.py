@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from features.config import Problem
 from features.cutoffs import Moments
-from features.engine import count_between
+from features.engine import first_recorded
 from features.event_log import ABSENT, EventLog, Ints
+from features.kernels import NEVER
 from features.language import events
 
 
@@ -21,6 +22,14 @@ def happened(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bo
     For a silence and for a missed date that event is the good news. With `same`, only an
     event that agrees with an anchoring event of the row counts.
     """
+    return first_known(problem, log, moments) < NEVER
+
+
+def first_known(problem: Problem, log: EventLog, moments: Moments) -> Ints:
+    """When it became known that the event happened in each row's window; `NEVER` if not.
+
+    The earliest `recorded_time`, microseconds UTC, shape `(n_rows,)`.
+    """
     outcome = problem.outcome
     assert outcome is not None
     if outcome.same is not None:
@@ -28,8 +37,7 @@ def happened(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bo
     name = outcome.silence_of or outcome.event or outcome.not_
     assert name is not None
     where = events(name).where
-    count = count_between(log, where, moments.rows.customer, moments.opens, moments.closes)
-    return count > 0
+    return first_recorded(log, where, moments.rows.customer, moments.opens, moments.closes)
 
 
 def answerable(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bool_]:
@@ -39,16 +47,14 @@ def answerable(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.
     return _same(problem, log, moments)[1]
 
 
-def _same(
-    problem: Problem, log: EventLog, moments: Moments
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Rows with an agreeing outcome in the window, and rows whose anchors carry the property."""
+def _same(problem: Problem, log: EventLog, moments: Moments) -> tuple[Ints, NDArray[np.bool_]]:
+    """When an agreeing outcome in the window was known, and whose anchors carry the property."""
     outcome, at = problem.outcome, problem.at
     assert outcome is not None and outcome.event and outcome.same and at is not None
-    happened_, known = np.zeros(len(moments), dtype=bool), np.zeros(len(moments), dtype=bool)
+    when, known = np.full(len(moments), NEVER), np.zeros(len(moments), dtype=bool)
     column = log.categories.get(outcome.same)
     if column is None:
-        return happened_, known
+        return when, known
     width = len(column.levels) + 1
     who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))
     key = who * width + column.codes
@@ -68,9 +74,10 @@ def _same(
         known[row] = True
         low, high = np.searchsorted(key[found], [key[anchor], key[anchor] + 1])
         times = log.event_time[found[low:high]]
-        first = int(np.searchsorted(times, moments.opens[row], side="right"))
-        happened_[row] |= first < len(times) and bool(times[first] <= moments.closes[row])
-    return happened_, known
+        window = np.searchsorted(times, [moments.opens[row], moments.closes[row]], side="right")
+        agreeing = found[low:high][window[0] : window[1]]
+        when[row] = min(when[row], log.recorded_time[agreeing].min(initial=NEVER))
+    return when, known
 
 
 def _events_with(log: EventLog, event: str, codes: NDArray[np.int32]) -> Ints:

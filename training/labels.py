@@ -23,9 +23,10 @@ from features.cutoffs import (
     schedule,
     with_windows,
 )
-from features.engine import Rows, count_between
+from features.engine import Rows, first_recorded
 from features.errors import ProblemError
 from features.event_log import Categorical, EventLog, union
+from features.kernels import NEVER
 from features.language import events
 from features.outcomes import answerable, happened
 from features.sources import Histories
@@ -121,9 +122,8 @@ def _gone_in_gap(problem: Problem, log: EventLog, moments: Moments) -> NDArray[n
     if name is None:
         return np.zeros(len(moments), dtype=bool)
     rows = moments.rows
-    return (
-        count_between(log, events(name).where, rows.customer, rows.cutoff_time, moments.opens) > 0
-    )
+    where = events(name).where
+    return first_recorded(log, where, rows.customer, rows.cutoff_time, moments.opens) < NEVER
 
 
 def _label_table(

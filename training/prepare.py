@@ -17,10 +17,12 @@ from features.engine import Matrix, compute
 from features.errors import ProblemError
 from features.event_log import EventLog
 from features.feature import Feature
+from features.own import own_features
 from features.sources import Histories
 from training.clock import Clock
 from training.label_table import SPLITS
 from training.labels import Labelled, label_rows
+from training.peers import peer_features
 from training.splits import Split, split_rows
 
 Floats = NDArray[np.float64]
@@ -126,6 +128,7 @@ def choose_features(
         until,
         business.features.ignore,
     )
+    features = tuple(dict.fromkeys((*features, *own_features(business.features.own))))
     if not features:
         raise ProblemError(
             "Nothing had happened before the newest training cutoff, so there is no feature to "
@@ -139,6 +142,14 @@ def _matrix(
 ) -> tuple[tuple[Feature, ...], Matrix]:
     """The features that the training part's past calls for, of every row that is used."""
     features = choose_features(business, asked.log, asked.attributes, asked.until)
+    features += peer_features(
+        asked.problem,
+        asked.log,
+        asked.attributes,
+        asked.labelled.moments,
+        asked.until,
+        tuple(business.features.ignore),
+    )
 
     def progress(done: int, of: int) -> None:
         if done < of:
