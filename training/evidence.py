@@ -6,6 +6,7 @@ one column ranks later rows. Knows nothing about findings.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,29 @@ RESAMPLES = 200
 """Draws of customers behind an interval."""
 
 
+FEWEST = 20
+"""Positives and negatives below which nothing is judged."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """How well something ranks outcomes on its own."""
+
+    auroc: float
+    low: float
+    high: float
+    """A 95 % interval."""
+    where: str
+    """On what it was measured, for a sentence."""
+
+    @property
+    def says(self) -> str:
+        return f"AUROC {self.auroc:.3f} ({self.low:.3f} to {self.high:.3f}) on {self.where}"
+
+    def to_json(self) -> dict[str, float]:
+        return {"auroc": self.auroc, "low": self.low, "high": self.high}
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Rows of a problem with the matrix that the pipeline under audit gave."""
@@ -41,6 +65,8 @@ class Evidence:
     matrix: Matrix
     """Shape `(n_rows, n_names)`."""
     seed: int
+    counting: frozenset[str] = frozenset()
+    """Features that only count events or days since them, and read no property."""
 
     @property
     def rows(self) -> Rows:
@@ -70,6 +96,33 @@ class Evidence:
         train, test = self.question.train, self.question.test
         score = rates(column[train], self.label[train], column[test])
         return auroc(self.label[test], score), score
+
+    def lasting_power(self, column: Floats) -> "Power":
+        """The better of two: on the test part, and on the last row of each customer.
+
+        What is overwritten when the outcome has come agrees with the outcome at the end of
+        each journey, however little it says of the rows before. There it is learnt on every
+        second customer and judged on the others.
+        """
+        on_test, score = self.power(column)
+        rows = self._last_rows
+        learnt, judged = rows[::2], rows[1::2]
+        label = self.label[judged]
+        if min(label.sum(), len(label) - label.sum(), self.label[learnt].sum()) < FEWEST:
+            return Power(on_test, *self.interval(score), f"{len(score):,} later rows")
+        other = rates(column[learnt], self.label[learnt], column[judged])
+        at_last = auroc(label, other)
+        if at_last <= on_test:
+            return Power(on_test, *self.interval(score), f"{len(score):,} later rows")
+        low, high = bootstrap(label, other, self.rows.customer[judged], self.seed)
+        return Power(at_last, low, high, f"the last rows of {len(judged):,} customers")
+
+    @cached_property
+    def _last_rows(self) -> Ints:
+        """The newest row of each customer."""
+        order = np.lexsort((self.rows.cutoff_time, self.rows.customer))
+        who = self.rows.customer[order]
+        return np.asarray(order[np.append(who[1:] != who[:-1], True)])
 
     def interval(self, score: Floats) -> tuple[float, float]:
         """95 % interval of a test score's AUROC, customers drawn with replacement."""
