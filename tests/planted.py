@@ -245,10 +245,10 @@ class Shop:
         self.config.write_text(text + (f'horizon = "{horizon}"\n' if horizon else ""))
 
 
-def plain_shop(folder: Path, n_customers: int = 250, seed: int = 5) -> Shop:
+def plain_shop(folder: Path, n_customers: int = 200, seed: int = 5) -> Shop:
     """A clean shop with few windows, so that an audit takes a second."""
     shop = Shop(make_shop(folder, n_customers, seed))
-    shop.replace("[problems.churn]", '[features]\nwindows = ["30d", "90d"]\n\n[problems.churn]')
+    shop.replace("[problems.churn]", '[features]\nwindows = ["30d"]\n\n[problems.churn]')
     return shop
 
 
@@ -383,8 +383,8 @@ def windows_not_over(shop: Shop) -> None:
 
 
 def labels_of_nobody(shop: Shop) -> None:
-    shop.labels(f"select *, (hash(customer, cutoff_time) % 4 = 0)::int as label from ({_rows()}) r",
-                "10d")  # fmt: skip
+    chance = "hash(md5(customer || cutoff_time::varchar)) % 4 = 0"
+    shop.labels(f"select *, ({chance})::int as label from ({_rows()}) r", "10d")
 
 
 def filled_in_hindsight(shop: Shop) -> None:
@@ -400,7 +400,7 @@ def filled_in_hindsight(shop: Shop) -> None:
 def closed_at_on_the_ticket(shop: Shop) -> None:
     shop.sql(
         "tickets.csv",
-        "select *, if(day + wait::int <= date '2024-02-04', day + wait::int, "
+        "select *, if(day + 20 + wait::int <= date '2024-02-04', day + 20 + wait::int, "
         "null) as closed_at from tickets",
     )
     shop.replace("'ticket' as event, wait from", "'ticket' as event, wait, closed_at from")

@@ -128,10 +128,11 @@ def audit(
     )  # fmt: skip
     findings = list(proved(proof))
     with clock.stage("checks"):
-        findings += power_checks(evidence, learner)
         findings += event_checks(evidence)
         findings += attribute_checks(evidence)
         findings += row_checks(evidence)
+        leaking = sorted({found.subject for found in findings if found.severity == LEAK})
+        findings += power_checks(evidence, learner, leaking)
     findings.sort(key=lambda finding: (SEVERITIES.index(finding.severity), finding.code))
     sizes = {part: len(getattr(question, part)) for part in MOST_ROWS}
     return Audit(

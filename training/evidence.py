@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from features.config import Business, Problem
 from features.engine import Rows
 from features.event_log import Ints
+from features.language import events
 from training.pipeline import Journeys, Matrix, Question
 
 Floats = NDArray[np.float64]
@@ -83,6 +84,12 @@ class Evidence:
     def reads(self, of: str) -> bool:
         """Whether the business lets features read a property."""
         return of not in self.business.features.ignore
+
+    def columns_reading(self, properties: Sequence[str]) -> Mask:
+        """Which columns say in their derived name that they read one of these properties."""
+        probe = [events("e").max(of).name.removeprefix("e_") for of in properties]
+        words = [f"_{name.removesuffix('_max')}_" for name in probe]
+        return np.array([any(word in f"_{name}_" for word in words) for name in self.names])
 
     def power(self, column: NDArray[np.float64]) -> tuple[float, Floats]:
         """How well one column ranks the test part, learnt on the training part.

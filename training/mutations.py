@@ -91,7 +91,7 @@ def add(log: EventLog, edge: Edge, rng: np.random.Generator) -> EventLog:
     """
     rows, who = _copies(log, rng)
     happened = edge.beyond + 1 + rng.integers(0, 90 * DAY, len(who))
-    happened[: len(who) // 10] = edge.beyond + 1
+    happened[: 1 + len(who) // 10] = edge.beyond + 1
     recorded = np.maximum(happened, edge.known + 1)
     if edge.cutoff < ALWAYS:
         happened = np.maximum(happened, edge.cutoff + 1)
@@ -103,7 +103,7 @@ def back_fill(log: EventLog, edge: Edge, rng: np.random.Generator) -> EventLog:
     """Events are told later that happened before the cutoff, up to its very instant."""
     rows, who = _copies(log, rng)
     happened = edge.beyond - rng.integers(0, 120 * DAY, len(who))
-    happened[: len(who) // 10] = edge.beyond
+    happened[: 1 + len(who) // 10] = edge.beyond
     recorded = edge.known + 1 + rng.integers(0, 30 * DAY, len(who))
     return _with(log, rows, who, happened, recorded, rng)
 

@@ -6,6 +6,7 @@ own is `CataloguePipeline`; tests plant leaks in others. Knows nothing about mut
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,7 +76,7 @@ class FittedCatalogue:
 
     features: tuple[Feature, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return feature_names(self.features)
 

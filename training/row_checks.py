@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from features.durations import format_day
 from features.event_log import EventLog, Ints
-from features.language import Feature, events
 from training.evidence import Evidence, Floats, any_of, auroc, rank_correlation
 from training.findings import LEAK, NOTE, WARNING, Finding
 
@@ -156,22 +155,16 @@ def numbers_that_are_ids(evidence: Evidence) -> Iterator[Finding]:
         rho = rank_correlation(values, log.event_time[filled])
         if abs(rho) < MONOTONE:
             continue
-        read = [name for name in evidence.names if _reads(name, of)]
+        n_read = int(evidence.columns_reading([of]).sum())
         yield Finding(
             "L35", WARNING, of,
             f"{of!r} looks like an id: {len(np.unique(values)):,} different whole numbers in "
             f"{len(values):,} events, rising with time (rank correlation {rho:.2f}). "
-            f"{len(read):,} features read it and learn the date from it.",
+            f"{n_read:,} features read it and learn the date from it.",
             (f'Leave it out: ignore = ["{of}"] in [features].',
              "Or yield it as event_id, which no feature reads."),
-            {"n": len(values), "rank_correlation": rho, "n_features": len(read)},
+            {"n": len(values), "rank_correlation": rho, "n_features": n_read},
         )  # fmt: skip
-
-
-def _reads(name: str, of: str) -> bool:
-    """Whether a column's derived name says that it reads a property."""
-    word = Feature("max", events("e").where, of).name.removeprefix("e_").removesuffix("_max")
-    return f"_{word}_" in f"_{name}_"
 
 
 def ids_in_order(evidence: Evidence) -> Iterator[Finding]:
