@@ -20,7 +20,7 @@ from training.clock import Clock
 from training.event_checks import event_checks
 from training.evidence import Evidence, any_of
 from training.findings import LEAK, NOTE, SEVERITIES, WARNING, Finding
-from training.leakage import Movement, Proof, prove
+from training.leakage import CUTOFFS, Movement, Proof, prove
 from training.pipeline import (
     CataloguePipeline,
     Fitted,
@@ -92,6 +92,7 @@ def audit(
     learner: Learner = grow_trees,
     say: Callable[[str], None] = lambda _: None,
     seed: int = 7,
+    cutoffs: int = CUTOFFS,
 ) -> Audit:
     """Audit one problem.
 
@@ -103,6 +104,8 @@ def audit(
         What fits a model for the checks of power; trees like those of training unless given.
     say
         Called with a line after each stage.
+    cutoffs
+        How many moments the proof by mutation tries.
 
     Raises
     ------
@@ -120,7 +123,7 @@ def audit(
         matrix = np.asarray(fitted(journeys, question.rows), dtype=np.float64)
         told.append(f"{len(matrix):,} rows × {len(fitted.names)} features")
     with clock.stage("mutations") as told:
-        proof = prove(pipeline, journeys, question, problem, seed)
+        proof = prove(pipeline, journeys, question, problem, seed, cutoffs)
         told.append(f"{proof.n_values:,} values at {proof.n_edges} cutoffs compared")
     evidence = Evidence(
         business, problem, journeys, histories.end, question, fitted.names, matrix, seed,

@@ -235,7 +235,7 @@ def filled_in_hindsight(evidence: Evidence) -> Iterator[Finding]:
                 asked.append((name, of, Events(events(name).where).mean(of)))
     if not asked:
         return
-    marks = replace(log, numbers={of: column.astype(float) for of, column in present.items()})
+    marks = replace(log, numbers={of: present[of].astype(float) for _, of, _ in asked})
     nobody = empty_log(log.customers)
     matrix = compute([feature for _, _, feature in asked], marks, nobody, evidence.rows)
     for position, (name, of, _) in enumerate(asked):

@@ -68,7 +68,12 @@ class Proof:
 
 
 def prove(
-    pipeline: Pipeline, journeys: Journeys, question: Question, problem: Problem, seed: int
+    pipeline: Pipeline,
+    journeys: Journeys,
+    question: Question,
+    problem: Problem,
+    seed: int,
+    cutoffs: int = CUTOFFS,
 ) -> Proof:
     """Mutate whatever rows must not see, and compare every value bit for bit."""
     journeys, question = _small_enough(journeys, question, seed)
@@ -76,7 +81,7 @@ def prove(
     movements = list(_own_label(pipeline, fitted, journeys, question, seed))
     came, went, moved = _beyond_training(pipeline, fitted, journeys, question, seed)
     movements += moved
-    edges = _edges(question.rows)
+    edges = _edges(question.rows, cutoffs)
     n_rows, cohort_moved = len(question.train[:ROWS_AT_ONCE]), 0
     for number, edge in enumerate(edges):
         rows = question.rows.take(_nearest(question.rows, edge))
@@ -96,8 +101,11 @@ def _small_enough(journeys: Journeys, question: Question, seed: int) -> tuple[Jo
     if log.n_events <= MOST_EVENTS:
         return journeys, question
     order = np.random.default_rng(seed).permutation(log.n_customers)
+    trained = np.flatnonzero(np.isin(order, question.rows.customer[question.train]))[:1]
+    order = np.concatenate([order[trained], np.delete(order, trained)])  # one to fit on, at least
     chosen = np.zeros(log.n_customers, dtype=bool)
     chosen[order[np.cumsum(np.diff(log.offsets)[order]) <= MOST_EVENTS]] = True
+    chosen[order[0]] = True
     keep = np.flatnonzero(chosen[question.rows.customer])
     place = np.full(len(question.label), -1)
     place[keep] = np.arange(len(keep))
@@ -123,13 +131,13 @@ def _only(log: EventLog, chosen: Mask) -> EventLog:
     return log.rows(rows, log.customers, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
 
 
-def _edges(rows: Rows) -> list[Edge]:
+def _edges(rows: Rows, cutoffs: int) -> list[Edge]:
     """Cutoffs and known times of rows, spread evenly over all rows."""
     order = np.lexsort((rows.known_time, rows.cutoff_time))
     # The ends are tried too: the oldest rows have the most future, the newest are the test part.
-    at = order[np.linspace(0, len(order) - 1, 4 * CUTOFFS).astype(int)]
+    at = order[np.linspace(0, len(order) - 1, 4 * cutoffs).astype(int)]
     pairs = sorted({(int(rows.cutoff_time[i]), int(rows.known_time[i])) for i in at.tolist()})
-    keep = np.unique(np.linspace(0, len(pairs) - 1, CUTOFFS).astype(int))
+    keep = np.unique(np.linspace(0, len(pairs) - 1, cutoffs).astype(int))
     return [Edge(*pairs[i]) for i in keep.tolist()]
 
 
