@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train promote serve mlflow test check format bench-features system lock clean
+.PHONY: help install demo train leakage-audit promote serve mlflow test check format bench-features system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ demo: $(INSTALLED) ## train on real groceries, serve, score one household (SERVE
 
 train: $(INSTALLED) ## train every problem of CONFIG and register challengers
 	@$(RUN) -m training train $(CONFIG) --workspace $(WORKSPACE)
+
+leakage-audit: $(INSTALLED) ## look for leaks in every problem of CONFIG (exit code 1 when there is one)
+	@$(RUN) -m training audit $(CONFIG) --workspace $(WORKSPACE)
 
 promote: $(INSTALLED) ## make the challengers of CONFIG the champions
 	@$(RUN) -m training promote $(CONFIG) --workspace $(WORKSPACE)

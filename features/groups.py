@@ -20,7 +20,7 @@ MEMBER = "customer"
 def with_groups(log: EventLog, columns: Sequence[str]) -> EventLog:
     """The same log with the journeys of its groups, one for each of these properties."""
     groups = {name: group_of(log, name) for name in columns}
-    return replace(log, groups=groups)
+    return replace(log, groups=groups) if groups else log
 
 
 def group_of(log: EventLog, column: str) -> Group:

@@ -1,4 +1,4 @@
-"""The data scientist's commands: `python -m training train|promote CONFIG`."""
+"""The data scientist's commands: `python -m training train|audit|promote CONFIG`."""
 
 import argparse
 import json
@@ -14,8 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from features.config import Business, read_config, slug
 from features.cutoffs import resolve
 from features.errors import ConfigError, MilepostError
-from features.sources import REJECTED, doubts, reach, read_histories
+from features.sources import REJECTED, Histories, doubts, reach, read_histories
 from models.registry import connect, model_name, promote, tracking_uri
+from training.audit import audit, verdict
+from training.audit_report import report
 from training.run import Result, train
 
 BAD_INPUT = 2
@@ -28,7 +30,7 @@ def say(line: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when it worked, 2 when a person has to mend something."""
+    """Run a command; 0 when it worked, 1 when an audit found a leak, 2 when input is bad."""
     chosen = _parser().parse_args(arguments)
     try:
         business = read_config(chosen.config)
@@ -55,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("train", parents=[common], help="train, judge and register")
     fit.add_argument("--json", action="store_true", help="end with one JSON object a problem")
     fit.set_defaults(run=_train)
+    look = commands.add_parser(
+        "audit", parents=[common], help="look for leaks; exit code 1 when there is one"
+    )
+    look.add_argument("--json", action="store_true", help="end with one JSON object a problem")
+    look.set_defaults(run=_audit)
     lift = commands.add_parser("promote", parents=[common], help="make the challenger the champion")
     lift.add_argument("--version", help="a version other than the challenger")
     lift.set_defaults(run=_promote)
@@ -73,6 +80,31 @@ def _problems(business: Business, only: str | None) -> list[str]:
 def _train(business: Business, chosen: argparse.Namespace) -> int:
     names = _problems(business, chosen.problem)
     start = perf_counter()
+    histories = _read(business, chosen)
+    for name in names:  # a fault in the last problem should not cost the training of the first
+        resolve(business.problem(name), histories.log, histories.attributes)
+    seconds = perf_counter() - start
+    for name in names:
+        result = train(business, name, histories, chosen.workspace, say, seconds)
+        seconds = 0.0
+        print(json.dumps(result.to_json()) if chosen.json else _summary(result), flush=True)
+    say(f"experiments: mlflow ui --backend-store-uri {tracking_uri(chosen.workspace)}")
+    return 0
+
+
+def _audit(business: Business, chosen: argparse.Namespace) -> int:
+    names = _problems(business, chosen.problem)
+    histories = _read(business, chosen)
+    found = []
+    for name in names:
+        say(f"{business.name}: {name}")
+        found.append(audit(business, name, histories, say=say))
+        print(json.dumps(found[-1].to_json()) if chosen.json else report(found[-1]), flush=True)
+    return verdict(found)
+
+
+def _read(business: Business, chosen: argparse.Namespace) -> Histories:
+    """The histories, with an account of them for the person who waits."""
     try:
         chosen.workspace.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -88,15 +120,7 @@ def _train(business: Business, chosen: argparse.Namespace) -> int:
         say(f"  rows set aside are in {rejected}")
     for doubt in doubts(business, histories):
         say(f"  note: {doubt}")
-    for name in names:  # a fault in the last problem should not cost the training of the first
-        resolve(business.problem(name), histories.log, histories.attributes)
-    seconds = perf_counter() - start
-    for name in names:
-        result = train(business, name, histories, chosen.workspace, say, seconds)
-        seconds = 0.0
-        print(json.dumps(result.to_json()) if chosen.json else _summary(result), flush=True)
-    say(f"experiments: mlflow ui --backend-store-uri {tracking_uri(chosen.workspace)}")
-    return 0
+    return histories
 
 
 def _promote(business: Business, chosen: argparse.Namespace) -> int:

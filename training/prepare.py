@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from features.catalogue import default_catalogue
 from features.config import Business, Problem
+from features.cutoffs import Moments
 from features.engine import Matrix, compute
 from features.errors import ProblemError
 from features.event_log import EventLog
 from features.feature import Feature
+from features.groups import with_groups
 from features.own import own_features
 from features.sources import Histories
 from training.clock import Clock
@@ -111,16 +113,28 @@ def ask(business: Business, problem: Problem, histories: Histories, clock: Clock
 
 
 def choose_features(
-    business: Business, log: EventLog, attributes: EventLog, until: int
+    business: Business,
+    problem: Problem,
+    log: EventLog,
+    attributes: EventLog,
+    moments: Moments,
+    until: int,
 ) -> tuple[Feature, ...]:
-    """The features that a history calls for, as it was known at `until`.
+    """The features that a history calls for, as it was known at `until`, and the business's own.
+
+    Parameters
+    ----------
+    moments
+        The problem's labelled rows, from which peer rates are counted: each step of a rate
+        holds what was known at its time, so later rows change nothing that an earlier one sees.
 
     Raises
     ------
     ProblemError
         When nothing had happened by then.
     """
-    features = default_catalogue(
+    log = with_groups(log, business.features.groups)
+    found = default_catalogue(
         log,
         attributes,
         business.stages,
@@ -128,34 +142,30 @@ def choose_features(
         until,
         business.features.ignore,
     )
-    features = tuple(dict.fromkeys((*features, *own_features(business.features.own))))
-    if not features:
+    if not found:
         raise ProblemError(
             "Nothing had happened before the newest training cutoff, so there is no feature to "
             "learn from. Look whether the label table's cutoff times fit the events' times."
         )
-    return features
+    ignore = tuple(business.features.ignore)
+    peers = peer_features(problem, log, attributes, moments, until, ignore)
+    return tuple(dict.fromkeys((*found, *peers, *own_features(business.features.own))))
 
 
 def _matrix(
     business: Business, asked: Asked, say: Callable[[str], None]
 ) -> tuple[tuple[Feature, ...], Matrix]:
     """The features that the training part's past calls for, of every row that is used."""
-    features = choose_features(business, asked.log, asked.attributes, asked.until)
-    features += peer_features(
-        asked.problem,
-        asked.log,
-        asked.attributes,
-        asked.labelled.moments,
-        asked.until,
-        tuple(business.features.ignore),
+    moments = asked.labelled.moments
+    features = choose_features(
+        business, asked.problem, asked.log, asked.attributes, moments, asked.until
     )
 
     def progress(done: int, of: int) -> None:
         if done < of:
             say(f"  {done:,} of {of:,} rows")
 
-    used = asked.labelled.moments.rows.take(asked.split.all_rows)
+    used = moments.rows.take(asked.split.all_rows)
     return features, compute(features, asked.log, asked.attributes, used, progress)
 
 

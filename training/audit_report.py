@@ -1,0 +1,65 @@
+"""An audit as a person reads it in a terminal.
+
+Takes an `Audit`; gives text of at most 96 columns. Knows nothing about how anything is found.
+"""
+
+import textwrap
+
+from training.audit import Audit
+from training.findings import LEAK, NOTE, WARNING, Finding
+
+WIDTH = 96
+
+VERDICTS = {
+    LEAK: "LEAK: do not trust this model's figures until it is mended",
+    WARNING: "no leak is proven; look at the warnings before you believe the figures",
+    NOTE: "clean",
+}
+
+
+def report(found: Audit) -> str:
+    """What was found, the worst first, and what was tried."""
+    counts = ", ".join(
+        f"{len(some)} {severity}{'s' if len(some) != 1 else ''}"
+        for severity in (LEAK, WARNING, NOTE)
+        if (some := found.of(severity))
+    )
+    worst = found.findings[0].severity if found.findings else NOTE
+    lines = [f"{found.problem}: {VERDICTS[worst]}{f' ({counts})' if counts else ''}"]
+    for finding in found.findings:
+        lines += ["", *_told(finding)]
+    lines += ["", *_wrapped(_tried(found), "  ")]
+    return "\n".join(lines)
+
+
+def _told(finding: Finding) -> list[str]:
+    """A heading, what was found, and the mends."""
+    lines = [f"  {finding.code} {finding.severity}: {finding.title}"]
+    lines += _wrapped(finding.says, "      ")
+    for mend in finding.mends:
+        lines += _wrapped(f"→ {mend}", "      ", "        ")
+    return lines
+
+
+def _tried(found: Audit) -> str:
+    proof = found.proof
+    rows = ", ".join(f"{count:,} {part}" for part, count in found.n_rows.items())
+    moved = len(proof.movements)
+    says = f"{moved:,} features moved" if moved else "none moved"
+    *some, last = proof.mutations
+    return (
+        f"Tried: {proof.n_values:,} values of {found.n_features} features at {proof.n_edges} "
+        f"cutoffs while everything beyond them was {', '.join(some)} and {last}; {says}. Labels "
+        f"were turned round, and rows computed alone. Looked at {rows} rows, split {found.split}."
+    )
+
+
+def _wrapped(text: str, indent: str, later: str | None = None) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent if later is None else later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

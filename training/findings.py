@@ -1,0 +1,70 @@
+"""What an audit can find: stable codes, severities, and how a finding is told.
+
+Takes counts and sentences from the checks; gives `Finding`. Knows nothing about how anything
+is found.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+LEAK, WARNING, NOTE = "leak", "warning", "note"
+SEVERITIES = (LEAK, WARNING, NOTE)
+"""A leak makes the scores worthless or the metrics untrue; a warning has to be explained by a
+person; a note is worth knowing."""
+
+CODES = {
+    "L01": "a feature moves when the row's future changes",
+    "L02": "what is fitted moves when something beyond the training part changes",
+    "L03": "a feature holds its row's own label",
+    "L04": "the cohort moves when the row's future changes",
+    "L05": "one feature tells almost everything",
+    "L06": "shuffled labels still score",
+    "L07": "the labels look like noise",
+    "L08": "the model is too good to be true",
+    "L10": "an event occurs only around the outcome",
+    "L11": "an event at the cutoff itself is the outcome",
+    "L12": "a date on an event was written after the event",
+    "L13": "a property is filled in hindsight",
+    "L14": "events were stamped in bulk",
+    "L15": "event times are rounded",
+    "L16": "events precede the customer's beginning",
+    "L20": "an undated attribute tells the outcomes apart",
+    "L21": "an undated date knows the future",
+    "L22": "an undated attribute is worth more at one age of the history",
+    "L23": "a flag disagrees with the events",
+    "L30": "one row stands in two parts",
+    "L31": "customers are duplicated",
+    "L32": "label windows reach into a later part",
+    "L33": "labels are given before their window is over",
+    "L34": "train and test can be told apart",
+    "L35": "an id encodes time or outcome",
+}
+"""Every code an audit may print; a code keeps its meaning for ever and is never used again."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a person has to know, with its evidence and its mends."""
+
+    code: str
+    severity: str
+    subject: str
+    """What it is about: a feature, an event, an attribute, or the problem."""
+    says: str
+    """One or two sentences with counts and dates."""
+    mends: tuple[str, ...] = ()
+    """One to three things to do; none for a note that asks for nothing."""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    """The same counts for a machine; plain JSON."""
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES or self.severity not in SEVERITIES:
+            raise ValueError(f"unknown code or severity: {self.code} {self.severity}")
+
+    @property
+    def title(self) -> str:
+        return CODES[self.code]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, with the title of the code."""
+        return {"title": self.title, **asdict(self), "mends": list(self.mends)}
