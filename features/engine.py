@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import kernels
-from features.event_log import ABSENT, EventLog, Floats, Ints, build_log, empty_log
+from features.event_log import ABSENT, EventLog, Floats, Ints, address, build_log, empty_log
 from features.feature import EVENT, Feature, Where
 from features.groups import group_of, places
 from features.kernels import Asked
 from features.kinds import ATTRIBUTES
-from features.program import Part, Plan, accepted, address, last_code, prepare
+from features.program import Part, Plan, accepted, last_code, prepare
 
 BLOCK_CELLS = 8_000_000
 """Cells of the matrix between two reports of progress."""

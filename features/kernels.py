@@ -1181,3 +1181,21 @@ def first_recorded(log, table, customer, after, until):
                 out[r] = min(out[r], recorded[low])
             low += 1
     return out
+
+
+@njit(nogil=True, cache=True)
+def order_of(n, codes, times):
+    """Whether rows ascend by code and then by time, and how many equal the row before in both.
+
+    `codes` and `times` are addresses of int32 and int64 columns of length `n`.
+    """
+    who, when = _as_int32(codes), _as_int64(times)
+    ties = 0
+    for i in range(1, n):
+        if who[i] < who[i - 1]:
+            return False, ties
+        if who[i] == who[i - 1]:
+            if when[i] < when[i - 1]:
+                return False, ties
+            ties += when[i] == when[i - 1]
+    return True, ties

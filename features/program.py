@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import kernels
-from features.event_log import ABSENT, Categorical, EventLog, Ints
+from features.event_log import ABSENT, Categorical, EventLog, Ints, address
 from features.feature import EVENT, Condition, Feature, Where, words
 from features.kernels import Columns, Program
 from features.kinds import CATEGORY, EVENTS, KINDS, MOMENT, NUMBER, STAGES, TIME
@@ -277,11 +277,6 @@ def last_code(column: str) -> Part:
     key = (kernels.LAST_CODE, _place(part._codes, column), -1, 0)
     everything.operations[key] = [(everything.window(ALL), 0, 0)]
     return part
-
-
-def address(array: NDArray[np.generic]) -> int:
-    """Where an array's values lie; the array must outlive the use of it."""
-    return int(array.__array_interface__["data"][0])
 
 
 def accepted(column: Categorical, where: Where) -> Ints:

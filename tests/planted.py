@@ -11,10 +11,11 @@ from journeys import make_shop
 
 from features.catalogue import default_catalogue
 from features.durations import DAY, days
-from features.engine import Rows, compute, count_between
+from features.engine import Rows, compute, count_visible
 from features.event_log import EventLog
 from features.feature import Feature, Where, feature_names
-from features.language import events
+from features.kernels import NEVER
+from features.language import events, having
 from training.pipeline import FittedCatalogue, Journeys, Matrix, Question
 
 ORDER, TICKET = events("order"), events("ticket")
@@ -61,8 +62,12 @@ def _reading(column: Column) -> Planted:
 
 
 def _between(log: EventLog, where: Where, rows: Rows, after: int, until: int) -> Matrix:
-    cutoff = rows.cutoff_time
-    return count_between(log, where, rows.customer, cutoff + after, cutoff + until)
+    """Events in `(cutoff + after, cutoff + until]`, whenever they were recorded."""
+    begin, end = (
+        Rows(rows.customer, rows.cutoff_time + edge, np.full(len(rows), NEVER))
+        for edge in (after, until)
+    )
+    return count_visible(log, end, where, None) - count_visible(log, begin, where, None)
 
 
 def ticket_in_the_label_window() -> Planted:
@@ -145,7 +150,7 @@ def vocabulary_of_the_whole_history() -> Planted:
         def __call__(self, journeys: Journeys, rows: Rows) -> Matrix:
             log = journeys.log
             counts = [
-                compute([Feature("count", Where("channel", (word,), word))], log,
+                compute([having("channel", word).count()], log,
                         journeys.attributes, rows)
                 for word in self.words
             ]  # fmt: skip
@@ -182,7 +187,8 @@ def peer_rate_with_immature_labels() -> Planted:
         for cutoff in np.unique(rows.cutoff_time).tolist():
             everyone = np.arange(log.n_customers)
             begin = np.full(log.n_customers, cutoff - days(10))
-            ordered = count_between(log, ORDER.where, everyone, begin, begin + days(30)) > 0
+            asked = Rows(everyone, begin, begin)
+            ordered = _between(log, ORDER.where, asked, 0, days(30)) > 0
             out[rows.cutoff_time == cutoff] = ordered.mean()
         return out
 
