@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train leakage-audit promote serve mlflow test check format bench-features system lock clean
+.PHONY: help install demo train leakage-audit promote serve mlflow test check reference format bench-features system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ check: $(INSTALLED) ## lint, types and the floors' borders
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
+
+reference: $(INSTALLED) ## write docs/features.md, the page of all features, anew
+	@$(RUN) tests/reference_page.py docs/features.md
 
 format: $(INSTALLED) ## put the code into its usual shape
 	@$(VENV)/bin/ruff check --fix .

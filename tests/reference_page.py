@@ -1,12 +1,15 @@
-"""The reference page of the feature language, written from the kinds themselves.
+"""The reference page of the feature language, written from the kinds and the worked examples.
 
-Takes worked examples (a journey as a table, features and their values); gives Markdown. The
-examples are those that the spec tests hold both engines to. Knows nothing about models.
+python tests/reference_page.py docs/features.md
 """
 
 import math
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from worked_examples import ATTRIBUTES, CASES, CUTOFF, JOURNEY, SUPPORT, SUPPORT_CASES
 
 from features.feature import Feature
 from features.kinds import KINDS
@@ -42,34 +45,45 @@ class Example:
 
     title: str
     journey: str
-    cutoff: str
     values: Sequence[tuple[Feature, float]]
 
 
-def reference_page(examples: Iterable[Example]) -> str:
+EXAMPLES = (
+    Example("shop", JOURNEY, CASES),
+    Example("support", SUPPORT, SUPPORT_CASES),
+)
+
+
+def reference_page() -> str:
     """The page as Markdown."""
-    examples = list(examples)
-    parts = [HEAD, *(_journey(example) for example in examples)]
-    for family in dict.fromkeys(kind.family for kind in KINDS.values()):
-        parts.append(_family(family, examples))
+    journeys = [(example.title, example.journey) for example in EXAMPLES]
+    parts = [HEAD, *(_journey(*pair) for pair in [*journeys, ("attributes", ATTRIBUTES)])]
+    parts += [_family(family) for family in dict.fromkeys(k.family for k in KINDS.values())]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _journey(example: Example) -> str:
-    lines = [line.strip() for line in example.journey.strip().splitlines()]
-    return f"\n**{example.title}**, at the cutoff {example.cutoff}:\n\n" + "\n".join(lines) + "\n"
+def _journey(title: str, table: str) -> str:
+    lines = [line.strip() for line in table.strip().splitlines()]
+    return f"\n**{title}**, asked at {CUTOFF}:\n\n" + "\n".join(lines) + "\n"
 
 
-def _family(family: str, examples: Sequence[Example]) -> str:
+def _family(family: str) -> str:
+    """One heading: its kinds, and every worked example of them."""
     kinds = {name: kind for name, kind in KINDS.items() if kind.family == family}
     lines = [f"\n## {family}\n", "| kind | unit | windows | missing |", "|---|---|---|---|"]
     for name, kind in kinds.items():
         windows = " or ".join(kind.windows) or "–"
-        lines.append(f"| `{name}` | {kind.unit or 'of the property'} | {windows} | {kind.missing} |")
+        unit = kind.unit or "of the property"
+        lines.append(f"| `{name}` | {unit} | {windows} | {kind.missing} |")
     lines += ["\n| example | says | worth |", "|---|---|---|"]
-    for example in examples:
+    for example in EXAMPLES:
         for feature, value in example.values:
             if feature.kind in kinds:
                 worth = "missing" if math.isnan(value) else f"{value:.6g}"
-                lines.append(f"| `{feature.name}` ({example.title}) | {feature.description} | {worth} |")
+                named = f"`{feature.name}` ({example.title})"
+                lines.append(f"| {named} | {feature.description} | {worth} |")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(reference_page())
