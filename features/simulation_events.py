@@ -59,17 +59,17 @@ OWNERS = (
 """Account managers; whose a customer is moves nothing."""
 OWNER_CHANGES_PER_DAY = 1 / 700
 
-FRICTION = {
-    "slow_page": ("web", "web"),
-    "confusing_form": ("web", "web"),
+REMEMBERED = {
+    "slow_page": ("product", "web"),
+    "confusing_form": ("product", "web"),
     "robotic_chatbot": ("support", "chat"),
     "success_call": ("crm", "phone"),
     "discount_offer": ("crm", "email"),
     "review_written": ("crm", "partner"),
     "champion_left": ("crm", "email"),
 }
-"""Source and channel of each memory's event. The web's own delivery may be late, so frictions
-come from the product's monitoring instead; see `_memories`."""
+"""Source and channel of each memory's event. The web's feed may be late, so what the monitoring
+of pages and forms finds comes with the product's."""
 
 CONTACTS = {
     "ad_clicked": ("marketing", ("search", "social"), (0.020, 0.006, 0.001)),
@@ -255,7 +255,7 @@ def _memories(scene: _Scene) -> Iterator[Rows]:
     """Frictions, treatments and what else is remembered; coins that fell the other way."""
     rng = scene.rng
     for event, happened in scene.journeys.memories.items():
-        source, channel = FRICTION[event]
+        source, channel = REMEMBERED[event]
         n = len(happened)
         about: dict[str, Any] = {"channel": channel}
         if event == "slow_page":
