@@ -82,7 +82,9 @@ def _settings(chosen: argparse.Namespace) -> Settings:
     try:
         start, end = parse_moment(chosen.start), parse_moment(chosen.end)
     except ValueError as error:
-        raise SimulationError(f"{error}; --start and --end are dates such as 2022-01-01.") from error
+        raise SimulationError(
+            f"{error}; --start and --end are dates such as 2022-01-01."
+        ) from error
     if chosen.seed < 0:
         raise SimulationError(f"--seed is {chosen.seed}; give 0 or more.")
     plain = Settings(

@@ -30,7 +30,8 @@ from features.cutoffs import IN_COHORT, judge, resolve, schedule
 from features.durations import DAY, MISSING_TIME, format_moment
 from features.errors import SimulationError
 from features.event_log import build_log, empty_log
-from features.simulation_events import customer_table, event_table
+from features.simulation_customers import customer_table
+from features.simulation_events import event_table
 from features.simulation_faults import deliver
 from features.simulation_journeys import Journeys, live, populate
 from features.simulation_settings import Settings
@@ -86,9 +87,7 @@ class World:
     """Customers' ids, sorted; the journeys know them by their position."""
     journeys: Journeys
 
-    def true_probability(
-        self, problem: Problem, customers: Sequence[str], cutoffs: Ints
-    ) -> Truth:
+    def true_probability(self, problem: Problem, customers: Sequence[str], cutoffs: Ints) -> Truth:
         """The chance that a label is 1, given what the cutoff could know.
 
         Parameters

@@ -1,9 +1,8 @@
 """Simulated journeys as a table of events: names, times of day, sources and properties.
 
-Takes journeys; gives one Arrow table with canonical columns, in no particular order, and the
-table of customers. Everything that moves a hazard is told by an event or an attribute; log-ins,
-page views and adverts are added that move nothing. Knows nothing about faults, late delivery,
-files or probabilities.
+Takes journeys; gives one Arrow table with canonical columns, in no particular order. All that
+changes and moves a hazard is told by an event; log-ins, page views and adverts are added that
+move nothing. Knows nothing about faults, late delivery, files or probabilities.
 """
 
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.durations import DAY, HOUR, MINUTE
+from features.simulation_customers import prices
 from features.simulation_journeys import (
     BEGAN,
     EXPIRED,
@@ -28,7 +28,6 @@ from features.simulation_journeys import (
 )
 from features.simulation_model import (
     ACTIVE_SHARE,
-    ATTRIBUTES,
     ENGAGEMENT,
     MOOD,
     ONBOARDING,
@@ -42,22 +41,14 @@ from features.simulation_text import ticket_texts
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-MORNING, WORKING, NIGHT = (HOUR, 7 * HOUR), (8 * HOUR, 19 * HOUR), (20 * HOUR, 24 * HOUR - 1)
-"""When in the day decisions show, most things happen, and nightly reports are written. What
-happens on the day of a decision comes after it, and nothing happens at midnight."""
-
-SEAT_PRICE = 240.0
-"""Yearly price of a seat; a month costs a tenth of a year."""
+ENDING, BEGINNING = (HOUR, 5 * HOUR), (5 * HOUR, 7 * HOUR)
+WORKING, NIGHT = (8 * HOUR, 19 * HOUR), (20 * HOUR, 24 * HOUR - 1)
+"""When in the day trials and contracts end or go on, when they begin, when most things happen,
+and when nightly reports are written. What happens on the day of a decision thus comes after
+it, and nothing happens at midnight."""
 
 LOGINS_A_WEEK = 4.0
 """Expected log-ins in a week of a customer with all seats in use."""
-
-OWNERS = (
-    "A. Novak", "B. Okoye", "C. Duarte", "D. Lindqvist", "E. Tanaka", "F. Moreau",
-    "G. Haddad", "H. Kowalska", "I. Mendes", "J. Olsen", "K. Rao", "L. Fischer",
-)  # fmt: skip
-"""Account managers; whose a customer is moves nothing."""
-OWNER_CHANGES_PER_DAY = 1 / 700
 
 REMEMBERED = {
     "slow_page": ("product", "web"),
@@ -162,24 +153,13 @@ def _midnights(scene: _Scene, day: Ints) -> pa.Array:
     return pa.array(moments, pa.timestamp("us", "UTC"), mask=none)
 
 
-def prices(journeys: Journeys, customer: Ints, day: Ints) -> Floats:
-    """The yearly price that holds for each customer at the beginning of a day."""
-    notices = journeys.levels[PRICE.name]
-    factor = np.log1p(np.array(PRICE_CHANGES)[notices.value])
-    total = np.concatenate([[0.0], np.cumsum(factor)])
-    last = notices.last(customer, day) + 1
-    keys = notices.customer
-    first = np.searchsorted(keys, customer)
-    since = np.where(last > 0, total[last] - total[np.minimum(first, last)], 0.0)
-    return np.round(SEAT_PRICE * journeys.population.seats[customer] * np.exp(since), 2)
-
-
 def _terms(scene: _Scene) -> Iterator[Rows]:
     """Trials, contracts, renewals and ends."""
     journeys = scene.journeys
     terms, monthly = journeys.terms, journeys.population.monthly
     plans = pa.array(["yearly", "monthly"])
-    moments = scene.at(terms.day, MORNING)
+    begins = np.isin(terms.value, (BEGAN, SIGNED))
+    moments = np.where(begins, scene.at(terms.day, BEGINNING), scene.at(terms.day, ENDING))
     for value, event, source in (
         (BEGAN, "trial_started", "product"),
         (EXPIRED, "trial_expired", "product"),
@@ -239,9 +219,7 @@ def _tickets(scene: _Scene) -> Iterator[Rows]:
     channel = pa.array(["email", "chat", "phone"]).take(
         pa.array(scene.rng.integers(0, 3, len(tickets)))
     )
-    yield Rows(
-        MOOD.event, "support", tickets.customer, opened, {"text": texts, "channel": channel}
-    )
+    yield Rows(MOOD.event, "support", tickets.customer, opened, {"text": texts, "channel": channel})
     usual = np.array([5.0, 9.0, 14.0])[tickets.value]
     wait = np.round(scene.rng.exponential(usual) + 0.2, 1)
     closed = opened + (wait * HOUR).astype(np.int64)
@@ -345,66 +323,3 @@ def _contacts(scene: _Scene) -> Iterator[Rows]:
         if event == "page_viewed":
             about["load_seconds"] = np.round(0.4 + rng.exponential(0.9, len(span)), 1)
         yield Rows(event, source, who[span], scene.at(day, WORKING), about)
-
-
-def customer_table(
-    journeys: Journeys, names: pa.Array, accounts: pa.Array, settings: Settings,
-    rng: np.random.Generator,
-) -> pa.Table:  # fmt: skip
-    """Dated attributes: a row when a customer arrives, signs, is told a price or gets a new
-    owner; each holds from `valid_from` on."""
-    population, terms = journeys.population, journeys.terms
-    n = len(population)
-    notices = journeys.levels[PRICE.name]
-    signed = np.flatnonzero(terms.value == SIGNED)
-    moves = rng.random((n, 1 + journeys.n_days // 90)) < 90 * OWNER_CHANGES_PER_DAY
-    moved, quarter = np.nonzero(moves)
-    moving = population.arrival[moved] + 90 * (quarter + 1)
-    in_time = moving < journeys.n_days
-    who = np.concatenate(
-        [np.arange(n), terms.customer[signed], notices.customer, moved[in_time]]
-    )
-    day = np.concatenate(
-        [population.arrival, terms.day[signed], notices.day, moving[in_time]]
-    )
-    new_owner = np.concatenate([np.ones(n), np.zeros(len(signed) + len(notices)), np.ones(in_time.sum())])
-    order = np.lexsort((day, who))
-    who, day = who[order], day[order]
-    return pa.table(
-        {
-            "customer": names.take(pa.array(who)),
-            "valid_from": pa.array(settings.start + day * DAY + 7 * HOUR, pa.timestamp("us", "UTC")),
-            "account": accounts.take(pa.array(who)),
-            **_described(journeys, who, day),
-            "owner": _owners(population.account[who], np.cumsum(new_owner[order].astype(np.int64))),
-        }
-    )
-
-
-def _described(journeys: Journeys, who: Ints, day: Ints) -> dict[str, pa.Array]:
-    """What holds of some customers at the end of some days."""
-    population, terms, notices = journeys.population, journeys.terms, journeys.levels[PRICE.name]
-    columns = {
-        a.name: pa.array(a.levels).take(pa.array(population.attributes[a.name][who]))
-        for a in ATTRIBUTES
-    }
-    ever = np.zeros(len(population), np.int64) + journeys.n_days
-    signed = np.flatnonzero(terms.value == SIGNED)
-    np.minimum.at(ever, terms.customer[signed], terms.day[signed])
-    unsigned = day < ever[who]
-    plans = np.where(population.monthly[who], "monthly", "yearly")
-    last = notices.last(who, day + 1)
-    change = np.append(np.array(PRICE_CHANGES)[notices.value], 0.0)[last]
-    return {
-        **columns,
-        "employees": pa.array(population.employees[who].astype(np.float64)),
-        "seats": pa.array(population.seats[who].astype(np.float64)),
-        "plan": pa.array(plans.tolist(), pa.string(), mask=unsigned),
-        "price": pa.array(prices(journeys, who, day + 1), mask=unsigned),
-        "price_change": pa.array(change, mask=unsigned),
-    }
-
-
-def _owners(account: Ints, changes: Ints) -> pa.Array:
-    """An owner a row; another one after each change."""
-    return pa.array(OWNERS).take(pa.array((account * 7 + changes * 5) % len(OWNERS)))

@@ -114,5 +114,6 @@ BREAK: dict[str, Callable[[pa.Table, NDArray[np.bool_]], pa.Table]] = {
 
 def _order(table: pa.Table, shuffled: bool) -> pa.Array:
     """By event time, ties by id; or at random."""
-    keys = [("_shuffle", "ascending")] if shuffled else [("event_time", "ascending")]
-    return pc.sort_indices(table, sort_keys=[*keys, ("event_id", "ascending"), ("recorded_time", "ascending")])
+    first = "_shuffle" if shuffled else "event_time"
+    keys = [(name, "ascending") for name in (first, "event_id", "recorded_time")]
+    return pc.sort_indices(table, sort_keys=keys)

@@ -194,7 +194,7 @@ def _arrivals(settings: Settings, first: Ints, rng: np.random.Generator) -> Ints
     day = rng.integers(0, last, n)[first]
     later = rng.integers(1, 366, n)
     later[first == np.arange(n)] = 0
-    return np.minimum(day + later, last)
+    return np.asarray(np.minimum(day + later, last))
 
 
 class _Life:
@@ -300,9 +300,7 @@ def _sign(life: _Life, who: Ints, day: int) -> None:
     life.term(who, day, SIGNED, PAYING, day + _term_days(life, who))
 
 
-def _begin(
-    life: _Life, day: int, move: NDArray[np.float32], engage: NDArray[np.float32]
-) -> None:
+def _begin(life: _Life, day: int, move: NDArray[np.float32], engage: NDArray[np.float32]) -> None:
     """Prospects who begin a trial or sign at once; their usage is reported from today on."""
     factor = np.where(life.returning, RETURN_FACTOR, 1.0)
     free = life.status == PROSPECT
@@ -350,5 +348,3 @@ def _remember(life: _Life, memory: Memory, day: int, draw: NDArray[np.float32]) 
     if memory.treatment:
         alone = np.flatnonzero((draw >= rate) & (draw < 2 * rate))
         life.controls[memory.event].add(alone, day, 0)
-
-

@@ -243,9 +243,8 @@ def tenure_effect(monthly: NDArray[np.bool_], renewals: Ints) -> Floats:
     """Effect of the renewals so far on leaving, shape `(n_rows,)`."""
     a_year, most_years = TENURE["yearly"]
     a_month, most_months = TENURE["monthly"]
-    return np.where(
-        monthly, a_month * np.minimum(renewals, most_months), a_year * np.minimum(renewals, most_years)
-    )
+    months, years = np.minimum(renewals, most_months), np.minimum(renewals, most_years)
+    return np.where(monthly, a_month * months, a_year * years)
 
 
 def cumulative(level: Level) -> Floats:

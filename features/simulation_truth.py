@@ -167,8 +167,8 @@ def _decision(problem: Problem) -> int:
         if outcome.event == "cancelled" or (outcome.not_, outcome.by) == ("renewed", "renews_at"):
             return CHURN
     raise SimulationError(
-        "The truth is known of { event = \"subscribed\" } within gap and horizon of at most "
-        f"{TRIAL_DAYS} days, of {{ event = \"cancelled\" }}, and of {{ not = \"renewed\", by = "
+        'The truth is known of { event = "subscribed" } within gap and horizon of at most '
+        f'{TRIAL_DAYS} days, of {{ event = "cancelled" }}, and of {{ not = "renewed", by = '
         '"renews_at" }; this problem asks something else.'
     )
 
@@ -196,9 +196,7 @@ def _asked(
     else:
         before = np.maximum(0, -((first - gap) // apart))
         until = np.maximum(0, -((first - end) // apart))
-    everything = _Asked(
-        np.arange(len(customer)), customer, day, state, first, apart, before, until
-    )
+    everything = _Asked(np.arange(len(customer)), customer, day, state, first, apart, before, until)
     return everything.take(np.flatnonzero(running))
 
 
@@ -236,18 +234,12 @@ def _matrix(level: Level, decision: int, n_moves: int) -> Floats:
 def _stays(journeys: Journeys, asked: _Asked, decision: int) -> Floats:
     """The chance that nothing happens at the next decision, `(n_rows,)`, exact."""
     factor = _wave(_base(journeys, asked, decision, 0))
+    now = np.zeros(len(asked), np.int64)
     for level in LEVELS:
-        moves = _moves(level, asked, np.zeros(len(asked), np.int64), asked.first)
-        wave = _wave(np.array(level.effect[decision]))
-        for n in np.unique(moves).tolist():
-            rows = np.flatnonzero(moves == n)
-            after = _matrix(level, decision, n) @ wave
-            factor[rows] *= after[asked.state.level[level.name][rows]]
+        moves = _moves(level, asked, now, asked.first)
+        factor *= _moved_wave(level, decision, moves, asked.state.level[level.name])
     for memory in MEMORIES:
-        for days in np.unique(asked.first).tolist():
-            rows = np.flatnonzero(asked.first == days)
-            age = asked.state.age[memory.event][rows]
-            factor[rows] *= _remembered(memory, decision, days, age)
+        factor *= _aged_wave(memory, decision, asked.first, asked.state.age[memory.event])
     shift = np.exp(-1j * FREQUENCIES * LOWEST)
     return np.asarray(np.clip((factor @ (_cosines() * shift)).real, 0.0, 1.0))
 
@@ -257,14 +249,25 @@ def _wave(effect: Floats) -> Complex:
     return np.asarray(np.exp(1j * FREQUENCIES * effect[:, None]))
 
 
-def _remembered(memory: Memory, decision: int, days: int, age: Ints) -> Complex:
-    """A memory's characteristic function `days` after it had some ages, `(n_rows, N_TERMS)`."""
+def _moved_wave(level: Level, decision: int, moves: Ints, present: Ints) -> Complex:
+    """A level's characteristic function after some moves a row, `(n_rows, N_TERMS)`."""
+    move = _matrix(level, decision, 1)
+    waves = [_wave(np.array(level.effect[decision]))]
+    for _ in range(int(moves.max(initial=0))):
+        waves.append(move @ waves[-1])
+    return np.asarray(np.array(waves)[moves, present])
+
+
+def _aged_wave(memory: Memory, decision: int, days: Ints, age: Ints) -> Complex:
+    """A memory's characteristic function after some days a row, `(n_rows, N_TERMS)`."""
     rate, effect = memory.per_day[STATUS[decision] - 1], memory.effect[decision]
-    ages = np.arange(1, days + 1)
-    fresh = rate * (1 - rate) ** (ages - 1) @ _wave(effect * memory.fading(ages))
-    old = np.arange(memory.fades + 1)  # from here on nothing is left
-    faded = _wave(effect * memory.fading(old))
-    return np.asarray(fresh + (1 - rate) ** days * faded[np.minimum(age + days, memory.fades)])
+    ages = np.arange(int(days.max(initial=0)) + memory.fades + 1)
+    waves = _wave(effect * memory.fading(ages))
+    chance = rate * (1 - rate) ** (ages - 1.0)
+    chance[0] = 0.0  # what happens on the day of the decision comes after it
+    fresh = np.cumsum(chance[:, None] * waves, axis=0)
+    older = waves[np.minimum(age + days, memory.fades)]
+    return np.asarray(fresh[days] + ((1 - rate) ** days)[:, None] * older)
 
 
 def _cosines() -> Floats:
@@ -323,9 +326,7 @@ def _moved(
     return after
 
 
-def _aged(
-    memory: Memory, decision: int, days: Ints, age: Ints, rng: np.random.Generator
-) -> Ints:
+def _aged(memory: Memory, decision: int, days: Ints, age: Ints, rng: np.random.Generator) -> Ints:
     """Draw ages after some days a row, `(n_rows, N_FUTURES)`."""
     rate = memory.per_day[STATUS[decision] - 1]
     older = age + days[:, None]
