@@ -48,7 +48,7 @@ NEVER = -1_000_000
 NOT_DUE = 10**9
 """The due day of a customer who has nothing to decide."""
 
-LAST_ARRIVAL = 0.8
+LAST_ARRIVAL = 0.5
 """Customers arrive in this first share of the simulated time."""
 
 LARGEST_ACCOUNT = 4

@@ -36,7 +36,7 @@ TRIAL_DAYS = 30
 TERM_DAYS = {"yearly": 365, "monthly": 30}
 """Days from one `renews_at` to the next."""
 
-MONTHLY_SHARE = 0.35
+MONTHLY_SHARE = 0.30
 """Share of customers who choose the monthly plan when they sign."""
 
 BASE = {"yearly": -2.1, "monthly": -2.3, "trial": -3.75}
@@ -45,7 +45,7 @@ BASE = {"yearly": -2.1, "monthly": -2.3, "trial": -3.75}
 TENURE = {"yearly": (-0.20, 3), "monthly": (-0.03, 12)}
 """Effect on leaving of each renewal so far, and how many of them count."""
 
-TRIAL_PER_DAY, SIGNING_PER_DAY, RETURN_FACTOR = 0.009, 0.008, 0.12
+TRIAL_PER_DAY, SIGNING_PER_DAY, RETURN_FACTOR = 0.012, 0.012, 0.12
 """A prospect's chance a day to begin a trial, and to sign at once (after a demo, without a
 trial); former customers and expired trials come back at this fraction of both."""
 
@@ -196,8 +196,8 @@ ENGAGEMENT = Level(
     (0.04, 0.08, 0.14, 0.20, 0.22, 0.17, 0.10, 0.05),
     _walk(len(ACTIVE_SHARE), down=0.05, up=0.05, pull=0.08),
     (
-        tuple(-0.50 * (level - 3.5) for level in range(len(ACTIVE_SHARE))),
-        tuple(0.40 * (level - 3.5) for level in range(len(ACTIVE_SHARE))),
+        tuple(-0.60 * (level - 3.5) for level in range(len(ACTIVE_SHARE))),
+        tuple(0.50 * (level - 3.5) for level in range(len(ACTIVE_SHARE))),
     ),
     every=7,
 )

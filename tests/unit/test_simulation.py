@@ -176,7 +176,7 @@ def test_faults_of_a_feed_leave_the_lives_as_they_are() -> None:
 
 def test_a_mix_shift_changes_only_who_arrives_after_it() -> None:
     """Customers who were there live the same lives; those who arrive are of another mix."""
-    settings = replace(SMALL, n_customers=3000)
+    settings = replace(SMALL, n_customers=1500)
     begins = parse_moment("2023-06-01")
     shifted = replace(settings, faults=(settings.fault("mix_shift", begins),))
     clean, other = world(settings).journeys, world(shifted).journeys
