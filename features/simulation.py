@@ -14,10 +14,12 @@ The drivers, their rates and effects, and the formula of the hazard stand in
 go wrong on the way into the company's systems in `features.simulation_settings`. Randomness is
 split by purpose: faults of a feed, late and duplicate delivery leave the lives as they are.
 
-On one core of a busy machine a million events take about 4 s (8,000 customers over three years).
+On one core 8,000 customers over three years give about three million events in 12 s of CPU time,
+under 4 s a million; their 65,000 true probabilities take another 4 s.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +30,8 @@ from numpy.typing import NDArray
 from features.config import Problem
 from features.cutoffs import IN_COHORT, judge, resolve, schedule
 from features.durations import DAY, MISSING_TIME, format_moment
-from features.errors import SimulationError
-from features.event_log import build_log, empty_log
+from features.errors import ProblemError, SimulationError
+from features.event_log import EventLog, build_log, empty_log
 from features.simulation_customers import customer_table
 from features.simulation_events import event_table
 from features.simulation_faults import deliver
@@ -72,6 +74,17 @@ contract, who leaves a monthly plan."""
 
 TIMES, NUMBERS = ("renews_at", "trial_ends_at"), ("value",)
 """Properties that the problems read."""
+
+TRUTH = pa.schema(
+    [
+        ("customer", pa.string()),
+        ("cutoff_time", pa.timestamp("us", "UTC")),
+        ("problem", pa.string()),
+        ("probability", pa.float64()),
+        ("standard_error", pa.float64()),
+    ]
+)
+"""Columns of truth.parquet."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +149,8 @@ def simulate(settings: Settings) -> World:
 def truth_table(world: World) -> pa.Table:
     """The true probability of every row of `PROBLEMS` that is in its cohort.
 
-    Columns: customer, cutoff_time, problem, probability, standard_error.
+    Columns: customer, cutoff_time, problem, probability, standard_error. A problem that so
+    small or short a world can't ask, such as one without any cancellation, has no rows.
     """
     log = build_log(
         world.events["customer"],
@@ -146,24 +160,26 @@ def truth_table(world: World) -> pa.Table:
         {name: world.events[name].to_numpy() for name in NUMBERS},
         times={name: _micros(world.events, name) for name in TIMES},
     )
-    attributes, end = empty_log(log.customers), int(log.recorded_time.max())
-    tables = []
-    for name, declared in PROBLEMS.items():
-        problem = resolve(declared, log, attributes)
-        moments = schedule(problem, log, attributes, end)
-        moments = moments.take(judge(problem, log, attributes, moments) == IN_COHORT)
-        who = pa.array(log.customers).take(pa.array(moments.rows.customer))
-        cutoff = moments.rows.cutoff_time
-        truth = world.true_probability(problem, who.to_pylist(), cutoff)
-        columns = {
-            "customer": who,
-            "cutoff_time": pa.array(cutoff, pa.timestamp("us", "UTC")),
-            "problem": pa.array([name] * len(who), pa.string()),
-            "probability": truth.probability,
-            "standard_error": truth.standard_error,
-        }
-        tables.append(pa.table(columns))
+    tables = [TRUTH.empty_table()]
+    for name, problem in PROBLEMS.items():
+        with suppress(ProblemError):
+            tables.append(_truth_of(world, name, problem, log))
     return pa.concat_tables(tables)
+
+
+def _truth_of(world: World, name: str, declared: Problem, log: EventLog) -> pa.Table:
+    """The rows of one problem, at the cutoffs that training would find in these events."""
+    attributes, end = empty_log(log.customers), int(log.recorded_time.max())
+    problem = resolve(declared, log, attributes)
+    moments = schedule(problem, log, attributes, end)
+    moments = moments.take(judge(problem, log, attributes, moments) == IN_COHORT)
+    who = pa.array(log.customers, pa.string()).take(pa.array(moments.rows.customer))
+    cutoff = moments.rows.cutoff_time
+    truth = world.true_probability(problem, who.to_pylist(), cutoff)
+    times = pa.array(cutoff, pa.timestamp("us", "UTC"))
+    names = pa.array([name] * len(who), pa.string())
+    columns = [who, times, names, truth.probability, truth.standard_error]
+    return pa.table(columns, schema=TRUTH)
 
 
 def _stream(settings: Settings, purpose: str) -> np.random.Generator:

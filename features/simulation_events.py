@@ -47,7 +47,7 @@ WORKING, NIGHT = (8 * HOUR, 19 * HOUR), (20 * HOUR, 24 * HOUR - 1)
 and when nightly reports are written. What happens on the day of a decision thus comes after
 it, and nothing happens at midnight."""
 
-LOGINS_A_WEEK = 4.0
+LOGINS_A_WEEK = 2.5
 """Expected log-ins in a week of a customer with all seats in use."""
 
 REMEMBERED = {

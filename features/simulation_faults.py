@@ -113,7 +113,6 @@ BREAK: dict[str, Callable[[pa.Table, NDArray[np.bool_]], pa.Table]] = {
 
 
 def _order(table: pa.Table, shuffled: bool) -> pa.Array:
-    """By event time, ties by id; or at random."""
-    first = "_shuffle" if shuffled else "event_time"
-    keys = [(name, "ascending") for name in (first, "event_id", "recorded_time")]
-    return pc.sort_indices(table, sort_keys=keys)
+    """By event time, or at random; what is equal keeps its order, copies after originals."""
+    key = table["_shuffle"].to_numpy() if shuffled else _micros(table, "event_time")
+    return pa.array(np.argsort(key, kind="stable"))

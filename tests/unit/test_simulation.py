@@ -15,7 +15,7 @@ from features.__main__ import main
 from features.config import Problem, read_config
 from features.durations import DAY, parse_moment
 from features.errors import SimulationError
-from features.simulation import PROBLEMS, World, simulate
+from features.simulation import PROBLEMS, TRUTH, World, simulate
 from features.simulation_faults import LATE_SOURCES, MONEY, SKEW
 from features.simulation_journeys import BEGAN, EXPIRED, LEFT, NOT_DUE, SIGNED, WENT_ON
 from features.simulation_settings import FAULTS, Settings
@@ -317,6 +317,12 @@ def test_the_command_writes_three_tables(
     assert names == truth.column_names
     assert set(PROBLEMS) == set(truth["problem"].to_pylist())
     assert not np.isnan(truth["probability"].to_numpy()).any()
+
+
+def test_a_tiny_world_is_written_too(tmp_path: Path) -> None:
+    """Problems that three customers can't ask have no rows; the columns are there."""
+    assert main(["simulate", str(tmp_path), "--customers", "3", "--end", "2022-08-01"]) == 0
+    assert TRUTH.names == pq.read_table(tmp_path / "truth.parquet").column_names
 
 
 @pytest.mark.parametrize(
