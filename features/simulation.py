@@ -161,7 +161,7 @@ def truth_table(world: World) -> pa.Table:
         times={name: _micros(world.events, name) for name in TIMES},
     )
     tables = [TRUTH.empty_table()]
-    for name, problem in PROBLEMS.items():
+    for name, problem in PROBLEMS.items() if log.n_events else ():
         with suppress(ProblemError):
             tables.append(_truth_of(world, name, problem, log))
     return pa.concat_tables(tables)

@@ -48,8 +48,9 @@ NEVER = -1_000_000
 NOT_DUE = 10**9
 """The due day of a customer who has nothing to decide."""
 
-LAST_ARRIVAL = 0.5
-"""Customers arrive in this first share of the simulated time."""
+LAST_ARRIVAL, RUSH = 0.95, 1.6
+"""Customers arrive in this first share of the simulated time, at `share × u ** RUSH` of it with
+u uniform: more at first, so that there are renewals, but some nearly to the end."""
 
 LARGEST_ACCOUNT = 4
 """Customers of an account: one to four, equally often."""
@@ -191,7 +192,7 @@ def _accounts(n: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
 def _arrivals(settings: Settings, first: Ints, rng: np.random.Generator) -> Ints:
     """Days of arrival; an account's other customers come within a year of its first."""
     n, last = settings.n_customers, int(LAST_ARRIVAL * settings.n_days)
-    day = rng.integers(0, last, n)[first]
+    day = (last * rng.random(n) ** RUSH).astype(np.int64)[first]
     later = rng.integers(1, 366, n)
     later[first == np.arange(n)] = 0
     return np.asarray(np.minimum(day + later, last))
