@@ -25,9 +25,11 @@ from features.simulation_model import (
     BASE,
     CHURN,
     CONVERSION,
+    EMPLOYEES,
     LEVELS,
     MEMORIES,
     PAYING,
+    TENURE,
     Level,
     Memory,
     probability,
@@ -35,7 +37,7 @@ from features.simulation_model import (
 )
 from features.simulation_settings import Settings
 from features.simulation_state import state_at
-from features.simulation_truth import N_FUTURES, true_probability
+from features.simulation_truth import HIGHEST, LOWEST, N_FUTURES, true_probability
 
 Array = np.ndarray
 SETTINGS = Settings(n_customers=9_000, seed=21)
@@ -151,19 +153,22 @@ def test_the_truth_on_the_day_is_the_hazard() -> None:
     """With nothing left to happen, the expansion gives 1 - exp(-H) to 1e-6."""
     who, day, _ = decisions("yearly")
     exact = true_probability(lives(), LEAVES, who, day).probability
-    np.testing.assert_allclose(exact, probability(_log_hazard(who, day)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        exact, probability(_log_hazard("yearly", who, day)), rtol=0, atol=1e-6
+    )
 
 
-def _log_hazard(who: Array, day: Array) -> Array:
-    """`log H` of yearly decisions, summed term by term from the documented constants."""
-    journeys = lives()
+def _log_hazard(plan: str, who: Array, day: Array) -> Array:
+    """`log H` of decisions on their day, summed term by term from the documented constants."""
+    journeys, decision = lives(), CONVERSION if plan == "trial" else CHURN
     state = state_at(journeys, who, day)
-    eta = BASE["yearly"] + journeys.population.fixed[CHURN, who]
-    eta = eta + tenure_effect(np.zeros(len(who), dtype=bool), state.renewals)
+    eta = BASE[plan] + journeys.population.fixed[decision, who]
+    if plan != "trial":
+        eta = eta + tenure_effect(np.full(len(who), plan == "monthly"), state.renewals)
     for level in LEVELS:
-        eta = eta + np.array(level.effect[CHURN])[state.level[level.name]]
+        eta = eta + np.array(level.effect[decision])[state.level[level.name]]
     for memory in MEMORIES:
-        eta = eta + memory.effect[CHURN] * memory.fading(state.age[memory.event])
+        eta = eta + memory.effect[decision] * memory.fading(state.age[memory.event])
     return np.asarray(eta)
 
 
@@ -238,19 +243,15 @@ def _estimate(offset: Array, x: Array, happened: Array) -> tuple[float, float]:
 
 
 @cache
-def _known(plan: str) -> tuple[Array, Array, dict[str, Array], Array]:
-    """At the decisions: log H, its x a memory, the levels' effects, and what was decided."""
+def _known(plan: str) -> tuple[Array, dict[str, Array], Array]:
+    """At the decisions: log H, what each effect is multiplied by, and what was decided."""
     who, day, happened = decisions(plan)
-    problem = SUBSCRIBES if plan == "trial" else LEAVES
-    if plan == "trial":
-        problem = problem.model_copy(update={"horizon": 86_400_000_000})
     state = state_at(lives(), who, day)
-    p = true_probability(lives(), problem, who, day).probability
     x = {memory.event: memory.fading(state.age[memory.event]) for memory in MEMORIES}
     for level in LEVELS:
         decision = CONVERSION if plan == "trial" else CHURN
         x[level.name] = np.array(level.effect[decision])[state.level[level.name]]
-    return np.log(-np.log1p(-p)), p, x, happened
+    return _log_hazard(plan, who, day), x, happened
 
 
 PLANTED = [
@@ -267,7 +268,7 @@ PLANTED = [
 def test_the_ratio_of_hazards_is_the_planted_one(plan: str, decision: int, memory: Memory) -> None:
     """Frictions, calls and the rest multiply the hazard by the effect that is documented."""
     planted = memory.effect[decision]
-    eta, _, x, happened = _known(plan)
+    eta, x, happened = _known(plan)
     found, error = _estimate(eta - planted * x[memory.event], x[memory.event], happened)
     assert abs(found - planted) < 4 * error
     if error < abs(planted) / 5:
@@ -278,9 +279,9 @@ def test_the_ratio_of_hazards_is_the_planted_one(plan: str, decision: int, memor
 def test_levels_move_the_hazard_as_documented(level: Level) -> None:
     """Scaled by the documented effects, each level has a coefficient of one."""
     name = level.name
-    plans = [plan for plan in ("monthly", "trial") if _known(plan)[2][name].std() > 0]
+    plans = [plan for plan in ("monthly", "trial") if _known(plan)[1][name].std() > 0]
     for plan in plans:
-        eta, _, x, happened = _known(plan)
+        eta, x, happened = _known(plan)
         found, error = _estimate(eta - x[name], x[name], happened)
         assert abs(found - 1) < 4 * error
 
@@ -288,7 +289,8 @@ def test_levels_move_the_hazard_as_documented(level: Level) -> None:
 def test_attributes_move_the_hazard_as_documented() -> None:
     """Realised over expected leavers are one in every level of every attribute."""
     who, _, _ = decisions("monthly")
-    _, p, _, happened = _known("monthly")
+    eta, _, happened = _known("monthly")
+    p = probability(eta)
     for attribute in ATTRIBUTES:
         chosen = lives().population.attributes[attribute.name][who]
         for level in range(len(attribute.levels)):
@@ -354,3 +356,22 @@ def test_every_combination_of_settings_lives() -> None:
             activity=activity,
         )
         assert simulate(settings).customers.num_rows >= 5
+
+
+@pytest.mark.parametrize("decision", [CHURN, CONVERSION])
+def test_no_hazard_lies_outside_the_expansion(decision: int) -> None:
+    """The sum of the largest, and of the smallest, effects lies within its bounds."""
+    plans = ("trial",) if decision == CONVERSION else ("yearly", "monthly")
+    ends = np.array([min(BASE[plan] for plan in plans), max(BASE[plan] for plan in plans)])
+    if decision == CHURN:
+        ends[0] += min(each * most for each, most in TENURE.values())
+    for attribute in ATTRIBUTES:
+        effects = (attribute.churn, attribute.conversion)[decision]
+        ends += min(effects), max(effects)
+    tenfold = EMPLOYEES[decision] * (np.array([0.5, 4.0]) - np.log10(50))  # 3 to 10,000
+    ends += tenfold.min(), tenfold.max()
+    for level in LEVELS:
+        ends += min(level.effect[decision]), max(level.effect[decision])
+    for memory in MEMORIES:
+        ends += min(memory.effect[decision], 0), max(memory.effect[decision], 0)
+    assert LOWEST <= ends[0] < ends[1] <= HIGHEST
