@@ -8,6 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 SERVE ?= 1
 EVENTS ?= 200000
+CUSTOMERS ?= 8000
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -16,7 +17,7 @@ INSTALLED := $(VENV)/.installed
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train leakage-audit promote serve mlflow test check reference format bench-features system lock clean
+.PHONY: help install demo train saas leakage-audit promote serve mlflow test check reference format bench-features system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -42,6 +43,10 @@ train: $(INSTALLED) ## train every problem of CONFIG and register challengers
 
 leakage-audit: $(INSTALLED) ## look for leaks in every problem of CONFIG (exit code 1 when there is one)
 	@$(RUN) -m training audit $(CONFIG) --workspace $(WORKSPACE)
+
+saas: $(INSTALLED) ## simulate a software business (CUSTOMERS=8000) and train its problems
+	@test -e examples/saas/data/truth.parquet || $(RUN) -m features simulate examples/saas/data --customers $(CUSTOMERS)
+	@$(RUN) -m training train examples/saas/journey.toml --workspace $(WORKSPACE)
 
 promote: $(INSTALLED) ## make the challengers of CONFIG the champions
 	@$(RUN) -m training promote $(CONFIG) --workspace $(WORKSPACE)

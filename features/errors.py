@@ -39,6 +39,12 @@ class HistoryError(MilepostError):
     code = "history_invalid"
 
 
+class SimulationError(MilepostError):
+    """Settings that can't be simulated, or a question that the simulation can't answer."""
+
+    code = "simulation_invalid"
+
+
 class ModelFilesError(MilepostError):
     """A model's files are missing, altered or of another format."""
 
