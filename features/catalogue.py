@@ -69,6 +69,11 @@ class _Known:
     ignore: frozenset[str]
 
     @property
+    def date_only(self) -> bool:
+        """Whether every event seen is dated by its day alone."""
+        return bool((self.log.event_time[self.seen] % DAY == 0).all())
+
+    @property
     def named(self) -> list[str]:
         """Text properties whose levels mean something."""
         without = {*IDENTIFIERS, *self.log.groups}
@@ -210,7 +215,7 @@ def _main_event(
     some, log = events(name), known.log
     among = np.asarray(log.event.codes == log.event.code(name))
     yield from _rhythm(some, lengths)
-    if not log.date_only:
+    if not known.date_only:
         yield from _sessions(some, lengths)
     if not alone:
         yield from (some.share(last) for last in lengths)
@@ -333,11 +338,9 @@ def _groups(
 
 
 def _calendar(span: int) -> Iterator[Feature]:
-    """The day of the week and of the month; the month once every one was seen twice."""
-    if span >= days(28):
-        yield from (calendar("weekday"), calendar("day_of_month"))
-    if span >= 2 * 365 * DAY:
-        yield calendar("month")
+    """The day of the cutoff, once a history has seen each often; else it only names the date."""
+    if span >= days(2 * 365):
+        yield from (calendar("weekday"), calendar("day_of_month"), calendar("month"))
 
 
 def _levels(known: _Known, lengths: Sequence[int | None]) -> Iterator[Feature]:

@@ -12,8 +12,8 @@ from features.config import Business, read_config
 from features.cutoffs import resolve
 from features.durations import DAY
 from features.engine import Rows, compute
+from features.feature import Feature
 from features.language import (
-    Feature,
     attribute_level,
     attribute_number,
     events,
