@@ -2,10 +2,10 @@
 
     python benchmarks/journeys.py EVENTS FILE
 
-writes an Arrow IPC file (of one customer when EVENTS is 200) with the columns `customer` (text), `event_time` (microseconds UTC),
-`event` (text) and `value`, sorted by customer and time. Needs NumPy and pyarrow alone, so that
-peers which can't live beside the project's own versions read the same file. Knows nothing about
-any engine.
+writes an Arrow IPC file (of one customer when EVENTS is 200) with the columns `customer` (text),
+`event_time` (microseconds UTC), `event` (text) and `value`, sorted by customer and time. Needs
+NumPy and pyarrow alone, so that peers which can't live beside the project's own versions read
+the same file. Knows nothing about any engine.
 """
 
 import sys

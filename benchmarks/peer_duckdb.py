@@ -76,7 +76,9 @@ def as_of() -> str:
                 if prefix == "n" and days is not None:
                     total = f"nullif({total}, 0)"
                 base.append(f"{total} as {prefix}_{kind}_{days}")
-    wanted = ", ".join(f"{peer_sql.expression(column)} as f{i}" for i, column in enumerate(columns()))
+    wanted = ", ".join(
+        f"{peer_sql.expression(column)} as f{i}" for i, column in enumerate(columns())
+    )
     return f"""
 with running as (
   select customer, event_time, {running} from log

@@ -13,11 +13,9 @@ import pandas as pd
 import pyarrow as pa
 from featuretools.primitives import Count, Sum, TimeSinceFirst, TimeSinceLast
 from journeys import CUTOFFS, KINDS, SPANS, WINDOWS, Column, columns
+from share import chosen
 
 PACKAGES = ("featuretools", "pandas")
-
-EVERY = 100
-"""One customer in so many is computed."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +24,6 @@ class Loaded:
 
     entities: ft.EntitySet
     cutoffs: pd.DataFrame
-
-
-def chosen(n_customers: int) -> np.ndarray:
-    """Positions of the customers that are computed, at least five."""
-    return np.arange(0, n_customers, max(1, min(EVERY, n_customers // 5)))
 
 
 def load(table: pa.Table) -> Loaded:
@@ -43,10 +36,17 @@ def load(table: pa.Table) -> Loaded:
     frame["event_time"] = pd.to_datetime(frame["event_time"], unit="us")
     entities = ft.EntitySet("log")
     entities.add_dataframe(
-        pd.DataFrame({"customer": people}), "customers", index="customer", logical_types={"customer": "Categorical"}
+        pd.DataFrame({"customer": people}),
+        "customers",
+        index="customer",
+        logical_types={"customer": "Categorical"},
     )
     entities.add_dataframe(
-        frame, "events", index="id", make_index=True, time_index="event_time",
+        frame,
+        "events",
+        index="id",
+        make_index=True,
+        time_index="event_time",
         logical_types={"customer": "Categorical", "event": "Categorical"},
     )
     entities.add_relationship("customers", "customer", "events", "customer")
@@ -73,7 +73,9 @@ def dfs(loaded: Loaded) -> np.ndarray:
         if c.family == "count":
             return n
         if c.family == "share":
-            return n / sum(found[c.days][f"COUNT(events WHERE event = {kind})"].fillna(0) for kind in KINDS)
+            return n / sum(
+                found[c.days][f"COUNT(events WHERE event = {kind})"].fillna(0) for kind in KINDS
+            )
         if c.family == "trend":
             return n / found[2 * (c.days or 0)][f"COUNT({where})"]
         total = found[c.days][f"SUM(events.value WHERE event = {c.kind})"].fillna(0)

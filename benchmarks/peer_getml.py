@@ -21,7 +21,9 @@ SAMPLE = 2_000
 PART = 1_999_993
 """Rows transformed at once. getML 1.5.1 returns zeros for the last 5,000 rows of a thread that has
 a multiple of 5,000 rows, so parts have an odd length."""
-AGGREGATION = re.compile(r'SELECT (\w+)\( (t2\."(value|day)"|\*) \) AS.*?JOIN "(\w+)__STAGING', re.DOTALL)
+AGGREGATION = re.compile(
+    r'SELECT (\w+)\( (t2\."(value|day)"|\*) \) AS.*?JOIN "(\w+)__STAGING', re.DOTALL
+)
 """What a feature of getML computes, and over which table, as it says in SQL."""
 
 
@@ -74,7 +76,9 @@ def load(table: pa.Table) -> Loaded:
     for kind in KINDS:
         chosen = frame[frame["event"] == kind]
         for days in SPANS:
-            windows[f"{kind}_{days}"] = _table(f"{kind}_{days}", chosen, ["value"] * (days in WINDOWS))
+            windows[f"{kind}_{days}"] = _table(
+                f"{kind}_{days}", chosen, ["value"] * (days in WINDOWS)
+            )
         ends[kind] = _table(kind, chosen, ["day"])
     memory = {f"{kind}_{days}": days for kind in KINDS for days in SPANS}
     return Loaded(
@@ -87,7 +91,9 @@ def load(table: pa.Table) -> Loaded:
 
 def _table(name: str, frame: pd.DataFrame, numbers: list[str]) -> Any:
     roles = getml.data.Roles(join_key=["customer"], time_stamp=["event_time"], numerical=numbers)
-    return getml.data.DataFrame.from_pandas(frame[["customer", "event_time", *numbers]], name, roles)
+    return getml.data.DataFrame.from_pandas(
+        frame[["customer", "event_time", *numbers]], name, roles
+    )
 
 
 def _fitted(
@@ -147,7 +153,7 @@ def fast_prop(loaded: Loaded) -> np.ndarray:
         return np.column_stack([column(c) for c in columns()])
 
 
-FORMULATIONS = {"FastProp, transform only": fast_prop}
+FORMULATIONS = {"FastProp, transform": fast_prop}
 
 
 def close() -> None:

@@ -13,33 +13,51 @@ def load(table: pa.Table) -> pa.Table:
     return table
 
 
-def group_by(table: pa.Table) -> np.ndarray:
+def two_columns(table: pa.Table) -> np.ndarray:
     """A group-by over customer and kind for every cutoff and window."""
-    customer, names = pd.factorize(table["customer"].to_pandas())
-    kind = pd.Categorical(table["event"].to_pandas(), categories=KINDS).codes
     frame = pd.DataFrame(
         {
-            "key": customer * len(KINDS) + kind,  # one whole number groups faster than two columns
+            "customer": pd.Categorical(table["customer"].to_pandas()),
+            "event": pd.Categorical(table["event"].to_pandas(), categories=KINDS),
             "time": table["event_time"].to_numpy(),
             "value": table["value"].to_numpy(),
         }
     )
-    everyone = pd.RangeIndex(len(names) * len(KINDS))
-    out = np.empty((len(names), len(CUTOFFS), len(columns())))
+    everyone = pd.MultiIndex.from_product([frame["customer"].cat.categories, KINDS])
+    return _every_cutoff(frame, ["customer", "event"], everyone)
+
+
+def one_key(table: pa.Table) -> np.ndarray:
+    """The same over one whole number, which groups faster than two columns."""
+    customer, names = pd.factorize(table["customer"].to_pandas())
+    kind = pd.Categorical(table["event"].to_pandas(), categories=KINDS).codes
+    frame = pd.DataFrame(
+        {
+            "key": customer * len(KINDS) + kind,
+            "time": table["event_time"].to_numpy(),
+            "value": table["value"].to_numpy(),
+        }
+    )
+    return _every_cutoff(frame, "key", pd.RangeIndex(len(names) * len(KINDS)))
+
+
+def _every_cutoff(frame: pd.DataFrame, by: str | list[str], everyone: pd.Index) -> np.ndarray:
+    n_customers = len(everyone) // len(KINDS)
+    out = np.empty((n_customers, len(CUTOFFS), len(columns())))
     for place, cutoff in enumerate(CUTOFFS):
-        out[:, place] = _at(frame, cutoff, everyone)
+        out[:, place] = _at(frame, by, cutoff, everyone)
     return out.reshape(-1, len(columns()))
 
 
-def _at(frame: pd.DataFrame, cutoff: int, everyone: pd.RangeIndex) -> np.ndarray:
+def _at(frame: pd.DataFrame, by: str | list[str], cutoff: int, everyone: pd.Index) -> np.ndarray:
     past = frame[frame["time"] <= cutoff]
     counts, sums = {}, {}
     for days in SPANS:
         inside = past if days is None else past[past["time"] > cutoff - days * DAY]
-        found = inside.groupby("key")["value"].agg(["count", "sum"])
+        found = inside.groupby(by, observed=True)["value"].agg(["count", "sum"])
         found = found.reindex(everyone, fill_value=0).to_numpy().reshape(-1, len(KINDS), 2)
         counts[days], sums[days] = found[..., 0], found[..., 1]
-    ends = past.groupby("key")["time"].agg(["min", "max"]).reindex(everyone)
+    ends = past.groupby(by, observed=True)["time"].agg(["min", "max"]).reindex(everyone)
     ends = ((cutoff - ends) / DAY).to_numpy().reshape(-1, len(KINDS), 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.column_stack([_column(column, counts, sums, ends) for column in columns()])
@@ -61,4 +79,4 @@ def _column(column, counts, sums, ends) -> np.ndarray:
     return n / counts[2 * column.days][:, kind]
 
 
-FORMULATIONS = {"group-by a cutoff": group_by}
+FORMULATIONS = {"group-by a cutoff": two_columns, "group-by a cutoff, one key": one_key}

@@ -21,20 +21,24 @@ def as_of(table: pa.Table) -> np.ndarray:
 
 
 def _as_of(frame: pl.DataFrame, cutoffs: Sequence[int]) -> np.ndarray:
-    log = frame.lazy().select(
-        pl.col("customer").rle_id().alias("who"), "event_time", *_prepared()
-    )
+    log = frame.lazy().select(pl.col("customer").rle_id().alias("who"), "event_time", *_prepared())
     log = log.select("who", "event_time", *_running()).collect()
     who = pl.DataFrame({"who": pl.arange(0, log["who"][-1] + 1, eager=True, dtype=pl.UInt32)})
     rows = who.join(pl.DataFrame({"cutoff": cutoffs}), how="cross")
-    now = _joined(rows, log, 0, "n", "s", "first", "last").rename({f"n_{k}": f"n_{k}_None" for k in KINDS})
+    now = _joined(rows, log, 0, "n", "s", "first", "last").rename(
+        {f"n_{k}": f"n_{k}_None" for k in KINDS}
+    )
     parts = [now.rename({f"s_{k}": f"s_{k}_None" for k in KINDS})]
     for days in SPANS[:-1]:
         wanted = ("n", "s") if days in WINDOWS else ("n",)
         found = _joined(rows, log, days * DAY, *wanted)
         parts.append(found.rename({name: f"{name}_{days}" for name in found.columns}))
     wide = pl.concat([rows, *parts], how="horizontal").lazy().with_columns(_differences())
-    return wide.select(_expression(c).alias(str(i)) for i, c in enumerate(columns())).collect().to_numpy()
+    return (
+        wide.select(_expression(c).alias(str(i)) for i, c in enumerate(columns()))
+        .collect()
+        .to_numpy()
+    )
 
 
 def _prepared() -> Iterator[pl.Expr]:
