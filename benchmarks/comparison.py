@@ -7,9 +7,9 @@ columns agree to 1e-9, or to the precision of single floats where our matrix has
 from pathlib import Path
 
 import numpy as np
-from journeys import N_CUTOFFS, columns
 from peers import Engine
 from share import chosen
+from workload import N_CUTOFFS, columns
 
 BLOCK = 50_000
 TOLERANCE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 2e-7}

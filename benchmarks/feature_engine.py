@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from comparison import differences
-from journeys import N_CUTOFFS, ONE_EVENTS, columns, mapped
 from peers import ENGINES, OURS, Engine, environment, missing
 from watching import Finished, memory_of_machine, watch
+from workload import N_CUTOFFS, ONE_EVENTS, columns, mapped
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "features.json"
@@ -84,7 +84,7 @@ def one_size(
 ) -> dict[str, Any]:
     """Every engine on a log of so many events."""
     columns_file, truth = folder / "columns.arrow", folder / "ours.npy"
-    subprocess.run([sys.executable, HERE / "journeys.py", str(size), columns_file], check=True)
+    subprocess.run([sys.executable, HERE / "workload.py", str(size), columns_file], check=True)
     rows: dict[str, Any] = {}
     for engine in engines:
         refused = missing(engine, environments[engine.environment]) or (
@@ -172,7 +172,7 @@ def one_customer(
     """Median and 99th percentile for one customer's vector, where an engine can be asked so."""
     columns_file, truth = folder / "one.arrow", folder / "one.npy"
     subprocess.run(
-        [sys.executable, HERE / "journeys.py", str(ONE_EVENTS), columns_file], check=True
+        [sys.executable, HERE / "workload.py", str(ONE_EVENTS), columns_file], check=True
     )
     rows: dict[str, Any] = {}
     for engine in {e.module: e for e in engines if e.one}.values():

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from journeys import mapped
+from workload import mapped
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import peer_sql
 import pyarrow as pa
-from journeys import CUTOFFS, DAY, KINDS, ONE_CUTOFF, SPANS, WINDOWS, columns
+from workload import CUTOFFS, DAY, KINDS, ONE_CUTOFF, SPANS, WINDOWS, columns
 
 PACKAGES = ("duckdb", "numpy")
 

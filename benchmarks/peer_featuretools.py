@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from featuretools.primitives import Count, Sum, TimeSinceFirst, TimeSinceLast
-from journeys import CUTOFFS, KINDS, SPANS, WINDOWS, Column, columns
 from share import chosen
+from workload import CUTOFFS, KINDS, SPANS, WINDOWS, Column, columns
 
 PACKAGES = ("featuretools", "pandas")
 

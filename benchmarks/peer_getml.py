@@ -12,7 +12,7 @@ import getml
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from journeys import BEGIN, CUTOFFS, DAY, KINDS, SPANS, WINDOWS, Column, columns
+from workload import BEGIN, CUTOFFS, DAY, KINDS, SPANS, WINDOWS, Column, columns
 
 PACKAGES = ("getml", "numpy")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-from journeys import CUTOFFS, ONE_CUTOFF, Column, columns
+from workload import CUTOFFS, ONE_CUTOFF, Column, columns
 
 from features.durations import days
 from features.engine import Rows, compute

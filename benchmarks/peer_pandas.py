@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from journeys import CUTOFFS, DAY, KINDS, SPANS, columns
+from workload import CUTOFFS, DAY, KINDS, SPANS, columns
 
 PACKAGES = ("pandas", "numpy")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from journeys import CUTOFFS, DAY, KINDS, ONE_CUTOFF, SPANS, WINDOWS, Column, columns
+from workload import CUTOFFS, DAY, KINDS, ONE_CUTOFF, SPANS, WINDOWS, Column, columns
 
 PACKAGES = ("polars", "numpy")
 

@@ -13,8 +13,8 @@ import numpy as np
 import peer_sql
 import pyarrow as pa
 import pyarrow.parquet as pq
-from journeys import columns
 from pyspark.sql import DataFrame, SparkSession
+from workload import columns
 
 PACKAGES = ("pyspark",)
 

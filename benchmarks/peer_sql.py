@@ -1,7 +1,7 @@
 """The benchmark's features in SQL, for every engine that speaks it.
 
 Takes cutoffs; gives queries over a view `log` (customer, event_time, event, value) that yield
-the columns of `journeys.columns()` for every customer and cutoff, in order. The formulations
+the columns of `workload.columns()` for every customer and cutoff, in order. The formulations
 differ in what they add up first:
 
 - `tiles`: events become one row a customer, kind and day; windows add tiles;
@@ -15,7 +15,7 @@ cutoff; so tiles are exact here, where all cutoffs are midnights.
 
 from collections.abc import Callable, Sequence
 
-from journeys import CUTOFFS, DAY, KINDS, SPANS, WINDOWS, Column, columns
+from workload import CUTOFFS, DAY, KINDS, SPANS, WINDOWS, Column, columns
 
 TILES = f"""
 select customer, event, day, count(*) as n, sum(value) as s,

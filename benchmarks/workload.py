@@ -1,6 +1,6 @@
 """The journeys and the features that every engine of the benchmark gets.
 
-    python benchmarks/journeys.py EVENTS FILE
+    python benchmarks/workload.py EVENTS FILE
 
 writes an Arrow IPC file (of one customer when EVENTS is 200) with the columns `customer` (text),
 `event_time` (microseconds UTC), `event` (text) and `value`, sorted by customer and time. Needs
