@@ -110,10 +110,11 @@ def _too_much(engine: Engine, size: int, earlier: list[dict[str, Any]], limit: i
     """Why an engine is not tried at this size, by what it took at the size before."""
     if engine.most is not None and size > engine.most:
         return f"not run above {engine.most:,} events: {engine.why}"
-    before = [rows[engine.name] for rows in earlier if "best" in rows.get(engine.name, {})]
-    if not before or engine.module == OURS:
-        return "not run: it failed at the size before" if earlier and not before else None
-    last = before[-1]
+    if engine.module == OURS or not earlier:
+        return None
+    last = earlier[-1][engine.name]
+    if "best" not in last:
+        return f"at the size before: {last['status']}"
     factor = size / last["events"]
     memory, seconds = factor * last["peak_memory"], factor * last["best"]
     if memory > 0.9 * memory_of_machine():
@@ -156,7 +157,9 @@ def _memory(done: Finished) -> dict[str, int]:
 
 def _add_ratios(engines: list[Engine], rows: dict[str, Any]) -> None:
     """How many times as long as ours each engine took; by the row where it ran a part."""
-    ours = next(row for row in rows.values() if "best" in row)
+    ours = next(iter(rows.values()))
+    if "best" not in ours:
+        raise SystemExit(f"our own engine: {ours['status']}")
     for engine in engines:
         row = rows[engine.name]
         if "best" in row:
