@@ -7,7 +7,7 @@ WORKSPACE ?= workspace
 HOST ?= 127.0.0.1
 PORT ?= 8000
 SERVE ?= 1
-EVENTS ?= 200000
+EVENTS ?= 1000000
 CUSTOMERS ?= 8000
 
 VENV := .venv
@@ -17,7 +17,7 @@ INSTALLED := $(VENV)/.installed
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train saas leakage-audit promote serve mlflow test check reference format bench-features system lock clean
+.PHONY: help install demo train saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -74,8 +74,18 @@ format: $(INSTALLED) ## put the code into its usual shape
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-bench-features: $(INSTALLED) ## the feature engine beside pandas, in one run (EVENTS=200000)
+bench-features: $(INSTALLED) ## the feature engine beside its peers, in one run (EVENTS="1000000 10000000")
 	@$(RUN) benchmarks/feature_engine.py --events $(EVENTS)
+
+bench-peers: ## install the peers of bench-features into environments of their own
+	@for set in peers peers-pandas2; do \
+	  test -x .venv-$$set/bin/python || $(PYTHON) -m venv .venv-$$set; \
+	  .venv-$$set/bin/python -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements-$$set.txt; \
+	done
+	@command -v java > /dev/null || echo "PySpark needs Java 17: apt-get install -y openjdk-17-jre-headless"
+
+bench-accuracy: $(INSTALLED) ## models of every data set in DATA beside rules and published figures
+	@$(RUN) benchmarks/accuracy.py $(CONFIGS) $(if $(DATA),--data $(DATA))
 
 system: ## install what browser tests need from Debian (as root)
 	apt-get update -qq

@@ -1,113 +1,277 @@
-"""How fast the feature engine is beside pandas, both measured in this one run.
+"""How fast the feature engine is beside its peers, all measured in this one run.
 
-    make bench-features EVENTS=200000
+    make bench-features EVENTS="1000000 10000000"
 
-The log has power-law activity and monthly cutoffs; the results are checked equal before
-anything is timed. Read the ratio: machines differ.
+Every engine starts from the same sorted Arrow columns in memory and ends at the same matrix of
+150 features for 12 monthly cutoffs a customer, in a process of its own. Results are checked
+equal before a ratio is printed. A peer that is not installed is named; `make bench-peers`
+installs them. Read the ratios: machines differ.
 """
 
 import argparse
+import json
+import math
+import os
 import platform
-import time
-from collections.abc import Callable
-from importlib.metadata import version
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pandas as pd
+from comparison import differences
+from peers import ENGINES, OURS, Engine, environment, missing
+from watching import Finished, memory_of_machine, watch
+from workload import N_CUTOFFS, ONE_EVENTS, columns, mapped
 
-from features.durations import DAY, days
-from features.engine import Rows, compute
-from features.event_log import EventLog, build_log, empty_log
-from features.feature import Feature
-from features.language import events
-
-WINDOWS = (days(7), days(30), days(90), None)
-N_CUTOFFS = 12
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "features.json"
+MEMORY_TARGET = 6 * 2**30
+EXPONENT_TARGET = 1.05
+LARGE = 2_000_000
+"""Events from which a peer runs once."""
 
 
 def main() -> None:
+    chosen = _arguments()
+    environments = {"main": Path(sys.executable), "peers": chosen.peers, "pandas2": chosen.pandas2}
+    engines = [e for e in ENGINES if chosen.only is None or e.module in (OURS, *chosen.only)]
+    found: dict[str, Any] = {"machine": machine(), "sizes": {}}
+    with tempfile.TemporaryDirectory(dir=chosen.scratch) as folder:
+        for size in sorted(chosen.events):
+            earlier = list(found["sizes"].values())
+            found["sizes"][size] = one_size(
+                size, engines, environments, chosen, Path(folder), earlier
+            )
+            print(table(size, found["sizes"][size]), flush=True)
+        found["one_customer"] = one_customer(engines, environments, Path(folder))
+    found["growth"] = growth(found["sizes"])
+    print(closing(found))
+    RESULTS.parent.mkdir(exist_ok=True)
+    chosen.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--repeat", type=int, default=3)
-    chosen = parser.parse_args()
-    log = made_log(chosen.events)
-    rows = monthly(log)
-    names = [(name, last) for name in log.event.levels for last in WINDOWS]
-    features = [f for name, last in names for f in family(name, last)]
-    ours, seconds = timed(
-        lambda: compute(features, log, empty_log(log.customers), rows), chosen.repeat
+    parser.add_argument("--events", type=int, nargs="+", default=[1_000_000])
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each, of which the best")
+    parser.add_argument("--limit", type=int, default=1_200, help="seconds an engine may take")
+    parser.add_argument("--only", nargs="*", help="peers' modules, such as peer_polars")
+    parser.add_argument("--peers", type=Path, default=environment("peers"))
+    parser.add_argument("--pandas2", type=Path, default=environment("pandas2"))
+    parser.add_argument("--scratch", type=Path, help="where the columns are written meanwhile")
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    return parser.parse_args()
+
+
+def machine() -> dict[str, Any]:
+    """What a reader has to know of the machine."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory_of_machine() / 2**30, 1),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def one_size(
+    size: int,
+    engines: list[Engine],
+    environments: dict[str, Path],
+    chosen: argparse.Namespace,
+    folder: Path,
+    earlier: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Every engine on a log of so many events."""
+    columns_file, truth = folder / "columns.arrow", folder / "ours.npy"
+    subprocess.run([sys.executable, HERE / "workload.py", str(size), columns_file], check=True)
+    rows: dict[str, Any] = {}
+    for engine in engines:
+        refused = missing(engine, environments[engine.environment]) or (
+            _too_much(engine, size, earlier, chosen.limit)
+        )
+        if refused:
+            rows[engine.name] = {"status": refused}
+            continue
+        print(f"  {size:,} events: {engine.name}", file=sys.stderr, flush=True)
+        ours = engine.module == OURS
+        result = truth if ours else folder / "theirs.npy"
+        repeat = chosen.repeat if ours or size < LARGE else 1
+        rows[engine.name] = _measured(
+            engine, environments, columns_file, result, repeat, chosen.limit * repeat
+        )
+        if rows[engine.name]["status"] == "ran" and not ours:
+            rows[engine.name]["status"] = differences(truth, result, engine) or "equal"
+    _add_ratios(engines, rows)
+    return rows
+
+
+def _too_much(engine: Engine, size: int, earlier: list[dict[str, Any]], limit: int) -> str | None:
+    """Why an engine is not tried at this size, by what it took at the size before."""
+    if engine.most is not None and size > engine.most:
+        return f"not run above {engine.most:,} events: {engine.why}"
+    if engine.module == OURS or not earlier:
+        return None
+    last = earlier[-1][engine.name]
+    if "best" not in last:
+        return f"at the size before: {last['status']}"
+    factor = size / last["events"]
+    memory, seconds = factor * last["peak_memory"], factor * last["best"]
+    if memory > 0.9 * memory_of_machine():
+        return f"not run: would need about {memory / 2**30:.0f} GiB of memory"
+    return f"not run: would take about {seconds:,.0f} s" if seconds > limit else None
+
+
+def _measured(
+    engine: Engine,
+    environments: dict[str, Path],
+    columns_file: Path,
+    result: Path,
+    repeat: int,
+    limit: int,
+) -> dict[str, Any]:
+    """Run an engine in its own process; what it printed, and the memory that it took."""
+    command = [
+        environments[engine.environment], HERE / "measure.py", engine.module, engine.formulation,
+        columns_file, "--repeat", str(repeat), "--result", result,
+    ]  # fmt: skip
+    done = watch([str(part) for part in command], limit, HERE.parent)
+    if done.answer is None:
+        return {"status": f"failed: {done.why}"}
+    return {
+        "status": "ran",
+        "best": min(done.answer["seconds"]),
+        "events": _events(columns_file),
+        **done.answer,
+        **_memory(done),
+    }
+
+
+def _events(columns_file: Path) -> int:
+    return int(mapped(columns_file).num_rows)
+
+
+def _memory(done: Finished) -> dict[str, int]:
+    return {"peak_rss": done.peak_rss, "peak_memory": done.peak_anonymous}
+
+
+def _add_ratios(engines: list[Engine], rows: dict[str, Any]) -> None:
+    """How many times as long as ours each engine took; by the row where it ran a part."""
+    ours = next(iter(rows.values()))
+    if "best" not in ours:
+        raise SystemExit(f"our own engine: {ours['status']}")
+    for engine in engines:
+        row = rows[engine.name]
+        if "best" in row:
+            row["by_the_row"] = engine.by_the_row
+            share = ours["n_rows"] / row["n_rows"] if engine.by_the_row else 1
+            row["ratio"] = row["best"] / ours["best"] * share
+            row["target"] = engine.target
+
+
+def one_customer(
+    engines: list[Engine], environments: dict[str, Path], folder: Path
+) -> dict[str, Any]:
+    """Median and 99th percentile for one customer's vector, where an engine can be asked so."""
+    columns_file, truth = folder / "one.arrow", folder / "one.npy"
+    subprocess.run(
+        [sys.executable, HERE / "workload.py", str(ONE_EVENTS), columns_file], check=True
     )
-    theirs, pandas_seconds = timed(lambda: with_pandas(log, names), 1)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
-    print(f"{chosen.events:,} events, {log.n_customers:,} customers, {len(rows):,} rows, "
-          f"{len(features)} features, equal to 1e-9")  # fmt: skip
-    print(f"Python {platform.python_version()}, NumPy {np.__version__}, pandas {version('pandas')}")
-    print(f"{'engine':<28}{'seconds':>10}{'ratio':>8}")
-    print(f"{'milepost':<28}{seconds:10.2f}{1:8.1f}")
-    print(
-        f"{'pandas, a group-by a cutoff':<28}{pandas_seconds:10.2f}{pandas_seconds / seconds:8.1f}"
-    )
+    rows: dict[str, Any] = {}
+    for engine in {e.module: e for e in engines if e.one}.values():
+        for formulation, target in engine.one.items():
+            name = f"{engine.label}, {formulation}" if engine.module != OURS else engine.name
+            refused = missing(engine, environments[engine.environment])
+            if refused:
+                rows[name] = {"status": refused}
+                continue
+            result = truth if engine.module == OURS else folder / "theirs.npy"
+            command = [
+                environments[engine.environment], HERE / "measure.py", engine.module, formulation,
+                columns_file, "--one", "--result", result,
+            ]  # fmt: skip
+            done = watch([str(part) for part in command], 300, HERE.parent)
+            if done.answer is None:
+                rows[name] = {"status": f"failed: {done.why}"}
+                continue
+            same = "equal" if engine.module == OURS else differences(truth, result, engine)
+            rows[name] = {"status": same or "equal", "target": target, **done.answer}
+            rows[name]["ratio"] = rows[name]["median"] / next(iter(rows.values()))["median"]
+    return rows
 
 
-def made_log(n_events: int) -> EventLog:
-    """Events of two years with power-law activity and five kinds."""
-    rng = np.random.default_rng(1)
-    n_customers = max(10, n_events // 100)
-    weight = (1 + np.arange(n_customers)) ** -0.8
-    who = rng.choice(n_customers, n_events, p=weight / weight.sum())
-    when = rng.integers(0, 730, n_events) * DAY + rng.integers(0, 86_400, n_events) * 1_000_000
-    kind = rng.choice(list("abcde"), n_events, p=[0.5, 0.2, 0.15, 0.1, 0.05])
-    value = np.round(rng.gamma(2, 20, n_events), 2)
-    names = [f"c{number:07d}" for number in who]
-    return build_log(names, when, list(kind), numbers={"value": value})
+def growth(sizes: dict[int, dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Exponents of time and memory between the smallest and the largest size of each engine."""
+    found = {}
+    for name in next(iter(sizes.values())):
+        ran = [(size, rows[name]) for size, rows in sizes.items() if "best" in rows.get(name, {})]
+        if len(ran) > 1:
+            (small, first), (large, last) = ran[0], ran[-1]
+            step = math.log(large / small)
+            found[name] = {
+                "from": small,
+                "to": large,
+                "time": math.log(last["best"] / first["best"]) / step,
+                "memory": math.log(last["peak_memory"] / first["peak_memory"]) / step,
+            }
+    return found
 
 
-def cutoffs() -> list[int]:
-    return [(365 + 30 * month) * DAY for month in range(N_CUTOFFS)]
+def table(size: int, rows: dict[str, Any]) -> str:
+    """One size as a table."""
+    first = next((row for row in rows.values() if "n_rows" in row), {"n_rows": 0})
+    lines = [
+        "",
+        f"{size:,} events, {first['n_rows'] // N_CUTOFFS:,} customers, {first['n_rows']:,} rows × "
+        f"{len(columns())} features, end to end from sorted Arrow columns",
+        f"{'engine':<38}{'seconds':>9}{'ratio':>8}{'target':>8}{'memory':>10}{'RSS':>10}  result",
+    ]
+    for name, row in rows.items():
+        if "best" not in row:
+            lines.append(f"{name:<38}  {row['status']}")
+            continue
+        target = "" if row["target"] is None else f"{row['target']:,}"
+        unit = " a row" if row["by_the_row"] else ""
+        lines.append(
+            f"{name:<38}{row['best']:9.3f}{row['ratio']:8,.1f}{target:>8}"
+            f"{row['peak_memory'] / 2**20:>6,.0f} MiB{row['peak_rss'] / 2**20:>6,.0f} MiB"
+            f"  {row['status']}{unit}"
+        )
+    return "\n".join(lines)
 
 
-def monthly(log: EventLog) -> Rows:
-    """Every customer at every cutoff."""
-    cutoff = np.repeat(np.array(cutoffs()), log.n_customers)
-    return Rows(np.tile(np.arange(log.n_customers), N_CUTOFFS), cutoff, cutoff)
-
-
-def family(name: str, last: int | None) -> list[Feature]:
-    """What is computed for a kind of event and a window."""
-    some = events(name)
-    return [some.count(last), some.sum("value", last), some.max("value", last)]
-
-
-def with_pandas(log: EventLog, names: list[tuple[str, int | None]]) -> np.ndarray:
-    """The same numbers as most people write them: filter, group, join, a cutoff at a time."""
-    who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))
-    frame = pd.DataFrame(
-        {"who": who, "time": log.event_time, "value": log.numbers["value"],
-         "event": np.array(log.event.levels)[log.event.codes]}
-    )  # fmt: skip
-    everyone = pd.RangeIndex(log.n_customers)
-    blocks = []
-    for cutoff in cutoffs():
-        columns = []
-        past = frame[frame["time"] <= cutoff]
-        for name, last in names:
-            chosen = past[past["event"] == name]
-            if last is not None:
-                chosen = chosen[chosen["time"] > cutoff - last]
-            found = chosen.groupby("who")["value"].agg(["count", "sum", "max"]).reindex(everyone)
-            columns.append(found.fillna({"count": 0, "sum": 0}).to_numpy())
-        blocks.append(np.hstack(columns))
-    return np.vstack(blocks)
-
-
-def timed(work: Callable[[], np.ndarray], repeat: int) -> tuple[np.ndarray, float]:
-    """The result, and the shortest of some runs in seconds."""
-    best = float("inf")
-    for _ in range(repeat):
-        start = time.perf_counter()
-        result = work()
-        best = min(best, time.perf_counter() - start)
-    return result, best
+def closing(found: dict[str, Any]) -> str:
+    """One customer, growth, versions and the machine."""
+    lines = ["", f"one customer with {ONE_EVENTS} events, in memory",
+             f"{'engine':<38}{'median':>12}{'p99':>12}{'ratio':>8}{'target':>8}"]  # fmt: skip
+    for name, row in found["one_customer"].items():
+        if "median" not in row:
+            lines.append(f"{name:<38}  {row['status']}")
+            continue
+        target = "" if row["target"] is None else f"{row['target']:,}"
+        lines.append(
+            f"{name:<38}{row['median'] * 1e6:>9,.0f} µs{row['p99'] * 1e6:>9,.0f} µs"
+            f"{row['ratio']:8,.0f}{target:>8}  {row['status']}"
+        )
+    for name, exponents in found["growth"].items():
+        lines.append(
+            f"growth of {name} from {exponents['from']:,} to {exponents['to']:,} events: time "
+            f"^{exponents['time']:.2f}, memory ^{exponents['memory']:.2f}"
+        )
+    versions: dict[str, str] = {}
+    for rows in [*found["sizes"].values(), found["one_customer"]]:
+        for name, row in rows.items():
+            for package, number in row.get("versions", {}).items():
+                versions[f"{package} {number}"] = name
+    m = found["machine"]
+    lines += [
+        "",
+        "seconds: the best run. memory: the most that an engine and its processes took, without "
+        "the mapped file; RSS: with it.",
+        f"versions: {', '.join(sorted(versions))}",
+        f"machine: {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, Python {m['python']}",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
