@@ -4,23 +4,16 @@ Takes a `journey.toml` and a workspace; gives a result with honest metrics. Ever
 in the module that its name says.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.catalogue import default_catalogue
-from features.config import Business, Problem, slug
+from features.config import Business, slug
 from features.cutoffs import resolve
 from features.durations import format_moment, spell_duration
-from features.engine import compute
-from features.errors import ProblemError
-from features.event_log import EventLog
 from features.language import Feature
 from features.sources import Histories
 from models.calibration import fit_sigmoid
@@ -28,23 +21,14 @@ from models.contract import Contract
 from models.files import save
 from models.fitted import FittedModel
 from training.baselines import Baseline, baselines, best_rule, rule_score
+from training.clock import Clock
 from training.evaluation import Metrics, evaluate
 from training.fitting import fit, parameters
-from training.label_table import SPLITS
-from training.labels import Labelled, label_rows
+from training.labels import Labelled
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
-from training.splits import Split, split_rows
+from training.prepare import ENOUGH_ROWS, Floats, Prepared, prepare
+from training.splits import Split
 from training.tracking import Logged, log_run
-
-Floats = NDArray[np.float64]
-Part = tuple[Floats, NDArray[np.int8]]
-"""A matrix `(n_rows, n_features)` and labels `(n_rows,)`."""
-
-ENOUGH_ROWS = 200_000
-"""What medians and rules are found on; more rows change no digit that is read."""
-
-MOST_ROWS = 1_500_000
-"""Training rows beyond this many are thinned by chance; the trees gain nothing from them."""
 
 
 @dataclass(frozen=True)
@@ -91,45 +75,6 @@ class Result:
         }
 
 
-class Clock:
-    """Seconds a stage, and a line when each one ends."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.seconds: dict[str, float] = {}
-        self._say = say
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[list[str]]:
-        """Time a stage; what the body appends is told beside its name."""
-        told: list[str] = []
-        start = perf_counter()
-        yield told
-        self.seconds[name] = round(perf_counter() - start, 3)
-        self._say(f"  {name:<10} {self.seconds[name]:6.1f} s  {'; '.join(told)}")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A problem's rows, split, with their features."""
-
-    problem: Problem
-    labelled: Labelled
-    split: Split
-    features: tuple[Feature, ...]
-    vectors: Floats
-    """The rows of train, validation and test, one part after the other."""
-    parts: dict[str, Part]
-    """Matrix and labels of train, validation and test; views of `vectors`."""
-
-    @property
-    def seen(self) -> Part:
-        """Rows on which a rule may be chosen: train and validation, thinned if many."""
-        n = len(self.split.train) + len(self.split.validation)
-        label = np.concatenate([self.parts["train"][1], self.parts["validation"][1]])
-        step = -(-n // ENOUGH_ROWS)
-        return self.vectors[:n:step], label[::step]
-
-
 def train(
     business: Business,
     name: str,
@@ -152,7 +97,7 @@ def train(
     problem = resolve(declared, histories.log, histories.attributes)
     if problem.every not in (declared.every, declared.horizon):
         say(f"  a cutoff every {spell_duration(problem.every or 0)}: closer ones are too many rows")
-    ready = _prepare(business, problem, histories, clock, say)
+    ready = prepare(business, problem, histories, clock, say)
     model = _fit(business, name, ready, histories, clock, say)
     folder = workspace / slug(business.name) / slug(name)
     with clock.stage("judge") as told:
@@ -183,28 +128,6 @@ def train(
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
         clock.seconds,
     )  # fmt: skip
-
-
-def _prepare(
-    business: Business,
-    problem: Problem,
-    histories: Histories,
-    clock: Clock,
-    say: Callable[[str], None],
-) -> Prepared:
-    """Label the cohort, split it, and compute the features that the training part calls for."""
-    with clock.stage("labels") as told:
-        labelled, log = label_rows(business, problem, histories)
-        attributes = histories.attributes.aligned(log.customers)
-        told += [_label_account(labelled), *labelled.notes]
-    with clock.stage("split") as told:
-        split = _thinned(split_rows(problem, labelled, log.customers), problem.seed)
-        told += [_split_account(split), *split.notes]
-    with clock.stage("features") as told:
-        features, vectors = _matrix(business, log, attributes, labelled, split, say)
-        told.append(f"{vectors.shape[0]:,} rows × {len(features)} features")
-    parts = _parts(labelled, split, vectors)
-    return Prepared(problem, labelled, split, features, vectors, parts)
 
 
 def _fit(
@@ -264,48 +187,6 @@ def manifest(histories: Histories) -> dict[str, Any]:
     }
 
 
-def _matrix(
-    business: Business,
-    log: EventLog,
-    attributes: EventLog,
-    labelled: Labelled,
-    split: Split,
-    say: Callable[[str], None],
-) -> tuple[tuple[Feature, ...], Floats]:
-    """The features that the training part's past calls for, of every row that is used."""
-    rows = labelled.moments.rows
-    features = default_catalogue(
-        log,
-        attributes,
-        business.stages,
-        business.features.windows,
-        int(rows.known_time[split.train].max()),
-        business.features.ignore,
-    )
-    if not features:
-        raise ProblemError(
-            "Nothing had happened before the newest training cutoff, so there is no feature to "
-            "learn from. Look whether the label table's cutoff times fit the events' times."
-        )
-
-    def progress(done: int, of: int) -> None:
-        if done < of:
-            say(f"  {done:,} of {of:,} rows")
-
-    used = rows.take(split.all_rows)
-    return features, compute(features, log, attributes, used, progress)
-
-
-def _parts(labelled: Labelled, split: Split, vectors: Floats) -> dict[str, Part]:
-    """Matrix and labels of each part; `vectors` holds the parts one after the other."""
-    parts, begin = {}, 0
-    for name in SPLITS:
-        rows = getattr(split, name)
-        parts[name] = (vectors[begin : begin + len(rows)], labelled.label[rows])
-        begin += len(rows)
-    return parts
-
-
 def _trained(labelled: Labelled, split: Split, histories: Histories) -> dict[str, Any]:
     """What the model was fitted on, for its contract."""
     cutoff = labelled.moments.rows.cutoff_time[split.train]
@@ -343,15 +224,6 @@ def _usual(features: Sequence[Feature], vectors: Floats) -> tuple[float | None, 
     return tuple(usual)
 
 
-def _thinned(split: Split, seed: int) -> Split:
-    """A split whose training part is no larger than is useful."""
-    if len(split.train) <= MOST_ROWS:
-        return split
-    kept = np.sort(np.random.default_rng(seed).choice(split.train, MOST_ROWS, replace=False))
-    note = f"{MOST_ROWS:,} of {len(split.train):,} training rows are used, drawn by chance"
-    return Split(kept, split.validation, split.test, split.how, (*split.notes, note))
-
-
 def _parameters(ready: Prepared, model: FittedModel) -> dict[str, Any]:
     """What a run was started with, for MLflow."""
     return {
@@ -371,21 +243,6 @@ def _numbers(metrics: Metrics, found: list[Baseline], ready: Prepared) -> dict[s
     numbers["n_train"] = float(len(ready.split.train))
     numbers["n_unknown"] = float(ready.labelled.n_unknown)
     return numbers
-
-
-def _label_account(labelled: Labelled) -> str:
-    line = f"{len(labelled):,} rows, {labelled.label.mean():.1%} positive"
-    if labelled.unknown:
-        why = ", ".join(f"{count:,} {reason}" for reason, count in labelled.unknown.items())
-        line += f", unknown: {why}"
-    return line
-
-
-def _split_account(split: Split) -> str:
-    return (
-        f"{len(split.train):,} train, {len(split.validation):,} validation, "
-        f"{len(split.test):,} test, {split.how}"
-    )
 
 
 def _rounds(say: Callable[[str], None]) -> Callable[[int, float], None]:
