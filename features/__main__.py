@@ -53,7 +53,9 @@ def _add_bucket(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     bucket.add_argument("config", type=Path, metavar="CONFIG", help="a journey.toml")
     bucket.add_argument("out", type=Path, metavar="OUT", help="a new folder, or one of old buckets")
     bucket.add_argument(
-        "--buckets", type=int, help="how many (default: one for every half million events, 8 at least)"
+        "--buckets",
+        type=int,
+        help="how many (default: one for every half million events, at least 8)",
     )
     bucket.set_defaults(run=_bucket)
 

@@ -12,7 +12,7 @@ share the work without exchanging a row. Knows nothing about problems, features 
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -104,7 +104,7 @@ class Buckets:
     def _path(self, side: str, bucket: int) -> Path:
         return self.folder / side / f"bucket-{bucket:05d}.parquet"
 
-    def _log(self, side: str, bucket: int, kinds: dict[str, str] | Any) -> EventLog:
+    def _log(self, side: str, bucket: int, kinds: Mapping[str, str]) -> EventLog:
         path = self._path(side, bucket)
         texts = ["customer", "event", *(n for n, kind in kinds.items() if kind == CATEGORY)]
         try:
@@ -174,13 +174,13 @@ def check_folder(folder: Path) -> None:
         found = {path.name for path in folder.iterdir()} if folder.exists() else set()
     except OSError as error:
         raise BucketError(
-            f"The folder {folder} can't be used for buckets ({error.strerror}). Name a new or empty "
-            "folder."
+            f"The folder {folder} can't be used for buckets ({error.strerror}). Name a new or "
+            "empty folder."
         ) from error
     if other := sorted(found - {EVENTS, ATTRIBUTES, MANIFEST}):
         raise BucketError(
-            f"The folder {folder} holds {other[0]!r}, which is no part of a folder of buckets. Name "
-            "a new or empty folder."
+            f"The folder {folder} holds {other[0]!r}, which is no part of a folder of buckets. "
+            "Name a new or empty folder."
         )
 
 
@@ -297,7 +297,7 @@ def _text(column: Categorical) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(codes, pa.array(column.levels, pa.string()))
 
 
-def _log_of(table: pa.Table, kinds: dict[str, str]) -> EventLog:
+def _log_of(table: pa.Table, kinds: Mapping[str, str]) -> EventLog:
     """The log that a bucket's table was made of; its rows are in order already."""
     who = _categorical(table["customer"])
     counts = np.bincount(who.codes, minlength=len(who.levels))
@@ -329,11 +329,11 @@ def _categorical(column: pa.ChunkedArray) -> Categorical:
 
 
 def _moments(column: pa.ChunkedArray) -> Ints:
-    return pc.fill_null(column.cast(pa.int64()), MISSING_TIME).to_numpy()
+    return np.asarray(pc.fill_null(column.cast(pa.int64()), MISSING_TIME).to_numpy())
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    return pc.fill_null(column, float("nan")).to_numpy()
+    return np.asarray(pc.fill_null(column, float("nan")).to_numpy())
 
 
 def _joined(logs: Sequence[EventLog]) -> EventLog:

@@ -12,7 +12,6 @@ it). More settings, such as the executors' memory, come from `spark-defaults.con
 `SPARK_CONF_DIR`.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -21,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,10 +55,12 @@ appender.stderr.name = stderr
 appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = spark: %p %c{1}: %m%n
-logger.window.name = org.apache.spark.scheduler
-logger.window.level = off
+logger.scheduler.name = org.apache.spark.scheduler
+logger.scheduler.level = off
 logger.executor.name = org.apache.spark.executor
 logger.executor.level = off
+logger.shell.name = org.apache.spark.api.python.PythonGatewayServer
+logger.shell.level = error
 """
 """What Spark may say: a failed task comes back as an error of ours, once."""
 
@@ -146,11 +148,11 @@ class Spark:
             pa.set_cpu_count(1)
             places = [int(place) for batch in given for place in batch.column(0).to_pylist()]
             try:
-                found = [(place, json.dumps(answer), None) for place, answer in run(places)]
+                found = [{"place": p, "answer": json.dumps(answer)} for p, answer in run(places)]
             except MilepostError as error:
-                found = [(place, None, str(error)) for place in places]
+                found = [{"place": place, "fault": str(error)} for place in places]
             yield pa.RecordBatch.from_pylist(
-                [{"place": p, "answer": a, "fault": f} for p, a, f in found],
+                found,
                 pa.schema({"place": pa.int64(), "answer": pa.string(), "fault": pa.string()}),
             )
 
@@ -158,7 +160,7 @@ class Spark:
         schema = "place long, answer string, fault string"
         try:
             rows = numbers.mapInArrow(batches, schema, barrier=barrier).toArrow().to_pylist()
-        except Exception as error:  # noqa: BLE001 - Spark and Py4J have no common ancestor
+        except Exception as error:
             raise ClusterError(_reason(error)) from error
         for row in rows:
             if row["fault"] is not None:
@@ -187,7 +189,10 @@ def spark(master: str) -> Iterator[Spark]:
         )
     _check_java()
     _check_master(master)
-    with tempfile.TemporaryDirectory(prefix="milepost-") as scratch:
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    with tempfile.TemporaryDirectory(prefix="milepost-") as scratch, warnings.catch_warnings():
+        # It is about Spark's use of pandas; only Arrow passes here.
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         session = _session(master, Path(scratch))
         try:
             if not master.startswith("local"):
@@ -208,11 +213,8 @@ def _session(master: str, scratch: Path) -> Any:
     settings = {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
         "spark.driver.extraJavaOptions": f"{flags} -Dlog4j2.configurationFile={logging}",
         "spark.executor.extraJavaOptions": flags,
-        "spark.pyspark.python": os.environ.get("PYSPARK_PYTHON", sys.executable),
-        "spark.pyspark.driver.python": sys.executable,
         "spark.python.worker.reuse": "true",  # compiled code stays loaded from task to task
         "spark.task.maxFailures": "2",
         "spark.executorEnv.PYTHONPATH": root,
@@ -224,9 +226,8 @@ def _session(master: str, scratch: Path) -> Any:
         builder = builder.config(name, value)
     try:
         session = builder.getOrCreate()
-    except Exception as error:  # noqa: BLE001 - Spark and Py4J have no common ancestor
+    except Exception as error:
         raise ClusterError(f"Spark can't be started at {master}: {_reason(error)}") from error
-    session.sparkContext.setLogLevel("ERROR")
     return session
 
 
@@ -240,7 +241,7 @@ def _check_java() -> None:
     if java is None:
         raise ClusterError(f"No java is found on the PATH, and JAVA_HOME is not set. {get}")
     try:
-        said = subprocess.run(
+        said = subprocess.run(  # noqa: S603 - the Java that Spark itself would start
             [java, "-version"], capture_output=True, text=True, timeout=60, check=True
         ).stderr
     except (OSError, subprocess.SubprocessError) as error:
@@ -283,7 +284,7 @@ def _ship(session: Any, scratch: Path) -> None:
     probe = session.sparkContext.parallelize(range(n_tasks), n_tasks)
     try:
         found = set(probe.map(_probe_of(PACKAGES)).collect())
-    except Exception as error:  # noqa: BLE001 - Spark and Py4J have no common ancestor
+    except Exception as error:
         raise ClusterError(_reason(error)) from error
     if found == {own}:
         return
