@@ -94,7 +94,7 @@ class Buckets:
         counts = np.zeros(len(customers), np.int64)
         for bucket in sorted(set(bucket_of(customers, len(self)).tolist())):
             path = self._path(EVENTS, bucket)
-            who = _categorical(pq.read_table(path, ["customer"], read_dictionary=["customer"])[0])
+            who = _categorical(pq.read_table(path, columns=["customer"], read_dictionary=["customer"])[0])
             n_events = np.bincount(who.codes, minlength=len(who.levels))
             for customer, count in zip(who.levels, n_events.tolist(), strict=True):
                 if customer in place:

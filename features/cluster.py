@@ -24,7 +24,6 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -55,14 +54,18 @@ appender.stderr.name = stderr
 appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = spark: %p %c{1}: %m%n
-logger.scheduler.name = org.apache.spark.scheduler
-logger.scheduler.level = off
+logger.stages.name = org.apache.spark.scheduler.DAGScheduler
+logger.stages.level = off
+logger.tasks.name = org.apache.spark.scheduler.TaskSetManager
+logger.tasks.level = off
+logger.offers.name = org.apache.spark.scheduler.TaskSchedulerImpl
+logger.offers.level = warn
 logger.executor.name = org.apache.spark.executor
 logger.executor.level = off
 logger.shell.name = org.apache.spark.api.python.PythonGatewayServer
 logger.shell.level = error
 """
-"""What Spark may say: a failed task comes back as an error of ours, once."""
+"""What Spark may say: that it waits for workers. A failed task comes back as an error of ours."""
 
 
 class Runner(Protocol):
@@ -182,11 +185,13 @@ def spark(master: str) -> Iterator[Spark]:
     ClusterError
         When pyspark or Java is missing, or nobody listens at the master's address.
     """
-    if find_spec("pyspark") is None:
+    try:
+        import pyspark  # noqa: F401
+    except ImportError as error:
         raise ClusterError(
             "The engine spark needs the package pyspark, which is not installed. Install it with "
             "make spark, or with pip install 'milepost[spark]'."
-        )
+        ) from error
     _check_java()
     _check_master(master)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -288,12 +293,17 @@ def _ship(session: Any, scratch: Path) -> None:
         raise ClusterError(_reason(error)) from error
     if found == {own}:
         return
-    path = scratch / "milepost.zip"
+    session.sparkContext.addPyFile(str(pack(scratch / "milepost.zip")))
+
+
+def pack(path: Path) -> Path:
+    """Write what workers import as a zip file that Python can import from."""
+    home = Path(__file__).resolve().parent.parent
     with zipfile.ZipFile(path, "w") as archive:
         for package in PACKAGES:
-            for source in sorted(_folder(package).glob("*.py")):
+            for source in sorted((home / package).glob("*.py")):
                 archive.write(source, f"{package}/{source.name}")
-    session.sparkContext.addPyFile(str(path))
+    return path
 
 
 def _fingerprint() -> str:
@@ -317,10 +327,6 @@ def _probe_of(packages: Sequence[str]) -> Callable[[int], str]:
         return sha.hexdigest()
 
     return probe
-
-
-def _folder(package: str) -> Path:
-    return Path(__file__).resolve().parent.parent / package
 
 
 def _free_port(host: str = "127.0.0.1") -> int:

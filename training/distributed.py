@@ -10,6 +10,7 @@ by: LightGBM judges a round on each machine alone, so all must judge the same ro
 at the same round.
 """
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -81,12 +82,28 @@ def _fit_share(
         "pre_partition": True,
         "time_out": WAIT_MINUTES,
     }
+    lgb.register_logger(_Silent())
     alone = len(addresses) == 1
     booster = fit(
         features, train, stop_by, seed, None, n_rows,
         {"num_threads": 1, **({} if alone else network)},
     )  # fmt: skip
-    return booster.model_to_string() if number == 0 else ""
+    return _nowhere(booster.model_to_string()) if number == 0 else ""
+
+
+def _nowhere(model: str) -> str:
+    """A model's text without the machines that fitted it: addresses are nobody's business."""
+    for name, value in (("machines", ""), ("local_listen_port", "12400"), ("num_machines", "1")):
+        model = re.sub(rf"^\[{name}: .*\]$", f"[{name}: {value}]", model, flags=re.MULTILINE)
+    return model
+
+
+class _Silent:
+    """LightGBM tells of every knock at another machine's door before it hears of `verbosity`."""
+
+    def info(self, message: str) -> None: ...
+
+    def warning(self, message: str) -> None: ...
 
 
 def _shares(counts: dict[Path, int], most: int) -> list[list[Path]]:
