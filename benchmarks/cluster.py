@@ -70,7 +70,9 @@ def compare(buckets: Buckets, home: Path, master: str, n_events: int, n_rows: in
         again = built(buckets, features, runner, home, "again", numbers)
         n_slots = runner.n_slots
     same = digest(home / "alone") == digest(home / "first") == digest(home / "again")
-    print(f"{n_events:,} events in {len(buckets)} buckets, {n_rows:,} rows, {len(features)} features")
+    print(
+        f"{n_events:,} events in {len(buckets)} buckets, {n_rows:,} rows, {len(features)} features"
+    )
     print(f"equal bit for bit: {'yes' if same else 'NO'}")
     print(f"Python {platform.python_version()}, NumPy {np.__version__}, PyArrow {pa.__version__}, "
           f"pyspark {version('pyspark')}")  # fmt: skip

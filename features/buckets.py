@@ -94,7 +94,9 @@ class Buckets:
         counts = np.zeros(len(customers), np.int64)
         for bucket in sorted(set(bucket_of(customers, len(self)).tolist())):
             path = self._path(EVENTS, bucket)
-            who = _categorical(pq.read_table(path, columns=["customer"], read_dictionary=["customer"])[0])
+            who = _categorical(
+                pq.read_table(path, columns=["customer"], read_dictionary=["customer"])[0]
+            )
             n_events = np.bincount(who.codes, minlength=len(who.levels))
             for customer, count in zip(who.levels, n_events.tolist(), strict=True):
                 if customer in place:
@@ -141,7 +143,8 @@ def write_buckets(
     BucketError
         When the folder holds something else, or can't be written.
     """
-    n = n_buckets or max(LEAST_BUCKETS, -(-histories.log.n_events // BUCKET_EVENTS))
+    usual = max(LEAST_BUCKETS, -(-histories.log.n_events // BUCKET_EVENTS))
+    n = usual if n_buckets is None else n_buckets
     if not 1 <= n <= MOST_BUCKETS:
         raise BucketError(f"{n:,} buckets are asked for; give 1 to {MOST_BUCKETS:,}.")
     check_folder(folder)

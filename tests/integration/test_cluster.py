@@ -234,7 +234,7 @@ def test_trees_of_two_machines_tell_apart_as_well_as_those_of_one(
 def test_a_run_on_spark_is_judged_and_registered_as_a_local_one(
     shop: Path, shop_run: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """`train --engine spark` ends with a champion whose metrics are those of a local fit, nearly."""
+    """`train --engine spark` ends with a champion whose metrics are nearly those of a local fit."""
     done = run(
         "training", "train", str(shop), "--engine", "spark", "--workspace", str(tmp_path), "--json"
     )
