@@ -162,7 +162,8 @@ class Spark:
         numbers = self._session.range(0, n_tasks, 1, n_tasks)
         schema = "place long, answer string, fault string"
         try:
-            rows = numbers.mapInArrow(batches, schema, barrier=barrier).toArrow().to_pylist()
+            with _quiet():
+                rows = numbers.mapInArrow(batches, schema, barrier=barrier).toArrow().to_pylist()
         except Exception as error:
             raise ClusterError(_reason(error)) from error
         for row in rows:
@@ -195,16 +196,23 @@ def spark(master: str) -> Iterator[Spark]:
     _check_java()
     _check_master(master)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    with tempfile.TemporaryDirectory(prefix="milepost-") as scratch, warnings.catch_warnings():
-        # It is about Spark's use of pandas; only Arrow passes here.
-        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
-        session = _session(master, Path(scratch))
+    with tempfile.TemporaryDirectory(prefix="milepost-") as scratch:
+        with _quiet():
+            session = _session(master, Path(scratch))
         try:
             if not master.startswith("local"):
                 _ship(session, Path(scratch))
             yield Spark(session)
         finally:
             session.stop()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Spark's warning about its own use of pandas; only Arrow passes here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
+        yield
 
 
 def _session(master: str, scratch: Path) -> Any:

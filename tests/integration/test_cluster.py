@@ -22,6 +22,7 @@ from features.buckets import open_buckets, write_buckets
 from features.cluster import OneProcess, Runner, spark
 from features.config import Business, read_config
 from features.sources import read_histories
+from training.__main__ import main
 from training.clock import Clock
 from training.engines import InProcess, OnBuckets
 from training.evaluation import evaluate
@@ -101,7 +102,6 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     head = folder / "master.log"
     worker = ("worker.Worker", "--port", "0", "--webui-port", "0", "--cores", "1", "-m", "1g")
     with daemon(head, "master.Master", "--port", port, "--webui-port", "0"):
-        wait_for(head, "I have been elected leader")
         one, two = folder / "one", folder / "two"
         with (
             daemon(folder / "one.log", *worker, "--work-dir", str(one), address),
@@ -265,6 +265,7 @@ def test_a_cluster_out_of_reach_is_one_paragraph_and_exit_code_2(
     shop: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A missing Java, a wrong address or a silent master is named before anything is read."""
     if JAVA is None and "--master" in arguments:
@@ -273,23 +274,22 @@ def test_a_cluster_out_of_reach_is_one_paragraph_and_exit_code_2(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     out = tmp_path / "out"
-    done = run("training", "build", str(shop), "--out", str(out), "--engine", "spark", *arguments)
-    assert 2 == done.returncode, done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("error: ") and 1 == len(done.stderr.strip().splitlines())
-    assert says in done.stderr
+    command = ["build", str(shop), "--out", str(out), "--engine", "spark", *arguments]
+    assert 2 == main(command)
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and 1 == len(told.strip().splitlines())
+    assert says in told
     assert not out.exists()
 
 
-def test_a_missing_pyspark_is_named(shop: Path, tmp_path: Path) -> None:
+def test_a_missing_pyspark_is_named(
+    shop: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Without the extra, the engine spark says how to get it."""
-    hide = (
-        "import sys, importlib.abc\n"
-        "sys.modules['pyspark'] = None\n"
-        "from training.__main__ import main\n"
-        f"sys.exit(main(['build', {str(shop)!r}, '--out', {str(tmp_path / 'o')!r}, "
-        "'--engine', 'spark']))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, check=False)
-    assert 2 == done.returncode, done.stderr
-    assert "pyspark, which is not installed" in done.stderr and "make spark" in done.stderr
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    assert 2 == main(["build", str(shop), "--out", str(tmp_path / "o"), "--engine", "spark"])
+    told = capsys.readouterr().err
+    assert "pyspark, which is not installed" in told and "make spark" in told
