@@ -13,11 +13,15 @@ CUSTOMERS ?= 8000
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+SPARK := $(VENV)/.spark
+
+RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-annotate --no-emit-index-url --upgrade --quiet
 
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy system lock clean
+.PHONY: help install demo train saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-cluster spark system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -87,13 +91,31 @@ bench-peers: ## install the peers of bench-features into environments of their o
 bench-accuracy: $(INSTALLED) ## models of every data set in DATA beside rules and published figures
 	@$(RUN) benchmarks/accuracy.py $(CONFIGS) $(if $(DATA),--data $(DATA))
 
-system: ## install what browser tests need from Debian (as root)
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core
+bench-cluster: $(SPARK) ## Spark over buckets beside one process, in one run (EVENTS=200000)
+	@$(RUN) benchmarks/cluster.py --events $(EVENTS)
 
-lock: ## resolve the newest versions again into requirements.lock (needs uv)
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+spark: $(SPARK) ## install what --engine spark needs beside Java 17 into .venv
+
+# pyspark is built here from its source, with the setuptools of the same file and nothing else.
+$(SPARK): $(INSTALLED) requirements-spark.lock
+	@echo "installing pyspark into $(VENV) (450 MB, a minute the first time)"
+	@$(RUN) -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps \
+	  -r <(awk '/^[a-z]/ {on = /^setuptools==/} on' requirements-spark.lock)
+	@$(RUN) -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps \
+	  --no-build-isolation -r requirements-spark.lock
+	@$(RUN) -m pip check --disable-pip-version-check
+	@touch $@
+
+system: ## install what browser and cluster tests need from Debian (as root)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core \
+	  openjdk-17-jre-headless
+
+lock: ## resolve the newest versions again into both lock files (needs uv)
+	$(RESOLVE) pyproject.toml --extra demo --extra dev --output-file requirements.lock
+	@$(RUN) -c "import tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+	  print(*extras['optional-dependencies']['spark'], sep='\n')" \
+	  | $(RESOLVE) - --constraint requirements.lock --output-file requirements-spark.lock
 
 clean: ## remove .venv and the workspace
 	rm -rf $(VENV) $(WORKSPACE)

@@ -1,21 +1,30 @@
-"""Commands of the floor that knows events: `python -m features simulate OUT`."""
+"""Commands about histories alone: `python -m features simulate OUT`, `bucket CONFIG OUT`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.buckets import check_folder, write_buckets
+from features.config import read_config
 from features.durations import format_day, parse_moment
 from features.errors import MilepostError, SimulationError
 from features.simulation import simulate, truth_table
 from features.simulation_settings import FAULTS, Settings
+from features.sources import REJECTED, reach, read_histories
 
 BAD_INPUT = 2
 """Exit code when what was asked for can't be done."""
+
+
+def say(line: str) -> None:
+    """Progress, for a person; standard output is kept for results."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(chosen.run(chosen))
     except MilepostError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return BAD_INPUT
 
 
@@ -34,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_simulate(commands)
+    _add_bucket(commands)
     return parser
 
 
@@ -101,6 +111,46 @@ def _write(table: pa.Table, path: Path) -> None:
         pq.write_table(table, path)
     except OSError as error:
         raise SimulationError(f"{path} can't be written: {error}.") from error
+
+
+def _add_bucket(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bucket = commands.add_parser(
+        "bucket",
+        help="write the histories as Parquet bucketed by customer",
+        description=(
+            "Read the sources once and write them as Parquet, every customer's events and "
+            "attributes whole in one bucket, each bucket sorted as the engine wants it. "
+            "python -m training build and train work on them a bucket at a time (--buckets OUT), "
+            "in one process or on a cluster whose machines all see OUT under the same path."
+        ),
+    )
+    bucket.add_argument("config", type=Path, metavar="CONFIG", help="a journey.toml")
+    bucket.add_argument("out", type=Path, metavar="OUT", help="a new folder, or one of old buckets")
+    bucket.add_argument(
+        "--buckets",
+        type=int,
+        help="how many (default: one for every half million events, at least 8)",
+    )
+    bucket.set_defaults(run=_bucket)
+
+
+def _bucket(chosen: argparse.Namespace) -> int:
+    start = perf_counter()
+    business = read_config(chosen.config)
+    check_folder(chosen.out)
+    say(f"reading {chosen.config}")
+    rejected = chosen.out.parent / f"{chosen.out.name}-{REJECTED}"
+    histories = read_histories(business, rejected, lambda line: say(f"  {line}"))
+    say(f"  {reach(histories)}")
+    if rejected.exists():
+        say(f"  rows set aside are in {rejected}")
+    made = write_buckets(business, histories, chosen.out, chosen.buckets)
+    print(
+        f"{chosen.out}: {len(made):,} buckets of {min(made.n_events):,} to "
+        f"{max(made.n_events):,} events, digest {made.digest[:12]}, "
+        f"{perf_counter() - start:.1f} s"
+    )
+    return 0
 
 
 if __name__ == "__main__":

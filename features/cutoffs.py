@@ -15,9 +15,10 @@ from features.config import At, Before, Outcome, Problem
 from features.durations import BEGINNING, DAY, MISSING_TIME, format_duration
 from features.engine import Rows, compute_exact, count_visible
 from features.errors import ProblemError, nearest
-from features.event_log import EventLog, Ints, empty_log
+from features.event_log import CATEGORY, NUMBER, TIME, EventLog, Ints, empty_log
 from features.feature import Feature, Where
 from features.language import events
+from features.overview import Overview, overview
 
 IN_COHORT = 0
 NO_HISTORY, NOT_ACTIVE, EXCLUDED, ALREADY_HAPPENED, NO_DATE_DUE, NO_ANCHOR = range(1, 7)
@@ -31,10 +32,6 @@ OUTSIDE = {
     NO_ANCHOR: ("no_anchor", "the event that starts the horizon has not happened recently"),
 }
 """Why a customer is not asked about at a cutoff: a stable code and a sentence."""
-
-REPEATING_SHARE = 0.01
-"""An outcome that more than this share of its customers had twice can happen again."""
-
 
 MOST_ROWS = 4_000_000
 """Rows of a schedule before the cohort is judged; with more, the cutoffs stand farther apart."""
@@ -64,48 +61,66 @@ def resolve(problem: Problem, log: EventLog, attributes: EventLog) -> Problem:
     ProblemError
         When an event or property that the problem names never occurs; names the nearest.
     """
-    known = set(log.event.levels)
+    names = [name for name in _named(problem) if name is not None]
+    return settle(problem, overview(log, attributes, names))
+
+
+def settle(problem: Problem, whole: Overview) -> Problem:
+    """The same from an overview of the log, where nobody holds the log itself."""
+    known = set(whole.event_names)
+    for name in _named(problem):
+        if name is not None and name not in known:
+            raise ProblemError(
+                f"The problem names the event {name!r}, which never occurs.{nearest(name, known)}"
+            )
+    outcome = problem.outcome
+    date = problem.before.property if problem.before else outcome.by if outcome else None
+    if date is not None and TIME not in (
+        whole.event_kinds.get(date),
+        whole.attribute_kinds.get(date),
+    ):
+        raise ProblemError(_no_such_date(date, whole))
+    same = outcome.same if outcome else None
+    if same is not None and whole.event_kinds.get(same) != CATEGORY:
+        raise ProblemError(
+            f"outcome.same names {same!r}, but no source yields it as text."
+            f"{nearest(same, whole.names(CATEGORY))}"
+        )
+    if problem.value is not None and whole.event_kinds.get(problem.value.sum) != NUMBER:
+        raise ProblemError(
+            f"value.sum names {problem.value.sum!r}, but no source yields it as a number."
+            f"{nearest(problem.value.sum, whole.names(NUMBER))}"
+        )
+    if outcome is None:
+        return problem
+    if outcome.event is not None and outcome.repeats is None:
+        outcome = outcome.model_copy(update={"repeats": whole.repeats[outcome.event]})
+    every = None if problem.before or problem.at else _affordable(problem, whole)
+    return problem.model_copy(update={"outcome": outcome, "every": every})
+
+
+def _named(problem: Problem) -> list[str | None]:
+    """The events that a problem names."""
     outcome = problem.outcome
     named = [
         problem.cohort.event,
         *problem.cohort.without,
         problem.at.event if problem.at else None,
     ]
-    if outcome is not None:
-        named += [outcome.silence_of, outcome.event, outcome.not_]
-    for name in named:
-        if name is not None and name not in known:
-            raise ProblemError(
-                f"The problem names the event {name!r}, which never occurs.{nearest(name, known)}"
-            )
-    date = problem.before.property if problem.before else outcome.by if outcome else None
-    if date is not None and date not in _dated(date, log, attributes).times:
-        raise ProblemError(_no_such_date(date, log, attributes))
-    same = outcome.same if outcome else None
-    if same is not None and same not in log.categories:
-        raise ProblemError(
-            f"outcome.same names {same!r}, but no source yields it as text."
-            f"{nearest(same, log.categories)}"
-        )
-    if problem.value is not None and problem.value.sum not in log.numbers:
-        raise ProblemError(
-            f"value.sum names {problem.value.sum!r}, but no source yields it as a number."
-            f"{nearest(problem.value.sum, log.numbers)}"
-        )
-    if outcome is None:
-        return problem
-    if outcome.event is not None and outcome.repeats is None:
-        outcome = outcome.model_copy(update={"repeats": _repeats(log, outcome.event)})
-    every = None if problem.before or problem.at else _affordable(problem, log)
-    return problem.model_copy(update={"outcome": outcome, "every": every})
+    return named if outcome is None else [*named, outcome.silence_of, outcome.event, outcome.not_]
 
 
-def _affordable(problem: Problem, log: EventLog) -> int:
+def _affordable(problem: Problem, whole: Overview) -> int:
     """The distance between cutoffs: as declared, or longer where there would be too many rows."""
     every = problem.every or problem.horizon or DAY
-    span = int(log.event_time.max()) - _begin(problem, log)
-    rows = span // every * log.n_customers
+    rows = (whole.last - _begin(problem, whole)) // every * whole.n_customers
     return every * max(1, -(-rows // MOST_ROWS))
+
+
+def _begin(problem: Problem, whole: Overview) -> int:
+    """When the activity of the cohort has begun: a cohort before that would be a stump."""
+    outcome = problem.outcome
+    return whole.begin_of(problem.cohort.event or (outcome.silence_of if outcome else None))
 
 
 def _dated(date: str, log: EventLog, attributes: EventLog) -> EventLog:
@@ -113,27 +128,19 @@ def _dated(date: str, log: EventLog, attributes: EventLog) -> EventLog:
     return log if date in log.times or date not in attributes.times else attributes
 
 
-def _no_such_date(date: str, log: EventLog, attributes: EventLog) -> str:
-    kinds = {**attributes.kinds, **log.kinds}
+def _no_such_date(date: str, whole: Overview) -> str:
+    kinds = {**whole.attribute_kinds, **whole.event_kinds}
     if date in kinds:
         return (
             f"The problem names the date {date!r}, which the sources yield as a {kinds[date]}. "
             f"Cast it in the SQL: {date}::timestamp as {date}."
         )
+    dates = [*whole.names(TIME), *(n for n, k in whole.attribute_kinds.items() if k == TIME)]
     return (
         f"The problem names the date {date!r}, but no source yields it. Yield it with the event "
         "that sets it, such as the signing or the last renewal: then it is known from that event "
-        f"on.{nearest(date, [*log.times, *attributes.times])}"
+        f"on.{nearest(date, dates)}"
     )
-
-
-def _repeats(log: EventLog, event: str) -> bool:
-    """Whether an event happens to the same customer on more than one day."""
-    chosen = log.event.codes == log.event.code(event)
-    who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))[chosen]
-    days = np.unique(np.stack([who, log.event_time[chosen] // DAY]), axis=1)
-    per_customer = np.bincount(days[0])
-    return bool((per_customer > 1).sum() > REPEATING_SHARE * (per_customer > 0).sum())
 
 
 def history_end(problem: Problem, end: int) -> int:
@@ -141,13 +148,21 @@ def history_end(problem: Problem, end: int) -> int:
     return end - end % DAY if (problem.horizon or DAY) >= DAY else end
 
 
-def schedule(problem: Problem, log: EventLog, attributes: EventLog, end: int) -> Moments:
+def schedule(
+    problem: Problem,
+    log: EventLog,
+    attributes: EventLog,
+    end: int,
+    whole: Overview | None = None,
+) -> Moments:
     """Every moment in the history at which the problem is asked, before the cohort is judged.
 
     Parameters
     ----------
     end
         The moment up to which the histories reach.
+    whole
+        An overview of every customer's events, where `log` holds some customers only.
     """
     end = history_end(problem, end)
     if problem.at is not None:
@@ -155,15 +170,16 @@ def schedule(problem: Problem, log: EventLog, attributes: EventLog, end: int) ->
     elif problem.before is not None:
         rows = _before_dates(problem.before, _dated(problem.before.property, log, attributes), end)
     else:
-        rows = _grid(problem, log, end)
-    return with_windows(problem, rows, log, attributes)
+        names = [name for name in _named(problem) if name is not None]
+        begin = _begin(problem, whole or overview(log, attributes, names))
+        rows = _grid(problem, begin, log.n_customers, end)
+    return with_windows(problem, rows, log, attributes, whole)
 
 
-def _grid(problem: Problem, log: EventLog, end: int) -> Rows:
+def _grid(problem: Problem, begin: int, n_customers: int, end: int) -> Rows:
     """Regular cutoffs, placed so that one window ends exactly where the history does."""
     length = problem.gap + (problem.horizon or 0)
     every = problem.every or problem.horizon or DAY
-    begin = _begin(problem, log)
     newest = end - length
     if newest <= begin:
         raise ProblemError(
@@ -177,23 +193,8 @@ def _grid(problem: Problem, log: EventLog, end: int) -> Rows:
     cutoffs = np.arange(newest, first - 1, -every)[::-1]
     later = np.arange(newest + every, end + 1, every)
     times = np.concatenate([cutoffs, later]).astype(np.int64)
-    customer = np.tile(np.arange(log.n_customers), len(times))
-    return _known_then(customer, np.repeat(times, log.n_customers))
-
-
-def _begin(problem: Problem, log: EventLog) -> int:
-    """When the activity of the cohort has begun: a cohort before that would be a stump.
-
-    One event in a thousand may be older, so that a stray date of the year 1 does not make
-    two thousand years of empty cutoffs.
-    """
-    outcome = problem.outcome
-    name = problem.cohort.event or (outcome.silence_of if outcome else None)
-    times = log.event_time
-    if name is not None:
-        times = times[log.event.codes == log.event.code(name)]
-    stray = len(times) // 1000
-    return int(np.partition(times, stray)[stray])
+    customer = np.tile(np.arange(n_customers), len(times))
+    return _known_then(customer, np.repeat(times, n_customers))
 
 
 def _at_events(at: At, log: EventLog, end: int) -> Rows:
@@ -224,7 +225,13 @@ def _known_then(customer: Ints, cutoff_time: Ints) -> Rows:
     )
 
 
-def with_windows(problem: Problem, rows: Rows, log: EventLog, attributes: EventLog) -> Moments:
+def with_windows(
+    problem: Problem,
+    rows: Rows,
+    log: EventLog,
+    attributes: EventLog,
+    whole: Overview | None = None,
+) -> Moments:
     """Give each row its outcome window `(cutoff + gap, cutoff + gap + horizon]`.
 
     Where the outcome is that something has not happened by a date, the window ends at the
@@ -237,7 +244,8 @@ def with_windows(problem: Problem, rows: Rows, log: EventLog, attributes: EventL
         return Moments(rows, opens, closes)
     due = _date_known(problem.outcome.by, rows, _dated(problem.outcome.by, log, attributes))
     # A date without a time lasts until its midnight, also for events that carry a time.
-    whole_day = np.where(due % DAY == 0, DAY - 1, 0) if not log.date_only else 0
+    date_only = log.date_only if whole is None else whole.date_only
+    whole_day = np.where(due % DAY == 0, DAY - 1, 0) if not date_only else 0
     grace = whole_day + ((problem.horizon or 0) if problem.before is not None else 0)
     return Moments(rows, opens, np.where(due > opens, due + grace, closes))
 

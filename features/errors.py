@@ -57,6 +57,18 @@ class RegistryError(MilepostError):
     code = "registry_unavailable"
 
 
+class BucketError(MilepostError):
+    """A folder of bucketed histories that is not there, damaged, or of other histories."""
+
+    code = "buckets_invalid"
+
+
+class ClusterError(MilepostError):
+    """The engine beyond this process is missing, out of reach, or failed."""
+
+    code = "cluster_unavailable"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Name the known word nearest to `word`, as a phrase to end a message with.
 

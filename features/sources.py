@@ -384,7 +384,7 @@ def _histories(
             )
     log = with_groups(log, business.features.groups)
     end = int(log.recorded_time.max()) if business.extracted_at is None else business.extracted_at
-    return Histories(log, attributes, accounts, end, _digest(log, attributes))
+    return Histories(log, attributes, accounts, end, digest(log, attributes))
 
 
 def _merge(tables: list[pa.Table]) -> EventLog:
@@ -445,7 +445,7 @@ def _kind_of(kind: pa.DataType) -> str:
     return TIME if pa.types.is_int64(kind) else CATEGORY
 
 
-def _digest(*logs: EventLog) -> str:
+def digest(*logs: EventLog) -> str:
     """SHA-256 over the sorted content of logs."""
     sha = hashlib.sha256()
     for log in logs:

@@ -1,23 +1,27 @@
-"""The data scientist's commands: `python -m training train|audit|promote CONFIG`."""
+"""The data scientist's commands: `python -m training build|train|audit|promote CONFIG`."""
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
 
 # Idle OpenMP threads must not spin: with busy cores they made fitting ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from features.buckets import Buckets, open_buckets, write_buckets
+from features.cluster import DEFAULT_MASTER, OneProcess, spark
 from features.config import Business, read_config, slug
-from features.cutoffs import resolve
 from features.errors import ConfigError, MilepostError
 from features.sources import REJECTED, Histories, doubts, reach, read_histories
 from models.registry import connect, model_name, promote, tracking_uri
 from training.audit import audit, verdict
 from training.audit_report import report
+from training.clock import Clock
+from training.engines import Engine, InProcess, OnBuckets
 from training.run import Result, train
 
 BAD_INPUT = 2
@@ -54,7 +58,26 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(os.environ.get("MILEPOST_WORKSPACE", "workspace")),
         help="where models and MLflow's database are kept (default: ./workspace)",
     )
-    fit = commands.add_parser("train", parents=[common], help="train, judge and register")
+    engine = _engine_options()
+    build = commands.add_parser(
+        "build",
+        parents=[common, engine],
+        help="write the training set as Parquet",
+        description=(
+            "Write the rows that a model is trained and judged on: customer, cutoff_time, "
+            "known_time, label, split, and a column a feature (null where missing). The same "
+            "rows and the same bits whichever engine computes them."
+        ),
+    )
+    build.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a new folder, or one of an older training set; several problems get a folder each",
+    )
+    build.set_defaults(run=_build)
+    fit = commands.add_parser("train", parents=[common, engine], help="train, judge and register")
     fit.add_argument("--json", action="store_true", help="end with one JSON object a problem")
     fit.set_defaults(run=_train)
     look = commands.add_parser(
@@ -68,6 +91,38 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _engine_options() -> argparse.ArgumentParser:
+    """What says where the work is done."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--engine",
+        choices=("local", "spark"),
+        default="local",
+        help="this process, or a Spark cluster over buckets of customers (default: local)",
+    )
+    options.add_argument(
+        "--master",
+        default=DEFAULT_MASTER,
+        help=(
+            "Spark's master, such as spark://host:7077 (default: %(default)s, on this machine). "
+            "All machines must see the workspace, --buckets and --out under the same path, and "
+            "have Python with the packages of requirements.lock (PYSPARK_PYTHON names it); "
+            "Milepost's own packages are sent to them"
+        ),
+    )
+    options.add_argument(
+        "--buckets",
+        type=Path,
+        metavar="DIR",
+        help=(
+            "buckets made by python -m features bucket, read in place of the sources; without "
+            "it, --engine spark makes them anew in the workspace. With --engine local memory "
+            "then grows with a bucket"
+        ),
+    )
+    return options
+
+
 def _problems(business: Business, only: str | None) -> list[str]:
     if only is not None:
         business.problem(only)
@@ -75,21 +130,6 @@ def _problems(business: Business, only: str | None) -> list[str]:
     if not business.problems:
         raise ConfigError(f"{business.name} has no problem to train; add a table [problems.NAME].")
     return list(business.problems)
-
-
-def _train(business: Business, chosen: argparse.Namespace) -> int:
-    names = _problems(business, chosen.problem)
-    start = perf_counter()
-    histories = _read(business, chosen)
-    for name in names:  # a fault in the last problem should not cost the training of the first
-        resolve(business.problem(name), histories.log, histories.attributes)
-    seconds = perf_counter() - start
-    for name in names:
-        result = train(business, name, histories, chosen.workspace, say, seconds)
-        seconds = 0.0
-        print(json.dumps(result.to_json()) if chosen.json else _summary(result), flush=True)
-    say(f"experiments: mlflow ui --backend-store-uri {tracking_uri(chosen.workspace)}")
-    return 0
 
 
 def _audit(business: Business, chosen: argparse.Namespace) -> int:
@@ -103,8 +143,34 @@ def _audit(business: Business, chosen: argparse.Namespace) -> int:
     return verdict(found)
 
 
+@contextmanager
+def _engine(business: Business, chosen: argparse.Namespace) -> Iterator[Engine]:
+    """What the options ask for, with the sources read or the buckets opened."""
+    with spark(chosen.master) if chosen.engine == "spark" else nullcontext() as cluster:
+        if chosen.buckets is None:
+            histories = _read(business, chosen)
+            if cluster is None:
+                yield InProcess(histories, say)
+                return
+            folder = (chosen.workspace / slug(business.name) / "buckets").resolve()
+            buckets = write_buckets(business, histories, folder)
+            del histories
+        else:
+            buckets = open_buckets(business, chosen.buckets)
+        say(f"  {_account(buckets)}")
+        yield OnBuckets(buckets, cluster or OneProcess())
+
+
+def _account(buckets: Buckets) -> str:
+    whole = buckets.whole
+    return (
+        f"{len(buckets):,} buckets in {buckets.folder}, {whole.n_events:,} events of "
+        f"{whole.n_customers:,} customers, digest {buckets.digest[:12]}"
+    )
+
+
 def _read(business: Business, chosen: argparse.Namespace) -> Histories:
-    """The histories, with an account of them for the person who waits."""
+    """Run the sources' SQL, and say what a person should know of the rows."""
     try:
         chosen.workspace.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -121,6 +187,33 @@ def _read(business: Business, chosen: argparse.Namespace) -> Histories:
     for doubt in doubts(business, histories):
         say(f"  note: {doubt}")
     return histories
+
+
+def _build(business: Business, chosen: argparse.Namespace) -> int:
+    names = _problems(business, chosen.problem)
+    with _engine(business, chosen) as engine:
+        problems = {name: engine.resolve(business.problem(name)) for name in names}
+        for name, problem in problems.items():
+            out = (chosen.out if len(names) == 1 else chosen.out / slug(name)).resolve()
+            say(f"{business.name}: {name}")
+            engine.build(business, problem, out, Clock(say))
+            print(f"{name}: {out}")
+    return 0
+
+
+def _train(business: Business, chosen: argparse.Namespace) -> int:
+    names = _problems(business, chosen.problem)
+    start = perf_counter()
+    with _engine(business, chosen) as engine:
+        for name in names:  # a fault in the last problem should not cost the training of the first
+            engine.resolve(business.problem(name))
+        seconds = perf_counter() - start
+        for name in names:
+            result = train(business, name, engine, chosen.workspace, say, seconds)
+            seconds = 0.0
+            print(json.dumps(result.to_json()) if chosen.json else _summary(result), flush=True)
+    say(f"experiments: mlflow ui --backend-store-uri {tracking_uri(chosen.workspace)}")
+    return 0
 
 
 def _promote(business: Business, chosen: argparse.Namespace) -> int:

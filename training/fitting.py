@@ -4,7 +4,7 @@ Takes matrices and labels; gives a LightGBM booster cut at its best round. Knows
 about time, customers or where the columns come from.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightgbm as lgb
@@ -69,6 +69,8 @@ def fit(
     validation: tuple[Floats, Labels],
     seed: int,
     progress: Callable[[int, float], None] | None = None,
+    n_rows: int | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> lgb.Booster:
     """Fit trees on train, stopping when validation gets no better.
 
@@ -78,13 +80,17 @@ def fit(
         Matrix of shape `(n_rows, n_features)` and labels 0 or 1 of shape `(n_rows,)`.
     progress
         Called with (round, log loss on validation) now and then.
+    n_rows
+        Training rows on all machines together, where `train` is this machine's share.
+    more
+        Parameters of LightGBM beside those of `parameters`.
 
     Returns
     -------
     lightgbm.Booster
         Holds the rounds up to the best one and no more.
     """
-    chosen = parameters(len(train[1]), len(features), seed)
+    chosen = {**parameters(n_rows or len(train[1]), len(features), seed), **(more or {})}
     levels = [column for column, feature in enumerate(features) if feature.levels]
     data = lgb.Dataset(
         train[0],
@@ -104,6 +110,8 @@ def fit(
         valid_names=["validation"],
         callbacks=[lgb.early_stopping(patience, verbose=False), _reporter(progress)],
     )
+    if chosen.get("num_machines", 1) > 1:
+        booster.free_network()
     best = max(booster.best_iteration, 1)
     return lgb.Booster(model_str=booster.model_to_string(num_iteration=best))
 

@@ -6,7 +6,7 @@ the history. Knows nothing about features or models.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +25,11 @@ from features.cutoffs import (
 )
 from features.engine import Rows, first_recorded
 from features.errors import ProblemError
-from features.event_log import Categorical, EventLog, union
+from features.event_log import Categorical, EventLog, Ints, empty_log, union
 from features.kernels import NEVER
 from features.language import events
 from features.outcomes import answerable, happened
+from features.overview import Overview
 from features.sources import Histories
 from training.label_table import UNKNOWN, LabelTable, read_labels
 
@@ -65,44 +66,65 @@ def label_rows(
     ProblemError
         When the cohort is empty or every known label is the same.
     """
+    log = histories.log
     if problem.labels is not None:
-        labelled, log = _label_table(business, problem, histories)
+        table = read_labels(business, problem.labels)
+        log = log.aligned(union(log.customers, Categorical.of(table.customer).levels))
+        labelled = from_table(problem, table, log.customers, np.diff(log.offsets), histories.end)
     else:
-        labelled, log = _declared(problem, histories), histories.log
-    _check_classes(problem, labelled)
+        labelled, verdicts = declared(problem, log, histories.attributes, histories.end)
+        check_cohort(verdicts)
+    check_classes(problem, labelled)
     return labelled, log
 
 
-def _declared(problem: Problem, histories: Histories) -> Labelled:
-    """Rows and labels of an outcome that the problem declares."""
-    log = histories.log
-    attributes = histories.attributes
-    moments = schedule(problem, log, attributes, histories.end)
+def declared(
+    problem: Problem,
+    log: EventLog,
+    attributes: EventLog,
+    end: int,
+    whole: Overview | None = None,
+) -> tuple[Labelled, Counter[int]]:
+    """Rows and labels of an outcome that the problem declares, and how rows were judged.
+
+    Parameters
+    ----------
+    end
+        The moment up to which the histories reach.
+    whole
+        An overview of every customer's events, where `log` holds some customers only.
+
+    Returns
+    -------
+    Labelled, Counter
+        The second counts rows by verdict of `features.cutoffs.judge`.
+    """
+    moments = schedule(problem, log, attributes, end, whole)
     verdict = judge(problem, log, attributes, moments)
     unknown: Counter[str] = Counter()
     unknown["already_happened"] = int((verdict == ALREADY_HAPPENED).sum())
-    if not (verdict == IN_COHORT).any():
-        raise ProblemError(_empty_cohort(verdict))
     moments = moments.take(verdict == IN_COHORT)
     label = _outcomes(problem, log, moments)
-    open_ = moments.closes > history_end(problem, histories.end)
+    open_ = moments.closes > history_end(problem, end)
     unknown["window_not_over"] = int(open_.sum())
     gone = _gone_in_gap(problem, log, moments) & ~open_
     unknown["happened_in_gap"] = int(gone.sum())
     silent = ~answerable(problem, log, moments) & ~open_ & ~gone
     unknown["anchor_without_same"] = int(silent.sum())
     known = ~open_ & ~gone & ~silent
-    return Labelled(moments.take(known), label[known], {why: n for why, n in unknown.items() if n})
+    account = {why: n for why, n in unknown.items() if n}
+    return Labelled(moments.take(known), label[known], account), Counter(verdict.tolist())
 
 
-def _empty_cohort(verdict: NDArray[np.int8]) -> str:
-    """Say why nobody is in the cohort."""
-    counts = Counter(verdict.tolist())
-    why = "; ".join(f"{counts[code]:,} rows: {OUTSIDE[code][1]}" for code in sorted(counts))
-    at_all = "no cutoff lies in the history" if not len(verdict) else why
-    return (
-        f"The cohort is empty ({at_all}). Widen the problem's cohort (active_within, event, "
-        "without), or look whether the events carry the names and times that it expects."
+def check_cohort(verdicts: Mapping[int, int]) -> None:
+    """Raise `ProblemError`, saying why, when nobody is in the cohort."""
+    if verdicts.get(IN_COHORT):
+        return
+    why = "; ".join(f"{verdicts[code]:,} rows: {OUTSIDE[code][1]}" for code in sorted(verdicts))
+    raise ProblemError(
+        f"The cohort is empty ({why or 'no cutoff lies in the history'}). Widen the problem's "
+        "cohort (active_within, event, without), or look whether the events carry the names and "
+        "times that it expects."
     )
 
 
@@ -126,25 +148,35 @@ def _gone_in_gap(problem: Problem, log: EventLog, moments: Moments) -> NDArray[n
     return first_recorded(log, where, rows.customer, rows.cutoff_time, moments.opens) < NEVER
 
 
-def _label_table(
-    business: Business, problem: Problem, histories: Histories
-) -> tuple[Labelled, EventLog]:
-    """Rows and labels that the business brings; null labels are unknown."""
-    assert problem.labels is not None
-    table = read_labels(business, problem.labels)
+def from_table(
+    problem: Problem,
+    table: LabelTable,
+    customers: tuple[str, ...],
+    n_events: Ints,
+    end: int,
+) -> Labelled:
+    """Rows and labels that the business brings; null labels are unknown.
+
+    Parameters
+    ----------
+    customers
+        Sorted ids that hold those of the table; the rows point into them.
+    n_events
+        How many events each of them has, shape `(n_customers,)`.
+    end
+        The moment up to which the histories reach.
+    """
     who = Categorical.of(table.customer)
-    log = histories.log
-    log = log.aligned(union(log.customers, who.levels))
-    place = {customer: i for i, customer in enumerate(log.customers)}
+    place = {customer: i for i, customer in enumerate(customers)}
     position = np.array([place[customer] for customer in who.levels], dtype=np.int64)
     rows = Rows(position[who.codes], table.cutoff_time, table.known_time)
-    attributes = histories.attributes.aligned(log.customers)
-    moments = with_windows(problem, rows, log, attributes)
-    silent = np.diff(log.offsets)[rows.customer] == 0
+    moments = with_windows(problem, rows, empty_log(), empty_log())
+    silent = n_events[rows.customer] == 0
     if silent.all():
+        heard = np.flatnonzero(n_events)[0]
         raise ProblemError(
             f"None of the {len(who.levels):,} customers of the label table has an event, such as "
-            f"{who.levels[0]!r}; the events' customers look like {histories.log.customers[0]!r}. "
+            f"{who.levels[0]!r}; the events' customers look like {customers[heard]!r}. "
             "Yield the same ids in both."
         )
     keep = table.label != UNKNOWN
@@ -153,14 +185,13 @@ def _label_table(
         unused = keep & (table.split == UNKNOWN)
         unknown["split_is_null"] = int(unused.sum())
         keep &= ~unused
-    labelled = Labelled(
+    return Labelled(
         moments.take(keep),
         table.label[keep],
         {why: n for why, n in unknown.items() if n},
         None if table.split is None else table.split[keep],
-        tuple(_odd_rows(problem, moments, table, silent, histories.end)),
+        tuple(_odd_rows(problem, moments, table, silent, end)),
     )
-    return labelled, log
 
 
 def _odd_rows(
@@ -185,7 +216,8 @@ def _odd_rows(
         yield "the cohort says who is scored; it leaves no row out of the label table"
 
 
-def _check_classes(problem: Problem, labelled: Labelled) -> None:
+def check_classes(problem: Problem, labelled: Labelled) -> None:
+    """Raise `ProblemError` when no label is known or all are the same."""
     given = problem.labels is not None
     if not len(labelled):
         why = ", ".join(f"{n:,} {reason}" for reason, n in labelled.unknown.items())

@@ -4,10 +4,12 @@ Takes a problem's labelled rows and their levels; gives features that hold, for 
 how many outcomes were known at each moment and how many of them were true. A row counts
 from the moment at which its window is over, with the outcome as it was known then; an
 outcome event that was recorded later corrects the count from that moment on. So the rate of
-a past day is what it was on that day. Knows nothing about models.
+a past day is what it was on that day. Counts of parts of the customers add up. Knows nothing
+about models.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,93 +22,121 @@ from features.engine import compute_exact
 from features.event_log import EventLog, Ints
 from features.feature import Feature, Rates
 from features.kernels import NEVER
+from features.kinds import ATTRIBUTES
 from features.language import Events, attribute_level, attribute_peer_rate, events
 from features.outcomes import first_known
 
-Floats = NDArray[np.float64]
+EVERYBODY = -1
+"""The level of rows without one; they count for all customers only."""
 
 
-def peer_features(
+@dataclass(frozen=True)
+class Changes:
+    """What happened to the counts, each array of shape `(n_changes,)`."""
+
+    category: Ints
+    level: Ints
+    """Position among the category's levels, `EVERYBODY` without one."""
+    moment: Ints
+    """Microseconds UTC, whole days: a little later than it was known, never earlier."""
+    n: Ints
+    positive: Ints
+
+
+def shared_categories(
+    problem: Problem, log: EventLog, attributes: EventLog, until: int, ignore: Sequence[str]
+) -> tuple[Feature, ...]:
+    """The categories that customers share, as features of their last level.
+
+    None for a label table: nobody says when its labels became known.
+    """
+    if problem.outcome is None:
+        return ()
+    some = events(problem.at.event) if problem.at else events()
+    return (
+        *(some.last_level(of, levels) for of, levels in shared_levels(log, until, ignore).items()),
+        *(
+            attribute_level(of, levels)
+            for of, levels in shared_levels(attributes, until, ignore).items()
+        ),
+    )
+
+
+def changes(
+    categories: Sequence[Feature],
     problem: Problem,
     log: EventLog,
     attributes: EventLog,
     moments: Moments,
-    until: int,
-    ignore: tuple[str, ...],
-) -> tuple[Feature, ...]:
-    """A rate for every category that customers share; none for a label table.
-
-    Parameters
-    ----------
-    moments
-        The rows whose outcome is known, each with its window.
-    until
-        Which categories and levels get a rate is decided by what was recorded up to here.
-    """
-    if problem.outcome is None or not len(moments):
-        return ()
-    changes = _changes(problem, log, moments)
-    found = []
-    for of, levels, kind in _categories(problem, log, attributes, until, ignore):
-        some = kind if isinstance(kind, Events) else None
-        level = some.last_level(of, levels) if some else attribute_level(of, levels)
-        position = compute_exact([level], log, attributes, moments.rows)[:, 0]
-        rates = _rates(position, levels, changes)
-        found.append(some.peer_rate(of, rates) if some else attribute_peer_rate(of, rates))
-    return tuple(found)
+) -> Changes:
+    """How the outcomes of some customers' labelled rows change the counts, by day."""
+    position = compute_exact(categories, log, attributes, moments.rows)
+    row, moment, n, positive = _known(problem, log, moments)
+    level = np.where(np.isnan(position), EVERYBODY, position).astype(np.int64)[row]
+    found = np.stack(
+        [
+            np.tile(np.arange(len(categories)), len(row)),
+            level.ravel(),
+            np.repeat(moment, len(categories)),
+        ]
+    )
+    keys, place = np.unique(found, axis=1, return_inverse=True)
+    place = place.ravel()
+    return Changes(
+        keys[0],
+        keys[1],
+        keys[2],
+        np.bincount(place, np.repeat(n, len(categories))).astype(np.int64),
+        np.bincount(place, np.repeat(positive, len(categories))).astype(np.int64),
+    )
 
 
-def _categories(
-    problem: Problem, log: EventLog, attributes: EventLog, until: int, ignore: tuple[str, ...]
-) -> Iterator[tuple[str, tuple[str, ...], Events | None]]:
-    """Each category with the levels that count, and the events it is read from."""
-    some = events(problem.at.event) if problem.at else events()
-    for of, levels in shared_levels(log, until, ignore).items():
-        yield of, levels, some
-    for of, levels in shared_levels(attributes, until, ignore).items():
-        yield of, levels, None
+def joined(parts: Sequence[Changes]) -> Changes:
+    """The changes of several parts of the customers."""
+    fields = ("category", "level", "moment", "n", "positive")
+    return Changes(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
 
 
-def _changes(
+def peer_features(categories: Sequence[Feature], found: Changes) -> tuple[Feature, ...]:
+    """A peer rate for each category."""
+    features = []
+    for number, category in enumerate(categories):
+        mine = found.category == number
+        if not mine.any():
+            continue
+        assert category.of is not None
+        rates = [_steps(None, mine, found)]
+        for place, level in enumerate(category.levels):
+            rates.append(_steps(level, mine & (found.level == place), found))
+        if category.source == ATTRIBUTES:
+            features.append(attribute_peer_rate(category.of, tuple(rates)))
+        else:
+            features.append(Events(category.where).peer_rate(category.of, tuple(rates)))
+    return tuple(features)
+
+
+def _known(
     problem: Problem, log: EventLog, moments: Moments
-) -> tuple[Ints, Ints, Ints, NDArray[np.int64]]:
-    """What each row adds to the counts and when: row, moment, known rows, true ones.
-
-    Moments are rounded up to whole days: a little later, never earlier, and far fewer.
-    """
+) -> tuple[Ints, Ints, NDArray[np.int64], NDArray[np.int64]]:
+    """What each row adds to the counts and when: row, moment, known rows, true ones."""
     assert problem.outcome is not None
-    known = first_known(problem, log, moments)
-    closes = moments.closes
+    known, closes = first_known(problem, log, moments), moments.closes
     row = np.arange(len(moments))
     by_then = known <= closes
-    positive = by_then if problem.outcome.event is not None else ~by_then
+    good = problem.outcome.event is None
     late = ~by_then & (known < NEVER)
-    step = 1 if problem.outcome.event is not None else -1
     when = np.concatenate([closes, known[late]])
     return (
         np.concatenate([row, row[late]]),
         -(-when // DAY) * DAY,
         np.concatenate([np.ones(len(row), np.int64), np.zeros(int(late.sum()), np.int64)]),
-        np.concatenate([positive.astype(np.int64), np.full(int(late.sum()), step)]),
+        np.concatenate([(by_then ^ good).astype(np.int64), np.full(late.sum(), -1 if good else 1)]),
     )
 
 
-def _rates(
-    position: Floats, levels: tuple[str, ...], changes: tuple[Ints, Ints, Ints, Ints]
-) -> tuple[Rates, ...]:
-    row, when, n, positive = changes
-    place = position[row]
-    chosen: list[tuple[str | None, NDArray[np.bool_]]] = [(None, np.ones(len(row), dtype=bool))]
-    chosen += [(level, place == at) for at, level in enumerate(levels)]
-    return tuple(_steps(level, when[these], n[these], positive[these]) for level, these in chosen)
-
-
-def _steps(level: str | None, when: Ints, n: Ints, positive: Ints) -> Rates:
+def _steps(level: str | None, these: NDArray[np.bool_], found: Changes) -> Rates:
     """Running counts at every moment at which one of them changes."""
-    times, place = np.unique(when, return_inverse=True)
-    return Rates(
-        level,
-        tuple(times.tolist()),
-        tuple(np.cumsum(np.bincount(place, n)).astype(int).tolist()),
-        tuple(np.cumsum(np.bincount(place, positive)).astype(int).tolist()),
-    )
+    times, place = np.unique(found.moment[these], return_inverse=True)
+    counts = (np.cumsum(np.bincount(place, of[these])) for of in (found.n, found.positive))
+    n, positive = (tuple(count.astype(int).tolist()) for count in counts)
+    return Rates(level, tuple(times.tolist()), n, positive)

@@ -17,6 +17,7 @@ from features.cutoffs import with_windows
 from features.engine import Rows, compute
 from features.event_log import EventLog, Ints
 from features.feature import Feature, feature_names
+from training.peers import changes
 from training.prepare import Asked, choose_features
 
 Labels = NDArray[np.int8]
@@ -97,7 +98,13 @@ class CataloguePipeline:
         log, attributes = journeys.log, journeys.attributes
         moments = with_windows(self.problem, question.rows, log, attributes)
         return FittedCatalogue(
-            choose_features(self.business, self.problem, log, attributes, moments, question.until)
+            choose_features(
+                self.business,
+                self.problem,
+                (log, attributes),
+                question.until,
+                lambda levels: changes(levels, self.problem, log, attributes, moments),
+            )
         )
 
 

@@ -7,13 +7,14 @@ trained. Knows nothing about models.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.buckets import sample
 from features.catalogue import default_catalogue
 from features.config import Business, Problem
-from features.cutoffs import Moments
 from features.engine import Matrix, compute
 from features.errors import ProblemError
 from features.event_log import EventLog
@@ -24,7 +25,7 @@ from features.sources import Histories
 from training.clock import Clock
 from training.label_table import SPLITS
 from training.labels import Labelled, label_rows
-from training.peers import peer_features
+from training.peers import Changes, changes, peer_features, shared_categories
 from training.splits import Split, split_rows
 
 Floats = NDArray[np.float64]
@@ -36,6 +37,11 @@ ENOUGH_ROWS = 200_000
 
 MOST_ROWS = 1_500_000
 """Training rows beyond this many are thinned by chance; the trees gain nothing from them."""
+
+CATALOGUE_EVENTS = 5_000_000
+"""Which events, levels and windows are worth a column is read from about so many events, of
+customers chosen by a hash of their ids; a kind of event that is rarer there than the catalogue
+asks for would not move a model."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +70,26 @@ class Prepared:
     labelled: Labelled
     split: Split
     features: tuple[Feature, ...]
-    vectors: Matrix
-    """The rows of train, validation and test, one part after the other."""
     parts: dict[str, Part]
-    """Matrix and labels of train, validation and test; views of `vectors`."""
+    """Matrix and labels of train, validation and test; where the training set lies on disk,
+    train is thinned to what is looked at."""
+    folder: Path | None = None
+    """Where the training set lies on disk, if it does."""
+
+    @property
+    def base_rate(self) -> float:
+        """The share of positives in the training part."""
+        return float(self.labelled.label[self.split.train].mean())
 
     @property
     def seen(self) -> Part:
         """Rows on which a rule may be chosen: train and validation, thinned if many."""
-        n = len(self.split.train) + len(self.split.validation)
-        label = np.concatenate([self.parts["train"][1], self.parts["validation"][1]])
-        step = -(-n // ENOUGH_ROWS)
-        return self.vectors[:n:step], label[::step]
+        parts = [self.parts["train"], self.parts["validation"]]
+        step = -(-sum(len(label) for _, label in parts) // ENOUGH_ROWS)
+        return (
+            np.concatenate([matrix[::step] for matrix, _ in parts]),
+            np.concatenate([label[::step] for _, label in parts]),
+        )
 
 
 def prepare(
@@ -91,7 +105,7 @@ def prepare(
         features, vectors = _matrix(business, asked, say)
         told.append(f"{vectors.shape[0]:,} rows × {len(features)} features")
     parts = _parts(asked.labelled, asked.split, vectors)
-    return Prepared(problem, asked.labelled, asked.split, features, vectors, parts)
+    return Prepared(problem, asked.labelled, asked.split, features, parts)
 
 
 def ask(business: Business, problem: Problem, histories: Histories, clock: Clock) -> Asked:
@@ -105,67 +119,79 @@ def ask(business: Business, problem: Problem, histories: Histories, clock: Clock
     with clock.stage("labels") as told:
         labelled, log = label_rows(business, problem, histories)
         attributes = histories.attributes.aligned(log.customers)
-        told += [_label_account(labelled), *labelled.notes]
+        told += [label_account(labelled), *labelled.notes]
     with clock.stage("split") as told:
-        split = _thinned(split_rows(problem, labelled, log.customers), problem.seed)
-        told += [_split_account(split), *split.notes]
+        split = thinned(split_rows(problem, labelled, log.customers), problem.seed)
+        told += [split_account(split), *split.notes]
     return Asked(problem, labelled, split, log, attributes)
 
 
 def choose_features(
     business: Business,
     problem: Problem,
-    log: EventLog,
-    attributes: EventLog,
-    moments: Moments,
+    some: tuple[EventLog, EventLog],
     until: int,
+    count: Callable[[tuple[Feature, ...]], Changes],
 ) -> tuple[Feature, ...]:
     """The features that a history calls for, as it was known at `until`, and the business's own.
 
     Parameters
     ----------
-    moments
-        The problem's labelled rows, from which peer rates are counted: each step of a rate
-        holds what was known at its time, so later rows change nothing that an earlier one sees.
+    some
+        The events and the attributes of the customers that are looked at.
+    count
+        Counts the outcomes of the problem's labelled rows by categories, for peer rates. Each
+        step of a rate holds what was known at its time, so later rows change nothing that an
+        earlier one sees.
 
     Raises
     ------
     ProblemError
         When nothing had happened by then.
     """
-    log = with_groups(log, business.features.groups)
+    log, attributes = with_groups(some[0], business.features.groups), some[1]
+    ignore = tuple(business.features.ignore)
     found = default_catalogue(
-        log,
-        attributes,
-        business.stages,
-        business.features.windows,
-        until,
-        business.features.ignore,
+        log, attributes, business.stages, business.features.windows, until, ignore
     )
     if not found:
         raise ProblemError(
             "Nothing had happened before the newest training cutoff, so there is no feature to "
             "learn from. Look whether the label table's cutoff times fit the events' times."
         )
-    ignore = tuple(business.features.ignore)
-    peers = peer_features(problem, log, attributes, moments, until, ignore)
+    categories = shared_categories(problem, log, attributes, until, ignore)
+    peers = peer_features(categories, count(categories)) if categories else ()
     return tuple(dict.fromkeys((*found, *peers, *own_features(business.features.own))))
+
+
+def chosen_of(business: Business, asked: Asked) -> tuple[Feature, ...]:
+    """The features of a problem whose histories are in memory."""
+    moments = asked.labelled.moments
+    return choose_features(
+        business,
+        asked.problem,
+        sample(asked.log, asked.attributes, catalogue_share(asked.log.n_events)),
+        asked.until,
+        lambda levels: changes(levels, asked.problem, asked.log, asked.attributes, moments),
+    )
+
+
+def catalogue_share(n_events: int) -> float:
+    """The share of customers whose events decide which columns there are."""
+    return min(1.0, CATALOGUE_EVENTS / max(n_events, 1))
 
 
 def _matrix(
     business: Business, asked: Asked, say: Callable[[str], None]
 ) -> tuple[tuple[Feature, ...], Matrix]:
     """The features that the training part's past calls for, of every row that is used."""
-    moments = asked.labelled.moments
-    features = choose_features(
-        business, asked.problem, asked.log, asked.attributes, moments, asked.until
-    )
+    features = chosen_of(business, asked)
 
     def progress(done: int, of: int) -> None:
         if done < of:
             say(f"  {done:,} of {of:,} rows")
 
-    used = moments.rows.take(asked.split.all_rows)
+    used = asked.labelled.moments.rows.take(asked.split.all_rows)
     return features, compute(features, asked.log, asked.attributes, used, progress)
 
 
@@ -179,7 +205,7 @@ def _parts(labelled: Labelled, split: Split, vectors: Matrix) -> dict[str, Part]
     return parts
 
 
-def _thinned(split: Split, seed: int) -> Split:
+def thinned(split: Split, seed: int) -> Split:
     """A split whose training part is no larger than is useful."""
     if len(split.train) <= MOST_ROWS:
         return split
@@ -188,7 +214,8 @@ def _thinned(split: Split, seed: int) -> Split:
     return Split(kept, split.validation, split.test, split.how, (*split.notes, note))
 
 
-def _label_account(labelled: Labelled) -> str:
+def label_account(labelled: Labelled) -> str:
+    """Rows, their share of positives, and what is unknown, in one line."""
     line = f"{len(labelled):,} rows, {labelled.label.mean():.1%} positive"
     if labelled.unknown:
         why = ", ".join(f"{count:,} {reason}" for reason, count in labelled.unknown.items())
@@ -196,7 +223,8 @@ def _label_account(labelled: Labelled) -> str:
     return line
 
 
-def _split_account(split: Split) -> str:
+def split_account(split: Split) -> str:
+    """The sizes of the parts and how they were made, in one line."""
     return (
         f"{len(split.train):,} train, {len(split.validation):,} validation, "
         f"{len(split.test):,} test, {split.how}"

@@ -12,24 +12,26 @@ from typing import Any
 import numpy as np
 
 from features.config import Business, slug
-from features.cutoffs import resolve
 from features.durations import format_moment, spell_duration
 from features.engine import Matrix
 from features.feature import Feature
-from features.sources import Histories
 from models.calibration import fit_sigmoid
 from models.contract import Contract
 from models.files import save
 from models.fitted import FittedModel
 from training.baselines import Baseline, baselines, best_rule, rule_score
 from training.clock import Clock
+from training.engines import Engine
 from training.evaluation import Metrics, evaluate
-from training.fitting import fit, parameters
+from training.fitting import parameters
 from training.labels import Labelled
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
-from training.prepare import ENOUGH_ROWS, Floats, Prepared, prepare
+from training.prepare import ENOUGH_ROWS, Floats, Prepared
 from training.splits import Split
 from training.tracking import Logged, log_run
+
+TRAINING_SET = "training_set"
+"""Where an engine that keeps the training set on disk does so, beside the model."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Result:
 def train(
     business: Business,
     name: str,
-    histories: Histories,
+    engine: Engine,
     workspace: Path,
     say: Callable[[str], None],
     read_seconds: float = 0.0,
@@ -95,12 +97,12 @@ def train(
     clock = Clock(say)
     clock.seconds["read"] = round(read_seconds, 3)
     declared = business.problem(name)
-    problem = resolve(declared, histories.log, histories.attributes)
+    problem = engine.resolve(declared)
     if problem.every not in (declared.every, declared.horizon):
         say(f"  a cutoff every {spell_duration(problem.every or 0)}: closer ones are too many rows")
-    ready = prepare(business, problem, histories, clock, say)
-    model = _fit(business, name, ready, histories, clock, say)
-    folder = workspace / slug(business.name) / slug(name)
+    folder = (workspace / slug(business.name) / slug(name)).resolve()
+    ready = engine.prepare(business, problem, folder / TRAINING_SET, clock)
+    model = _fit(business, name, ready, engine, clock)
     with clock.stage("judge") as told:
         matrix, label = ready.parts["test"]
         metrics = evaluate(label, model.probabilities(matrix))
@@ -121,7 +123,7 @@ def train(
         digest = save(model, folder / "model")
         logged = log_run(
             workspace, model, folder, digest,
-            _parameters(ready, model), _numbers(metrics, found, ready), manifest(histories),
+            _parameters(ready, model), _numbers(metrics, found, ready), manifest(engine),
         )  # fmt: skip
         told.append(f"version {logged.version}, {' and '.join(logged.aliases)}")
     return Result(
@@ -135,16 +137,13 @@ def _fit(
     business: Business,
     name: str,
     ready: Prepared,
-    histories: Histories,
+    engine: Engine,
     clock: Clock,
-    say: Callable[[str], None],
 ) -> FittedModel:
     """Fit trees on train, stop and calibrate on validation, and write down the contract."""
     parts = ready.parts
     with clock.stage("fit") as told:
-        booster = fit(
-            ready.features, parts["train"], parts["validation"], ready.problem.seed, _rounds(say)
-        )
+        booster = engine.fit(ready)
         told.append(f"{booster.num_trees()} trees")
     with clock.stage("calibrate") as told:
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
@@ -155,25 +154,25 @@ def _fit(
             problem_name=name,
             problem=ready.problem,
             features=ready.features,
-            event_kinds=histories.log.kinds,
-            attribute_kinds=histories.attributes.kinds,
-            event_names=histories.log.event.levels,
+            event_kinds=engine.whole.event_kinds,
+            attribute_kinds=engine.whole.attribute_kinds,
+            event_names=engine.whole.event_names,
             usual=_usual(ready.features, parts["train"][0]),
             score_quantiles=_percentiles(calibration.probability(newest)),
-            base_rate=float(parts["train"][1].mean()),
-            trained=_trained(ready.labelled, ready.split, histories),
+            base_rate=ready.base_rate,
+            trained=_trained(ready.labelled, ready.split, engine),
         )
         told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
     return FittedModel(booster, calibration, contract)
 
 
-def manifest(histories: Histories) -> dict[str, Any]:
+def manifest(engine: Engine) -> dict[str, Any]:
     """Where the rows came from: each source's account, and the digest of everything kept."""
     return {
-        "digest": histories.digest,
-        "history_end": format_moment(histories.end),
-        "n_events": histories.log.n_events,
-        "n_customers": histories.log.n_customers,
+        "digest": engine.digest,
+        "history_end": format_moment(engine.end),
+        "n_events": engine.whole.n_events,
+        "n_customers": engine.whole.n_customers,
         "sources": [
             {
                 "name": account.name,
@@ -183,19 +182,19 @@ def manifest(histories: Histories) -> dict[str, Any]:
                 "first": None if account.first is None else format_moment(account.first),
                 "last": None if account.last is None else format_moment(account.last),
             }
-            for account in histories.sources
+            for account in engine.sources
         ],
     }
 
 
-def _trained(labelled: Labelled, split: Split, histories: Histories) -> dict[str, Any]:
+def _trained(labelled: Labelled, split: Split, engine: Engine) -> dict[str, Any]:
     """What the model was fitted on, for its contract."""
     cutoff = labelled.moments.rows.cutoff_time[split.train]
     return {
         "first_cutoff": format_moment(int(cutoff.min())),
         "last_cutoff": format_moment(int(cutoff.max())),
-        "history_end": format_moment(histories.end),
-        "data_digest": histories.digest,
+        "history_end": format_moment(engine.end),
+        "data_digest": engine.digest,
         "n_train": len(split.train),
         "split": split.how,
     }
@@ -244,7 +243,3 @@ def _numbers(metrics: Metrics, found: list[Baseline], ready: Prepared) -> dict[s
     numbers["n_train"] = float(len(ready.split.train))
     numbers["n_unknown"] = float(ready.labelled.n_unknown)
     return numbers
-
-
-def _rounds(say: Callable[[str], None]) -> Callable[[int, float], None]:
-    return lambda done, loss: say(f"  {done} rounds, validation log loss {loss:.4f}")

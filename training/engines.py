@@ -1,0 +1,157 @@
+"""Where a run's rows and trees come from: this process, or buckets and whoever works on them.
+
+Takes histories or buckets; gives the same answers to the same questions. Knows nothing
+about what is done with a fitted model.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import lightgbm as lgb
+import numpy as np
+
+from features.buckets import Buckets
+from features.cluster import Runner
+from features.config import Business, Problem
+from features.cutoffs import resolve, settle
+from features.overview import Overview, overview
+from features.sources import Histories, SourceAccount
+from training.clock import Clock
+from training.distributed import fit_together
+from training.fitting import fit
+from training.on_buckets import build_on_buckets, prepare_on_buckets
+from training.partitions import part_file, vectors, write_part
+from training.prepare import Prepared, ask, chosen_of, prepare
+from training.training_set import account_of, claim, wanted, write_account
+
+
+class Engine(Protocol):
+    """What answers a run."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the histories' content."""
+
+    @property
+    def end(self) -> int:
+        """The moment up to which the histories reach."""
+
+    @property
+    def sources(self) -> tuple[SourceAccount, ...]: ...
+
+    @property
+    def whole(self) -> Overview: ...
+
+    def resolve(self, problem: Problem) -> Problem:
+        """The problem with everything settled; `ProblemError` when a word is unknown."""
+
+    def build(self, business: Business, problem: Problem, folder: Path, clock: Clock) -> None:
+        """Write the training set of a resolved problem as Parquet."""
+
+    def prepare(self, business: Business, problem: Problem, folder: Path, clock: Clock) -> Prepared:
+        """Rows, split and vectors; an engine that keeps them on disk does so in `folder`."""
+
+    def fit(self, ready: Prepared) -> lgb.Booster:
+        """The trees."""
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """All histories in this process's memory."""
+
+    histories: Histories
+    say: Callable[[str], None]
+    """Called with a line of progress."""
+
+    @property
+    def digest(self) -> str:
+        return self.histories.digest
+
+    @property
+    def end(self) -> int:
+        return self.histories.end
+
+    @property
+    def sources(self) -> tuple[SourceAccount, ...]:
+        return self.histories.sources
+
+    @cached_property
+    def whole(self) -> Overview:
+        return overview(self.histories.log, self.histories.attributes, ())
+
+    def resolve(self, problem: Problem) -> Problem:
+        return resolve(problem, self.histories.log, self.histories.attributes)
+
+    def build(self, business: Business, problem: Problem, folder: Path, clock: Clock) -> None:
+        claim(folder)
+        asked = ask(business, problem, self.histories, clock)
+        with clock.stage("features") as told:
+            features = chosen_of(business, asked)
+            nowhere = np.zeros(asked.log.n_customers, np.int64)
+            keys = wanted(asked.labelled, asked.split, asked.log.customers, nowhere).rows
+            blocks = vectors(asked.log, asked.attributes, keys, features)
+            write_part(part_file(folder, 0), keys, features, blocks)
+            told.append(f"{keys.num_rows:,} rows × {len(features)} features")
+        account = account_of(
+            business.name, features, asked.labelled, asked.split, self.digest, self.end
+        )
+        write_account(folder, account)
+
+    def prepare(
+        self,
+        business: Business,
+        problem: Problem,
+        folder: Path,  # noqa: ARG002 - memory needs no folder
+        clock: Clock,
+    ) -> Prepared:
+        return prepare(business, problem, self.histories, clock, self.say)
+
+    def fit(self, ready: Prepared) -> lgb.Booster:
+        def progress(done: int, loss: float) -> None:
+            self.say(f"  {done} rounds, validation log loss {loss:.4f}")
+
+        train, validation = ready.parts["train"], ready.parts["validation"]
+        return fit(ready.features, train, validation, ready.problem.seed, progress)
+
+
+@dataclass(frozen=True)
+class OnBuckets:
+    """Histories bucketed on disk, worked on a bucket at a time, here or on a cluster."""
+
+    buckets: Buckets
+    runner: Runner
+
+    @property
+    def digest(self) -> str:
+        return self.buckets.digest
+
+    @property
+    def end(self) -> int:
+        return self.buckets.end
+
+    @property
+    def sources(self) -> tuple[SourceAccount, ...]:
+        return self.buckets.sources
+
+    @property
+    def whole(self) -> Overview:
+        return self.buckets.whole
+
+    def resolve(self, problem: Problem) -> Problem:
+        return settle(problem, self.buckets.whole)
+
+    def build(self, business: Business, problem: Problem, folder: Path, clock: Clock) -> None:
+        labelled, split, features, _ = build_on_buckets(
+            business, problem, self.buckets, self.runner, folder, clock
+        )
+        account = account_of(business.name, features, labelled, split, self.digest, self.end)
+        write_account(folder, account)
+
+    def prepare(self, business: Business, problem: Problem, folder: Path, clock: Clock) -> Prepared:
+        return prepare_on_buckets(business, problem, self.buckets, self.runner, folder, clock)
+
+    def fit(self, ready: Prepared) -> lgb.Booster:
+        return fit_together(ready, self.runner)
