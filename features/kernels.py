@@ -88,16 +88,20 @@ class Program(NamedTuple):
     n_selections: Any
     """Selection 0 is every event."""
     most_windows: Any
+    """The most windows of any selection."""
+    n_spans: Any
+    spans: Any
+    """Every window of time that is used: microseconds, 0 for all."""
     window_edges: Any
     """Windows of each selection, `(n_selections + 1,)`."""
     windows: Any
-    """Microseconds; 0 for all, negative for that many events."""
+    """Which span, or minus so many events."""
     operation_edges: Any
     """Operations of each selection, `(n_selections + 1,)`."""
     operations: Any
     """`(n, 5)`: what, which column, first slot, last slot + 1, where its table begins."""
     slots: Any
-    """`(n, 3)`: window, other window, column."""
+    """`(n, 3)`: window, another number that some operations need, column."""
     rate_edges: Any
     """Steps of each list of rates."""
     rate_times: Any
@@ -144,8 +148,9 @@ class Chosen(NamedTuple):
     low: Any
     """`(n_windows, stride)`: the first one inside each window, a row each."""
     all_high: Any
-    all_low: Any
-    """The same for every event, whichever is chosen."""
+    """How many events of any kind each row sees."""
+    span_low: Any
+    """`(n_spans, stride)`: the first of them inside each span."""
     stride: Any
     width: Any
     """Columns of the customer's own small matrix."""
@@ -215,8 +220,9 @@ def _open_columns(a):
 def _open_program(a):
     return Program(
         a[0], _as_int64(a[1]), _as_int64(a[2]), _as_int64(a[3]), _as_int64(a[4]), _as_int64(a[5]),
-        _as_int64(a[6]), a[7], a[8], _as_int64(a[9]), _as_int64(a[10]), _as_int64(a[11]),
-        _as_int64(a[12]), _as_int64(a[13]), _as_int64(a[14]), _as_int64(a[15]), _as_double(a[16]),
+        _as_int64(a[6]), a[7], a[8], a[9], _as_int64(a[10]), _as_int64(a[11]), _as_int64(a[12]),
+        _as_int64(a[13]), _as_int64(a[14]), _as_int64(a[15]), _as_int64(a[16]), _as_int64(a[17]),
+        _as_double(a[18]),
     )  # fmt: skip
 
 
@@ -298,11 +304,11 @@ def _counts(what, v, slots, begin, end, out):
             for r in range(v.rows):
                 n = float(v.high[r] - v.low[w * v.stride + r])
                 out[r * v.width + column] = _divide(
-                    n, float(v.all_high[r] - v.all_low[other * v.stride + r])
+                    n, float(v.all_high[r] - v.span_low[other * v.stride + r])
                 )
         else:
             for r in range(v.rows):
-                first, low = v.all_low[other * v.stride + r], v.low[w * v.stride + r]
+                first, low = max(0, v.all_high[r] - other), v.low[w * v.stride + r]
                 while low < v.high[r] and v.place[low] < first:
                     low += 1
                 out[r * v.width + column] = _divide(
@@ -859,24 +865,22 @@ def _operate(o, v, columns, program, x, codes, out, s):  # noqa: C901, PLR0912
 
 
 @njit
-def _windows(time, n, v, windows, begin, end, high, low):
-    """Each row's slice of the chosen events, a window at a time; rows ascend in time."""
+def _spans(v, program):
+    """Each row's slices of all visible events, a span at a time; rows ascend in time."""
     p = 0
     for r in range(v.rows):
-        while p < n and time[p] <= v.cutoff[r]:
+        while p < v.n and v.time[p] <= v.cutoff[r]:
             p += 1
-        high[r] = p
-    for w in range(begin, end):
-        length = windows[w]
+        v.all_high[r] = p
+    for w in range(program.n_spans):
+        length = program.spans[w]
         p = 0
         for r in range(v.rows):
             if length > 0:
                 edge = v.cutoff[r] - length
-                while p < high[r] and time[p] <= edge:
+                while p < v.all_high[r] and v.time[p] <= edge:
                     p += 1
-            elif length < 0:
-                p = max(0, high[r] + length)
-            low[(w - begin) * v.stride + r] = p
+            v.span_low[w * v.stride + r] = p
 
 
 @njit
@@ -938,27 +942,45 @@ def _passes(event, selection, columns, program):
 
 
 @njit
-def _select(k, everything, program, place, n, time, high, low):
-    """The chosen events of selection `k`, given where they stand."""
-    edges = program.window_edges
+def _select(k, v, program, place, n, time, before):
+    """The chosen events of selection `k`, given where they stand among all visible ones.
+
+    `before`, the number of chosen ones before each visible event, turns the slices of all
+    events into slices of these without another search.
+    """
+    following = 0
     for p in range(n):
-        time[p] = everything.time[place[p]]
-    _windows(time, n, everything, program.windows, edges[k], edges[k + 1], high, low)
+        at = place[p]
+        time[p] = v.time[at]
+        while following <= at:
+            before[following] = p
+            following += 1
+    while following <= v.n:
+        before[following] = n
+        following += 1
+    for r in range(v.rows):
+        v.high[r] = before[v.all_high[r]]
+    begin = program.window_edges[k]
+    for w in range(program.window_edges[k + 1] - begin):
+        span = program.windows[begin + w]
+        for r in range(v.rows):
+            low = max(0, v.high[r] + span)
+            if span >= 0:
+                low = before[v.span_low[span * v.stride + r]]
+            v.low[w * v.stride + r] = low
     return Chosen(
-        n, time, place, everything.event, everything.rows, everything.cutoff, everything.known,
-        high, low, everything.high, everything.low, everything.stride, everything.width,
+        n, time, place, v.event, v.rows, v.cutoff, v.known, v.high, v.low, v.all_high, v.span_low,
+        v.stride, v.width,
     )  # fmt: skip
 
 
 @njit
-def _customer(everything, columns, program, first, size, time, high, low, values, codes, out, s):
+def _customer(everything, columns, program, first, size, time, before, values, codes, out, s):
     """Every feature of one customer's rows from the customer's visible events."""
     for k in range(program.n_selections):
         n = size[k]
         place = _after(everything.place, first[k])
-        v = everything
-        if k > 0:
-            v = _select(k, everything, program, place, n, time, high, low)
+        v = _select(k, everything, program, place, n, time, before)
         number = category = -1
         for o in range(program.operation_edges[k], program.operation_edges[k + 1]):
             what, column = program.operations[5 * o], program.operations[5 * o + 1]
@@ -1075,7 +1097,8 @@ def fill(columns, program, asked, begin, end):
         events = max(events, columns.offsets[c + 1] - columns.offsets[c])
         rows = max(rows, min(asked.edges[g + 1] - asked.edges[g], CHUNK_ROWS))
     n = events + 1
-    integers = np.empty(5 * n + rows * (6 + 2 * program.most_windows), np.int64)
+    most = program.most_windows
+    integers = np.empty(6 * n + rows * (6 + most + program.n_spans), np.int64)
     doubles = np.empty(9 * n + rows * asked.width)
     levels = np.full(3 * columns.width + 3, -1)
     lists, small = np.empty(4 * n + 64, np.int64), np.empty(2 * program.n_selections, np.int64)
@@ -1089,14 +1112,14 @@ def fill(columns, program, asked, begin, end):
         _as_int64(l0 + 16 * columns.width + 16),
     )  # fmt: skip
     event, all_time, time = _as_int64(at + 2 * w), _as_int64(at + 3 * w), _as_int64(at + 4 * w)
+    before = _as_int64(at + 5 * w)
     values, found = _as_double(x + 8 * w), _as_double(x + 9 * w)
-    at, w = at + 5 * w, 8 * rows
+    at, w = at + 6 * w, 8 * rows
     cutoff, known, seen, late = (
         _as_int64(at), _as_int64(at + w), _as_int64(at + 2 * w), _as_int64(at + 3 * w),
     )  # fmt: skip
     all_high, high = _as_int64(at + 4 * w), _as_int64(at + 5 * w)
-    all_low = _as_int64(at + 6 * w)
-    low = _as_int64(at + (6 + program.most_windows) * w)
+    low, span_low = _as_int64(at + 6 * w), _as_int64(at + (6 + most) * w)
     first = _as_int64(small.ctypes.data)
     size = _as_int64(small.ctypes.data + 8 * program.n_selections)
     held = _as_int32(codes.ctypes.data)
@@ -1120,14 +1143,12 @@ def fill(columns, program, asked, begin, end):
                 lists = _split(event, m, columns, program, first, size, lists)
                 everything = Chosen(
                     m, all_time, _as_int64(lists.ctypes.data), event, n_seen, cutoff, known,
-                    all_high, all_low, all_high, all_low, rows, asked.width,
+                    high, low, all_high, span_low, rows, asked.width,
                 )  # fmt: skip
-                edges = program.window_edges
-                _windows(all_time, m, everything, program.windows, 0, edges[1], all_high, all_low)
+                _spans(everything, program)
                 _customer(
-                    everything, columns, program, first, size, time, high, low, values, held,
-                    found, s,
-                )  # fmt: skip
+                    everything, columns, program, first, size, time, before, values, held, found, s
+                )
                 _write(found, n_seen, asked, seen)
     # Said here so that the memory behind the pointers lives until now.
     return len(integers) + len(doubles) + len(levels) + len(small) + len(codes) + len(lists)

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ OPERATIONS = {
 }
 """What the compiled pass calls each kind."""
 
+Name = TypeVar("Name", str, int)
+
 Table = Callable[[tuple[str, ...]], Ints]
 """For a column's levels, one number for each code + 1."""
 
@@ -48,10 +51,9 @@ class _Selection:
     )
     """Slots by (what, column, table, number of a feature without windows)."""
 
-    def window(self, length: int) -> int:
-        if length not in self.windows:
-            self.windows.append(length)
-        return self.windows.index(length)
+    def window(self, window: int) -> int:
+        """The number of a window: a span's number, or minus so many events."""
+        return _place(self.windows, window)
 
 
 class Part:
@@ -62,6 +64,7 @@ class Part:
         self.over = over
         self.columns: list[int] = []
         """The matrix column of each feature of this part."""
+        self._spans: list[int] = []
         self._numbers: list[str] = []
         self._codes: list[str] = []
         self._times: list[str] = []
@@ -76,18 +79,18 @@ class Part:
         local = len(self.columns)
         self.columns.append(column)
         chosen = self._selections.setdefault(feature.where, _Selection(feature.where))
-        everything = self._selections[Where()]
-        window, other = chosen.window(_length(feature)), 0
+        span = _place(self._spans, feature.last or ALL)
+        window, other = chosen.window(span if feature.events is None else -feature.events), 0
+        what = OPERATIONS[feature.kind]
         if feature.kind == "share":
-            other = everything.window(_length(feature))
+            what, other = kernels.SHARE, span
+            if feature.events is not None:
+                what, other = kernels.EVENTS_SHARE, feature.events
         elif feature.kind == "trend":
             assert feature.last is not None
-            other = chosen.window(2 * feature.last)
+            other = chosen.window(_place(self._spans, 2 * feature.last))
         elif feature.kind == "mean":
             other = 1
-        what = OPERATIONS[feature.kind]
-        if feature.kind == "share" and feature.events is not None:
-            what = kernels.EVENTS_SHARE
         alone = -1 if KINDS[feature.kind].windows else local
         key = (what, self._column(feature), self._table(feature), alone)
         chosen.operations.setdefault(key, []).append((window, other, local))
@@ -178,6 +181,7 @@ class Part:
             "condition_edges": condition_edges,
             "conditions": conditions,
             "tables": tables,
+            "spans": np.array(self._spans, np.int64),
             "window_edges": window_edges,
             "windows": windows,
             "operation_edges": _edges(len(s.operations) for s in selections),
@@ -191,6 +195,7 @@ class Part:
             n_splits=len(splits),
             n_selections=len(selections),
             most_windows=int(np.diff(window_edges).max(initial=1)),
+            n_spans=len(self._spans),
             **{name: address(array) for name, array in arrays.items()},
         )
         return Bound(np.array(found, np.int64), (arrays,))
@@ -275,7 +280,7 @@ def last_code(column: str) -> Part:
     part.columns.append(0)
     everything = part._selections[Where()]
     key = (kernels.LAST_CODE, _place(part._codes, column), -1, 0)
-    everything.operations[key] = [(everything.window(ALL), 0, 0)]
+    everything.operations[key] = [(everything.window(_place(part._spans, ALL)), 0, 0)]
     return part
 
 
@@ -284,12 +289,7 @@ def accepted(column: Categorical, where: Where) -> Ints:
     return _accepts(where.conditions[0], column.levels).astype(np.int64)
 
 
-def _length(feature: Feature) -> int:
-    """A window as the compiled pass knows it: microseconds, minus so many events, or 0."""
-    return -feature.events if feature.events is not None else feature.last or ALL
-
-
-def _place(names: list[str], name: str) -> int:
+def _place(names: list[Name], name: Name) -> int:
     if name not in names:
         names.append(name)
     return names.index(name)
