@@ -948,16 +948,13 @@ def _select(k, v, program, place, n, time, before):
     `before`, the number of chosen ones before each visible event, turns the slices of all
     events into slices of these without another search.
     """
-    following = 0
+    for q in range(v.n + 1):
+        before[q] = 0
     for p in range(n):
-        at = place[p]
-        time[p] = v.time[at]
-        while following <= at:
-            before[following] = p
-            following += 1
-    while following <= v.n:
-        before[following] = n
-        following += 1
+        before[place[p] + 1] = 1
+        time[p] = v.time[place[p]]
+    for q in range(v.n):
+        before[q + 1] += before[q]
     for r in range(v.rows):
         v.high[r] = before[v.all_high[r]]
     begin = program.window_edges[k]
