@@ -30,11 +30,13 @@ def test_the_tree_is_the_tree() -> None:
     tree = next(block for block in blocks("text") if "features/" in block)
     floor, listed = "", set()
     for line in tree.splitlines():
-        name = line.split()[0]
         if not line.startswith(" "):
-            floor = name
-        elif name.endswith(".py"):
-            listed.add(f"{floor}{name}")
+            floor = line.split()[0]
+        for name in line.split() if line.startswith(" ") else ():
+            if name.endswith(".py"):
+                found = {str(path.relative_to(ROOT)) for path in (ROOT / floor).glob(name)}
+                assert found, f"{floor}{name} stands in the tree, but there is no such module"
+                listed |= found
     own = {
         str(path.relative_to(ROOT))
         for name in FLOORS
