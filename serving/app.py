@@ -18,6 +18,7 @@ from fastapi.staticfiles import StaticFiles
 
 from features.config import Business
 from features.durations import SECOND, format_moment
+from features.engine import warm_up
 from features.errors import MilepostError, nearest
 from models.reasons import Reason
 from models.registry import connect, load_alias, model_name
@@ -77,6 +78,7 @@ def load_state(business: Business, workspace: Path) -> State:
     MilepostError
         When a source can't be read or the registry can't be opened.
     """
+    warm_up()
     state = State(business, open_store(business))
     client = connect(workspace)
     for name in business.problems:

@@ -107,7 +107,7 @@ class InProcess:
         folder: Path,  # noqa: ARG002 - memory needs no folder
         clock: Clock,
     ) -> Prepared:
-        return prepare(business, problem, self.histories, clock, self.say)
+        return prepare(business, problem, self.histories, clock)
 
     def fit(self, ready: Prepared) -> lgb.Booster:
         def progress(done: int, loss: float) -> None:

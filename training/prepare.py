@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from features.buckets import sample
 from features.catalogue import default_catalogue
@@ -97,12 +98,11 @@ def prepare(
     problem: Problem,
     histories: Histories,
     clock: Clock,
-    say: Callable[[str], None],
 ) -> Prepared:
     """Label the cohort, split it, and compute the features that the training part calls for."""
     asked = ask(business, problem, histories, clock)
     with clock.stage("features") as told:
-        features, vectors = _matrix(business, asked, say)
+        features, vectors = _matrix(business, asked)
         told.append(f"{vectors.shape[0]:,} rows × {len(features)} features")
     parts = _parts(asked.labelled, asked.split, vectors)
     return Prepared(problem, asked.labelled, asked.split, features, parts)
@@ -181,18 +181,17 @@ def catalogue_share(n_events: int) -> float:
     return min(1.0, CATALOGUE_EVENTS / max(n_events, 1))
 
 
-def _matrix(
-    business: Business, asked: Asked, say: Callable[[str], None]
-) -> tuple[tuple[Feature, ...], Matrix]:
+def _matrix(business: Business, asked: Asked) -> tuple[tuple[Feature, ...], Matrix]:
     """The features that the training part's past calls for, of every row that is used."""
     features = chosen_of(business, asked)
 
-    def progress(done: int, of: int) -> None:
-        if done < of:
-            say(f"  {done:,} of {of:,} rows")
-
     used = asked.labelled.moments.rows.take(asked.split.all_rows)
-    return features, compute(features, asked.log, asked.attributes, used, progress)
+    # Drawn on a terminal alone; a log gets the stage's line.
+    with tqdm(total=len(used), desc="  features", unit=" rows", leave=False, disable=None) as bar:
+        matrix = compute(
+            features, asked.log, asked.attributes, used, lambda done, _: bar.update(done - bar.n)
+        )
+    return features, matrix
 
 
 def _parts(labelled: Labelled, split: Split, vectors: Matrix) -> dict[str, Part]:
