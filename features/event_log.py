@@ -271,7 +271,7 @@ def empty_log(customers: tuple[str, ...] = ()) -> EventLog:
 
 def address(array: NDArray[np.generic]) -> int:
     """Where an array's values lie; the array must outlive the use of it."""
-    return int(array.__array_interface__["data"][0])
+    return array.ctypes.data
 
 
 def union(*lists: Iterable[str]) -> tuple[str, ...]:
