@@ -237,7 +237,7 @@ def with_windows(problem: Problem, rows: Rows, log: EventLog, attributes: EventL
         return Moments(rows, opens, closes)
     due = _date_known(problem.outcome.by, rows, _dated(problem.outcome.by, log, attributes))
     # A date without a time lasts until its midnight, also for events that carry a time.
-    whole_day = np.where(due % DAY == 0, DAY - 1, 0) if not log.date_only else 0
+    whole_day = np.where(due % DAY == 0, DAY - 1, 0)
     grace = whole_day + ((problem.horizon or 0) if problem.before is not None else 0)
     return Moments(rows, opens, np.where(due > opens, due + grace, closes))
 

@@ -159,6 +159,8 @@ def _compute(
         raise ValueError("the event log and the attribute log list different customers")
     if not len(rows):
         return
+    if rows.customer.min() < 0 or rows.customer.max() >= log.n_customers:
+        raise ValueError(f"rows name customers beyond the log's {log.n_customers}")
     most = len(os.sched_getaffinity(0)) if threads is None else threads
     for number, part in enumerate(plan.parts):
         source = attributes if part.source == ATTRIBUTES else log

@@ -23,6 +23,7 @@ from features.cutoffs import (
     schedule,
     with_windows,
 )
+from features.durations import DAY
 from features.engine import Rows, first_recorded
 from features.errors import ProblemError
 from features.event_log import Categorical, EventLog, union
@@ -85,7 +86,9 @@ def _declared(problem: Problem, histories: Histories) -> Labelled:
         raise ProblemError(_empty_cohort(verdict))
     moments = moments.take(verdict == IN_COHORT)
     label = _outcomes(problem, log, moments)
-    open_ = moments.closes > history_end(problem, histories.end)
+    # Where events are dated by their day, the last day is as whole as the others.
+    last_day = DAY - 1 if log.date_only else 0
+    open_ = moments.closes > history_end(problem, histories.end) + last_day
     unknown["window_not_over"] = int(open_.sum())
     gone = _gone_in_gap(problem, log, moments) & ~open_
     unknown["happened_in_gap"] = int(gone.sum())
