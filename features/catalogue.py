@@ -333,7 +333,7 @@ def _groups(
             yield from (some.count(last) for last in lengths)
             yield from (some.trend(last) for last in lengths if last is not None)
             yield some.recency()
-            if "value" in known.log.numbers and "value" not in known.ignore:
+            if "value" in _kept(known, _seen(known, known.log.numbers)):
                 yield from (some.sum("value", last) for last in (_middle(lengths), None))
 
 

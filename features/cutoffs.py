@@ -173,7 +173,7 @@ def schedule(
         names = [name for name in _named(problem) if name is not None]
         begin = _begin(problem, whole or overview(log, attributes, names))
         rows = _grid(problem, begin, log.n_customers, end)
-    return with_windows(problem, rows, log, attributes, whole)
+    return with_windows(problem, rows, log, attributes)
 
 
 def _grid(problem: Problem, begin: int, n_customers: int, end: int) -> Rows:
@@ -230,7 +230,6 @@ def with_windows(
     rows: Rows,
     log: EventLog,
     attributes: EventLog,
-    whole: Overview | None = None,
 ) -> Moments:
     """Give each row its outcome window `(cutoff + gap, cutoff + gap + horizon]`.
 
@@ -244,8 +243,7 @@ def with_windows(
         return Moments(rows, opens, closes)
     due = _date_known(problem.outcome.by, rows, _dated(problem.outcome.by, log, attributes))
     # A date without a time lasts until its midnight, also for events that carry a time.
-    date_only = log.date_only if whole is None else whole.date_only
-    whole_day = np.where(due % DAY == 0, DAY - 1, 0) if not date_only else 0
+    whole_day = np.where(due % DAY == 0, DAY - 1, 0)
     grace = whole_day + ((problem.horizon or 0) if problem.before is not None else 0)
     return Moments(rows, opens, np.where(due > opens, due + grace, closes))
 

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ THREAD_CELLS = 400_000
 """Fewer cells than this are not worth a second thread; a request has one row."""
 
 Matrix = NDArray[np.float32]
+
+EDGES_OF_ONE, FIRST = np.array([0, 1]), np.zeros(1, np.int64)
+"""How one row is asked for."""
 
 NO_FLOAT, NO_DOUBLE = np.empty((0, 0), np.float32), np.empty((0, 0), np.float64)
 
@@ -155,6 +159,8 @@ def _compute(
         raise ValueError("the event log and the attribute log list different customers")
     if not len(rows):
         return
+    if rows.customer.min() < 0 or rows.customer.max() >= log.n_customers:
+        raise ValueError(f"rows name customers beyond the log's {log.n_customers}")
     most = len(os.sched_getaffinity(0)) if threads is None else threads
     for number, part in enumerate(plan.parts):
         source = attributes if part.source == ATTRIBUTES else log
@@ -197,12 +203,13 @@ def _run(
     program, columns = part.bind(log)
     customers, edges, order = _by_customer(rows.customer, log.n_customers)
     out = out_float if len(out_float) else out_double
-    kept = (
-        customers, edges, order, _whole(rows.cutoff_time), _whole(rows.known_time),
-        np.array(part.columns, np.int64),
-    )  # fmt: skip
-    sizes = [len(part.columns), address(kept[5]), address(out), out.shape[1], out is out_float]
-    asked = np.array(Asked._make([*map(address, kept[:5]), *sizes]), np.int64)
+    # One array of everything, because asking for an address takes longer than many a feature.
+    given = (customers, edges, order, rows.cutoff_time, rows.known_time, part.matrix_columns)
+    kept = np.concatenate(given, dtype=np.int64)
+    places = accumulate((8 * len(each) for each in given), initial=address(kept))
+    *addresses, to, _ = places
+    sizes = (len(part.columns), to, address(out), out.shape[1], out is out_float)
+    asked = np.array(Asked._make([*addresses, *sizes]), np.int64)
 
     def work(begin: int, end: int) -> None:
         kernels.fill(columns.fields, program.fields, asked, begin, end)
@@ -231,7 +238,7 @@ def _by_customer(customer: Ints, n_customers: int) -> tuple[Ints, Ints, Ints]:
     """Customers that have rows, where each one's rows begin in `order`, and `order`."""
     n = len(customer)
     if n == 1:
-        return _owned(customer), np.array([0, 1]), np.zeros(1, np.int64)
+        return customer, EDGES_OF_ONE, FIRST
     if n * 8 > n_customers:
         order, edges = kernels.group_rows(_owned(customer), n_customers)
         some = np.flatnonzero(np.diff(edges))

@@ -25,6 +25,10 @@ Floats = NDArray[np.float64]
 NUMBER, CATEGORY, TIME = "number", "category", "time"
 """The kinds of a property."""
 
+LARGEST = 1e25
+"""A larger number measures nothing and becomes missing, as infinity does; so no sum, square or
+slope overflows, in whichever precision it is stored."""
+
 ABSENT = -1
 """The code of a missing category."""
 
@@ -238,7 +242,7 @@ def build_log(
     """Sort columns into an `EventLog`.
 
     Rows of one customer at one time are ordered by their content, so that the order in
-    which rows arrive changes nothing. Infinite numbers become missing.
+    which rows arrive changes nothing. Numbers beyond `LARGEST` become missing.
 
     Parameters
     ----------
@@ -248,6 +252,11 @@ def build_log(
         Microseconds UTC, shape `(n_events,)`; `recorded_time` is `event_time` when absent.
     numbers, categories, times
         Properties by name, each of shape `(n_events,)`.
+
+    Raises
+    ------
+    ValueError
+        When the columns differ in length.
     """
     who = Categorical.of_runs(customer)
     what = Categorical.of(event)
@@ -256,6 +265,7 @@ def build_log(
     number = {name: _finite(column) for name, column in sorted((numbers or {}).items())}
     category = {name: Categorical.of(column) for name, column in sorted((categories or {}).items())}
     time = {name: np.asarray(column, np.int64) for name, column in sorted((times or {}).items())}
+    _check_lengths(who, happened, what, recorded, number, category, time)
     keys: list[NDArray[Any]] = [happened, what.codes, recorded, *number.values()]
     keys += [*(column.codes for column in category.values()), *time.values()]
     log = EventLog((), np.zeros(1, np.int64), happened, recorded, what, number, category, time)
@@ -271,7 +281,7 @@ def empty_log(customers: tuple[str, ...] = ()) -> EventLog:
 
 def address(array: NDArray[np.generic]) -> int:
     """Where an array's values lie; the array must outlive the use of it."""
-    return int(array.__array_interface__["data"][0])
+    return array.ctypes.data
 
 
 def union(*lists: Iterable[str]) -> tuple[str, ...]:
@@ -291,7 +301,25 @@ def _one_chunk(column: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> pa.
 
 def _finite(column: Floats) -> Floats:
     values = np.ascontiguousarray(column, dtype=np.float64)
-    return values if not np.isinf(values).any() else np.where(np.isfinite(values), values, np.nan)
+    huge = np.abs(values) > LARGEST
+    return np.where(huge, np.nan, values) if huge.any() else values
+
+
+def _check_lengths(
+    who: Categorical,
+    happened: Ints,
+    what: Categorical,
+    recorded: Ints,
+    *properties: Mapping[str, Floats] | Mapping[str, Categorical] | Mapping[str, Ints],
+) -> None:
+    """Refuse columns of different lengths: the compiled pass would read beyond the shorter one."""
+    lengths = {"customer": len(who.codes), "event": len(what.codes), "recorded_time": len(recorded)}
+    for columns in properties:
+        for name, column in columns.items():
+            lengths[name] = len(column.codes if isinstance(column, Categorical) else column)
+    for name, length in lengths.items():
+        if length != len(happened):
+            raise ValueError(f"{name} has {length} rows, event_time has {len(happened)}")
 
 
 def _sorted(log: EventLog, who: Categorical, keys: list[NDArray[Any]]) -> EventLog:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from features.durations import format_duration, spell_duration
+from features.durations import LONGEST, format_duration, spell_duration
 from features.kinds import ATTRIBUTES, EVENTS, KINDS, MOMENT, NOTHING, STAGES, TIME, Kind
 
 EVENT = "event"
@@ -134,6 +134,8 @@ class Feature:
         for unit, length in (("time", self.last), ("events", self.events)):
             if length is not None and (unit not in kind.windows or length <= 0):
                 raise ValueError(f"{self.kind} takes no window of {length} ({unit})")
+        if self.last is not None and self.last > LONGEST:
+            raise ValueError(f"{self.kind} takes no window longer than a hundred years")
         if self.last is not None and self.events is not None:
             raise ValueError(f"{self.kind} has one window: give last or events, not both")
         if self.kind == "trend" and self.last is None:

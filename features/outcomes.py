@@ -69,7 +69,7 @@ def _same(problem: Problem, log: EventLog, moments: Moments) -> tuple[Ints, NDAr
     }
     for anchor in _events_with(log, at.event, column.codes).tolist():
         row = place.get((int(who[anchor]), int(log.event_time[anchor])))
-        if row is None:
+        if row is None or log.recorded_time[anchor] > rows.known_time[row]:
             continue
         known[row] = True
         low, high = np.searchsorted(key[found], [key[anchor], key[anchor] + 1])

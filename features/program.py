@@ -8,7 +8,7 @@ the next log that has the same levels. Knows nothing about rows or cutoffs.
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -95,6 +95,11 @@ class Part:
         key = (what, self._column(feature), self._table(feature), alone)
         chosen.operations.setdefault(key, []).append((window, other, local))
 
+    @cached_property
+    def matrix_columns(self) -> Ints:
+        """`columns` as the compiled pass reads them, once every feature is there."""
+        return np.array(self.columns, np.int64)
+
     def _column(self, feature: Feature) -> int:
         reads = KINDS[feature.kind].reads
         if reads == STAGES:
@@ -159,10 +164,13 @@ class Part:
             _whole(log.times[name]) if name in log.times else np.full(n, kernels.MISSING_TIME)
             for name in self._times
         ]
-        lists = [_addresses(numbers), _addresses(codes), _addresses(times)]
+        columns_of = [*numbers, *codes, *times]
+        pointers = np.array([address(column) for column in columns_of], np.int64)
+        begin = address(pointers)
+        places = (begin, begin + 8 * len(numbers), begin + 8 * (len(numbers) + len(codes)))
         width = max((len(column.levels) for column in columns), default=0)
-        found = [*map(address, base), *map(address, lists), width]
-        return Bound(np.array(Columns._make(found), np.int64), (base, numbers, codes, times, lists))
+        found = Columns._make([*map(address, base), *places, width])
+        return Bound(np.array(found, np.int64), (base, columns_of, pointers))
 
     def _program(self, levels: Sequence[tuple[str, ...]]) -> "Bound":
         """The tables of integers for these levels."""
@@ -372,7 +380,3 @@ def _edges(counts: "Sequence[int] | Iterator[int]") -> Ints:
 
 def _whole(array: Ints) -> Ints:
     return np.ascontiguousarray(array, np.int64)
-
-
-def _addresses(arrays: Sequence[NDArray[np.generic]]) -> Ints:
-    return np.array([address(array) for array in arrays], np.int64)

@@ -137,7 +137,7 @@ def read_histories(
             statements = []
             for number, customers in enumerate(business.customers, start=1):
                 name = customers.name or f"customers {number}"
-                table, account = _read_customers(duck, customers, name)
+                table, account = _read_customers(duck, customers, name, now)
                 statements.append(table)
                 accounts.append(account)
                 if say is not None:
@@ -301,7 +301,7 @@ def _check_some_left(account: SourceAccount) -> None:
 
 
 def _read_customers(
-    duck: duckdb.DuckDBPyConnection, customers: Customers, name: str
+    duck: duckdb.DuckDBPyConnection, customers: Customers, name: str, now: int
 ) -> tuple[pa.Table, SourceAccount]:
     """One source of attributes; without `valid_from` they hold from the beginning."""
     columns = materialise(duck, name, customers.sql)
@@ -321,6 +321,7 @@ def _read_customers(
         given = moment(name, "recorded_time", columns)
         rules.append(("unreadable_recorded_time", f"recorded_time is not null and {given} is null"))
         recorded = f"coalesce({given}, {valid_from})"
+    rules.append(("future_time", f"{recorded} > {now}"))
     typed_columns = {
         "customer": customer,
         "event_time": valid_from,

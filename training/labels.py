@@ -23,6 +23,7 @@ from features.cutoffs import (
     schedule,
     with_windows,
 )
+from features.durations import DAY
 from features.engine import Rows, first_recorded
 from features.errors import ProblemError
 from features.event_log import Categorical, EventLog, Ints, empty_log, union
@@ -105,7 +106,9 @@ def declared(
     unknown["already_happened"] = int((verdict == ALREADY_HAPPENED).sum())
     moments = moments.take(verdict == IN_COHORT)
     label = _outcomes(problem, log, moments)
-    open_ = moments.closes > history_end(problem, end)
+    # Where events are dated by their day, the last day is as whole as the others.
+    date_only = log.date_only if whole is None else whole.date_only
+    open_ = moments.closes > history_end(problem, end) + (DAY - 1 if date_only else 0)
     unknown["window_not_over"] = int(open_.sum())
     gone = _gone_in_gap(problem, log, moments) & ~open_
     unknown["happened_in_gap"] = int(gone.sum())
