@@ -72,23 +72,25 @@ def changes(
     """How the outcomes of some customers' labelled rows change the counts, by day."""
     position = compute_exact(categories, log, attributes, moments.rows)
     row, moment, n, positive = _known(problem, log, moments)
-    level = np.where(np.isnan(position), EVERYBODY, position).astype(np.int64)[row]
-    found = np.stack(
-        [
-            np.tile(np.arange(len(categories)), len(row)),
-            level.ravel(),
-            np.repeat(moment, len(categories)),
-        ]
-    )
-    keys, place = np.unique(found, axis=1, return_inverse=True)
-    place = place.ravel()
-    return Changes(
-        keys[0],
-        keys[1],
-        keys[2],
-        np.bincount(place, np.repeat(n, len(categories))).astype(np.int64),
-        np.bincount(place, np.repeat(positive, len(categories))).astype(np.int64),
-    )
+    days, day = np.unique(moment, return_inverse=True)
+    parts = []
+    for number, category in enumerate(categories):
+        found = position[row, number]
+        level = np.where(np.isnan(found), EVERYBODY, found).astype(np.int64)
+        width = len(category.levels) + 1
+        key = day * width + level + 1
+        counts = [np.bincount(key, of, minlength=len(days) * width) for of in (n, positive)]
+        seen = np.flatnonzero(np.bincount(key, minlength=len(days) * width))
+        parts.append(
+            Changes(
+                np.full(len(seen), number),
+                seen % width - 1,
+                days[seen // width],
+                counts[0][seen].astype(np.int64),
+                counts[1][seen].astype(np.int64),
+            )
+        )
+    return joined(parts)
 
 
 def joined(parts: Sequence[Changes]) -> Changes:
