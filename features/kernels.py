@@ -75,7 +75,8 @@ class Program(NamedTuple):
 
     n_splits: Any
     splits: Any
-    """`(n_splits, 2)`: column of codes, and where its row of `split_edges` begins."""
+    """`(n_splits, 3)`: column of codes, where its row of `split_edges` begins, and where its table
+    of the one selection of each code + 1 does, if no event has two: -1 if one may."""
     split_edges: Any
     """For each code + 1: where its selections begin in `split_selections`."""
     split_selections: Any
@@ -889,8 +890,8 @@ def _count_matches(event, m, columns, program, size):
     for k in range(1, program.n_selections):
         size[k] = 0
     for g in range(program.n_splits):
-        codes = _as_int32(columns.codes[program.splits[2 * g]])
-        base = program.splits[2 * g + 1] + 1
+        codes = _as_int32(columns.codes[program.splits[3 * g]])
+        base = program.splits[3 * g + 1] + 1
         for i in range(m):
             edge = base + codes[event[i]]
             for j in range(program.split_edges[edge], program.split_edges[edge + 1]):
@@ -919,8 +920,16 @@ def _split(event, m, columns, program, first, size, chosen):
     for i in range(m):
         chosen[i] = i
     for g in range(program.n_splits):
-        codes = _as_int32(columns.codes[program.splits[2 * g]])
-        base = program.splits[2 * g + 1] + 1
+        codes = _as_int32(columns.codes[program.splits[3 * g]])
+        base = program.splits[3 * g + 1] + 1
+        table = program.splits[3 * g + 2] + 1
+        if table > 0:
+            for i in range(m):
+                k = program.tables[table + codes[event[i]]]
+                if k >= 0:
+                    chosen[first[k] + size[k]] = i
+                    size[k] += 1
+            continue
         for i in range(m):
             edge = base + codes[event[i]]
             for j in range(program.split_edges[edge], program.split_edges[edge + 1]):

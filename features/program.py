@@ -177,8 +177,8 @@ class Part:
         tables, starts = self._joined([table(levels[at]) for at, table in self._tables])
         selections = list(self._selections.values())
         windows, operations, slots = _flatten(selections, starts)
-        splits, split_edges, split_selections = self._splits(levels)
         conditions, condition_edges, tables = self._conditions(levels, tables)
+        splits, split_edges, split_selections, tables = self._splits(levels, tables)
         times = [t for known_time, _ in self._rate_lists for t in known_time]
         counts = [c for _, c in self._rate_lists]
         window_edges = _edges(len(s.windows) for s in selections)
@@ -213,8 +213,14 @@ class Part:
         starts = _edges(len(table) for table in tables)
         return (np.concatenate(tables) if tables else np.zeros(0, np.int64)), starts
 
-    def _splits(self, levels: Sequence[tuple[str, ...]]) -> tuple[Ints, Ints, Ints]:
-        """For each column that a first condition reads: the selections of each code."""
+    def _splits(
+        self, levels: Sequence[tuple[str, ...]], tables: Ints
+    ) -> tuple[Ints, Ints, Ints, Ints]:
+        """For each column that a first condition reads: the selections of each code.
+
+        Where no code has two of them and none has further conditions, a table says which it is.
+        """
+        further = {k for k, where in enumerate(self._selections) if len(where.conditions) > 1}
         by_column: dict[int, list[tuple[Ints, int]]] = {}
         for k, where in enumerate(self._selections):
             if where.conditions:
@@ -229,15 +235,22 @@ class Part:
             which = np.concatenate([np.full(len(accepted), k) for accepted, k in pairs])
             order = np.argsort(codes, kind="stable")
             per_code = np.bincount(codes, minlength=len(levels[column]) + 1)
-            splits.append((column, n_edges))
+            alone = -1
+            if per_code.max(initial=0) <= 1 and further.isdisjoint(k for _, k in pairs):
+                alone = len(tables)
+                only = np.full(len(per_code), -1, np.int64)
+                only[codes] = which
+                tables = np.concatenate([tables, only])
+            splits.append((column, n_edges, alone))
             edges.append(n_chosen + _edges(per_code.tolist()))
             chosen.append(which[order])
             n_edges += len(edges[-1])
             n_chosen += len(codes)
         return (
-            np.array(splits, np.int64).reshape(-1, 2),
+            np.array(splits, np.int64).reshape(-1, 3),
             np.concatenate(edges),
             np.concatenate(chosen).astype(np.int64),
+            tables,
         )
 
     def _conditions(
