@@ -125,7 +125,7 @@ def choose_features(
     Parameters
     ----------
     moments
-        The problem's labelled rows, from which peer rates are counted: each step of a rate
+        The problem's rows with an outcome, from which peer rates are counted: each step of a rate
         holds what was known at its time, so later rows change nothing that an earlier one sees.
 
     Raises
@@ -156,16 +156,15 @@ def _matrix(
     business: Business, asked: Asked, say: Callable[[str], None]
 ) -> tuple[tuple[Feature, ...], Matrix]:
     """The features that the training part's past calls for, of every row that is used."""
-    moments = asked.labelled.moments
     features = choose_features(
-        business, asked.problem, asked.log, asked.attributes, moments, asked.until
+        business, asked.problem, asked.log, asked.attributes, asked.labelled.peers, asked.until
     )
 
     def progress(done: int, of: int) -> None:
         if done < of:
             say(f"  {done:,} of {of:,} rows")
 
-    used = moments.rows.take(asked.split.all_rows)
+    used = asked.labelled.moments.rows.take(asked.split.all_rows)
     return features, compute(features, asked.log, asked.attributes, used, progress)
 
 
