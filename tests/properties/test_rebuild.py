@@ -178,9 +178,7 @@ def trained_on(business: Business, name: str) -> str:
     ready = prepare(business, problem, histories, Clock(lambda _: None), lambda _: None)
     used = ready.split.all_rows
     rows = ready.labelled.moments.rows.take(used)
-    found = digest(
-        ready.features, histories.log, rows, ready.labelled.label[used], ready.vectors
-    )
+    found = digest(ready.features, histories.log, rows, ready.labelled.label[used], ready.vectors)
     return found + json.dumps([feature.to_json() for feature in ready.features])
 
 
@@ -201,9 +199,7 @@ def chosen(
 ) -> tuple[Feature, ...]:
     """The features that training chooses as of `until`, with what the histories now hold."""
     labelled, log = label_rows(business, problem, histories)
-    return choose_features(
-        business, problem, log, histories.attributes, labelled.peers, until
-    )
+    return choose_features(business, problem, log, histories.attributes, labelled.peers, until)
 
 
 @pytest.mark.parametrize("seed", [3, 4])

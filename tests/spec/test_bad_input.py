@@ -19,7 +19,12 @@ from features.language import calendar, containing, events, stage_feature
 from features.sources import Histories, describe, read_histories
 
 START = parse_moment("2024-01-01")
-BASICS = (events().count(), events().recency(), events().sum("value"), events().last_number("value"))
+BASICS = (
+    events().count(),
+    events().recency(),
+    events().sum("value"),
+    events().last_number("value"),
+)
 
 
 def rows_of(customer: list[int], cutoff: int) -> Rows:
@@ -165,7 +170,8 @@ def test_sums_can_not_overflow() -> None:
 
 def test_numbers_too_large_are_counted_where_they_are_read(tmp_path: Path) -> None:
     """What is taken as missing stands in the account of its source."""
-    csv = "customer,event_time,event,value\na,2024-01-01,e,1\na,2024-01-02,e,inf\na,2024-01-03,e,1e99\n"
+    rows = "a,2024-01-01,e,1\na,2024-01-02,e,inf\na,2024-01-03,e,1e99\n"
+    csv = "customer,event_time,event,value\n" + rows
     histories = read(tmp_path, csv)
     assert {"value": 2} == histories.sources[0].immense
     assert "feed: 3 rows, too large" in describe(histories.sources[0])
@@ -211,8 +217,8 @@ def test_three_hundred_levels_of_a_category() -> None:
 def test_a_hundred_thousand_different_texts() -> None:
     """A word is found in every text that holds it."""
     n = 100_000
-    log = build_log(["c"] * n, START + np.arange(n), ["e"] * n, None, None,
-                    {"text": [f"order {i} {'Late' if i % 4 == 0 else 'fine'}" for i in range(n)]})  # fmt: skip
+    texts = [f"order {i} {'Late' if i % 4 == 0 else 'fine'}" for i in range(n)]
+    log = build_log(["c"] * n, START + np.arange(n), ["e"] * n, None, None, {"text": texts})
     found = compute([containing("late").count()], log, nobody(log), rows_of([0], START + DAY))
     assert [[25_000.0]] == found.tolist()
 
@@ -274,7 +280,7 @@ def _one_event() -> tuple[EventLog, EventLog, Rows]:
 
 
 def test_time_zones_and_daylight_saving(tmp_path: Path) -> None:
-    """A time with a zone is that moment; one without is UTC, in a night that has 02:30 twice too."""
+    """A time with a zone is that moment; one without is UTC, also when 02:30 comes twice."""
     csv = """customer,event_time,event
 a,2024-10-27T02:30:00+02:00,first
 a,2024-10-27T02:30:00+01:00,second
