@@ -212,7 +212,7 @@ def _run(
     places = accumulate((8 * len(each) for each in given), initial=address(kept))
     *addresses, to, _ = places
     sizes = (len(part.columns), to, address(out), out.shape[1], out is out_float)
-    asked = np.array(Asked(*addresses, *sizes), np.int64)
+    asked = np.array(Asked._make([*addresses, *sizes]), np.int64)
 
     def work(begin: int, end: int) -> None:
         kernels.fill(columns.fields, program.fields, asked, begin, end)

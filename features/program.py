@@ -166,7 +166,7 @@ class Part:
         begin = address(pointers)
         places = (begin, begin + 8 * len(numbers), begin + 8 * (len(numbers) + len(codes)))
         width = max((len(column.levels) for column in columns), default=0)
-        found = Columns(*map(address, base), *places, width)
+        found = Columns._make([*map(address, base), *places, width])
         return Bound(np.array(found, np.int64), (base, columns_of, pointers))
 
     def _program(self, levels: Sequence[tuple[str, ...]]) -> "Bound":
