@@ -52,6 +52,19 @@ class Moments:
     def take(self, chosen: Ints | NDArray[np.bool_]) -> "Moments":
         return Moments(self.rows.take(chosen), self.opens[chosen], self.closes[chosen])
 
+    def joined(self, other: "Moments") -> "Moments":
+        """These moments, and then the other ones."""
+        one, two = self.rows, other.rows
+        return Moments(
+            Rows(
+                np.concatenate([one.customer, two.customer]),
+                np.concatenate([one.cutoff_time, two.cutoff_time]),
+                np.concatenate([one.known_time, two.known_time]),
+            ),
+            np.concatenate([self.opens, other.opens]),
+            np.concatenate([self.closes, other.closes]),
+        )
+
 
 def resolve(problem: Problem, log: EventLog, attributes: EventLog) -> Problem:
     """Check a problem's words against the log, and settle what it left open.

@@ -159,8 +159,11 @@ def _compute(
         raise ValueError("the event log and the attribute log list different customers")
     if not len(rows):
         return
-    if rows.customer.min() < 0 or rows.customer.max() >= log.n_customers:
-        raise ValueError(f"rows name customers beyond the log's {log.n_customers}")
+    lowest = highest = rows.customer[0]
+    if len(rows) > 1:
+        lowest, highest = rows.customer.min(), rows.customer.max()
+    if lowest < 0 or highest >= log.n_customers:
+        raise ValueError(f"rows name customers beyond the log's {log.n_customers:,}")
     most = len(os.sched_getaffinity(0)) if threads is None else threads
     for number, part in enumerate(plan.parts):
         source = attributes if part.source == ATTRIBUTES else log

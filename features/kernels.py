@@ -899,7 +899,7 @@ def _count_matches(event, m, columns, program, size):
 
 
 @njit
-def _split(event, m, columns, program, first, size, chosen):
+def _split(event, m, columns, program, first, size, chosen):  # noqa: C901
     """List the visible events of each selection; selection 0 has them all.
 
     Fills `first` (where each list begins) and `size`, both `(n_selections,)`; gives the lists.

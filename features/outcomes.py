@@ -40,6 +40,20 @@ def first_known(problem: Problem, log: EventLog, moments: Moments) -> Ints:
     return first_recorded(log, where, moments.rows.customer, moments.opens, moments.closes)
 
 
+def first_known_gone(problem: Problem, log: EventLog, moments: Moments) -> Ints:
+    """When it became known that a once-only outcome happened in the gap; `NEVER` if it did not.
+
+    Nothing is left to predict for such a row.
+    """
+    outcome, rows = problem.outcome, moments.rows
+    name = None
+    if outcome is not None and problem.gap:
+        name = outcome.not_ or (outcome.event if outcome.repeats is False else None)
+    if name is None:
+        return np.full(len(moments), NEVER)
+    return first_recorded(log, events(name).where, rows.customer, rows.cutoff_time, moments.opens)
+
+
 def answerable(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bool_]:
     """Whether each row's outcome can be told at all: with `same`, an anchor must say of what."""
     if problem.outcome is None or problem.outcome.same is None:

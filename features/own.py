@@ -28,7 +28,7 @@ def own_features(path: str | None) -> tuple[Feature, ...]:
         raise ConfigError(f"[features] own names {path}, but there is no such file.")
     try:
         defined = runpy.run_path(path)
-    except Exception as error:  # whatever a business's file does wrong
+    except (Exception, SystemExit) as error:  # whatever a business's file does wrong
         raise ConfigError(f"{path} fails: {type(error).__name__}: {error}.") from error
     found = defined.get("FEATURES")
     if not isinstance(found, list | tuple):

@@ -37,6 +37,7 @@ from features.durations import (
 from features.errors import SourceError, nearest
 from features.event_log import (
     CATEGORY,
+    LARGEST,
     NUMBER,
     TIME,
     EventLog,
@@ -85,6 +86,8 @@ class SourceAccount:
     first: int | None = None
     last: int | None = None
     """The first and last event time that was kept."""
+    immense: dict[str, int] = field(default_factory=dict)
+    """Values that are infinite or beyond `LARGEST` and so count as missing, by column."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,9 @@ def describe(account: SourceAccount) -> str:
     if account.rejected:
         parts = [f"{count:,} with {REASONS[reason]}" for reason, count in account.rejected.items()]
         line += f", set aside {', '.join(parts)}"
+    if account.immense:
+        parts = [f"{count:,} of {column}" for column, count in account.immense.items()]
+        line += f", too large for a measurement and taken as missing {', '.join(parts)}"
     return line
 
 
@@ -196,9 +202,10 @@ def _read_events(
         f"max(event_time) filter ({REASON} is null) from judged"
     ).fetchall()[0]
     counts = _set_aside(duck, name)
-    account = SourceAccount(name, read, read - sum(counts.values()), counts, first, last)
+    table = _good_rows(duck)
+    account = SourceAccount(name, read, table.num_rows, counts, first, last, _immense(table))
     _check_unreadable(duck, source, account)
-    return _good_rows(duck), account
+    return table, account
 
 
 def _listed(columns: dict[str, str]) -> str:
@@ -243,6 +250,16 @@ def _good_rows(duck: duckdb.DuckDBPyConnection) -> pa.Table:
     return duck.sql(
         f"select * exclude ({REASON}, {ROW}) from judged where {REASON} is null"
     ).to_arrow_table()
+
+
+def _immense(table: pa.Table) -> dict[str, int]:
+    """How many values of each numeric column are beyond every measurement."""
+    found = {}
+    for column in table.schema:
+        if pa.types.is_floating(column.type):
+            beyond = pc.greater(pc.abs(table[column.name]), LARGEST)
+            found[column.name] = int(pc.sum(beyond).as_py() or 0)
+    return {name: count for name, count in found.items() if count}
 
 
 def _set_aside(duck: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
@@ -335,7 +352,7 @@ def _read_customers(
     counts = _set_aside(duck, name)
     table = _good_rows(duck)
     read = table.num_rows + sum(counts.values())
-    account = SourceAccount(name, read, table.num_rows, counts)
+    account = SourceAccount(name, read, table.num_rows, counts, immense=_immense(table))
     _check_some_left(account)
     return table, account
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from features.durations import BEGINNING, MISSING_TIME, parse_moment
 from features.errors import HistoryError
-from features.event_log import CATEGORY, NUMBER, TIME, EventLog, build_log
+from features.event_log import CATEGORY, LARGEST, NUMBER, TIME, EventLog, build_log
 from models.contract import Contract
 from serving.store import Journey
 
@@ -109,6 +109,8 @@ def _checked(place: str, properties: Mapping[str, Any], kinds: Mapping[str, str]
         if kind is None or value is None or value == "":
             continue
         if kind == NUMBER and isinstance(value, int | float):
+            if abs(value) > LARGEST:
+                raise HistoryError(f"{place}.{name} is beyond {LARGEST:g}, which no number may be.")
             found[name] = float(value)
         elif kind == CATEGORY and isinstance(value, str):
             found[name] = value

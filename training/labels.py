@@ -24,12 +24,11 @@ from features.cutoffs import (
     with_windows,
 )
 from features.durations import DAY
-from features.engine import Rows, first_recorded
+from features.engine import Rows
 from features.errors import ProblemError
 from features.event_log import Categorical, EventLog, Ints, empty_log, union
 from features.kernels import NEVER
-from features.language import events
-from features.outcomes import answerable, happened
+from features.outcomes import answerable, first_known_gone, happened
 from features.overview import Overview
 from features.sources import Histories
 from training.label_table import UNKNOWN, LabelTable, read_labels
@@ -48,9 +47,17 @@ class Labelled:
     """Positions in `SPLITS`, where the business brought a split with its labels."""
     notes: tuple[str, ...] = ()
     """What a reader of the counts has to know."""
+    gone: Moments | None = None
+    """Rows without a label because the outcome came within the gap. A peer rate counted them
+    for as long as nobody knew."""
 
     def __len__(self) -> int:
         return len(self.label)
+
+    @property
+    def peers(self) -> Moments:
+        """The rows that peer rates are counted from: the labelled ones, and those gone."""
+        return self.moments if self.gone is None else self.moments.joined(self.gone)
 
     @property
     def n_unknown(self) -> int:
@@ -110,13 +117,16 @@ def declared(
     date_only = log.date_only if whole is None else whole.date_only
     open_ = moments.closes > history_end(problem, end) + (DAY - 1 if date_only else 0)
     unknown["window_not_over"] = int(open_.sum())
-    gone = _gone_in_gap(problem, log, moments) & ~open_
+    gone = (first_known_gone(problem, log, moments) < NEVER) & ~open_
     unknown["happened_in_gap"] = int(gone.sum())
-    silent = ~answerable(problem, log, moments) & ~open_ & ~gone
-    unknown["anchor_without_same"] = int(silent.sum())
+    silent = ~answerable(problem, log, moments)
+    unknown["anchor_without_same"] = int((silent & ~open_ & ~gone).sum())
     known = ~open_ & ~gone & ~silent
     account = {why: n for why, n in unknown.items() if n}
-    return Labelled(moments.take(known), label[known], account), Counter(verdict.tolist())
+    left = moments.take(gone & ~silent)
+    return Labelled(moments.take(known), label[known], account, gone=left), Counter(
+        verdict.tolist()
+    )
 
 
 def check_cohort(verdicts: Mapping[int, int]) -> None:
@@ -136,19 +146,6 @@ def _outcomes(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.i
     assert problem.outcome is not None
     did = happened(problem, log, moments)
     return (did if problem.outcome.event is not None else ~did).astype(np.int8)
-
-
-def _gone_in_gap(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bool_]:
-    """Rows whose customer had the once-only outcome between the cutoff and the window."""
-    outcome = problem.outcome
-    if outcome is None or problem.gap == 0:
-        return np.zeros(len(moments), dtype=bool)
-    name = outcome.not_ or (outcome.event if outcome.repeats is False else None)
-    if name is None:
-        return np.zeros(len(moments), dtype=bool)
-    rows = moments.rows
-    where = events(name).where
-    return first_recorded(log, where, rows.customer, rows.cutoff_time, moments.opens) < NEVER
 
 
 def from_table(

@@ -47,14 +47,17 @@ def label_bucket(buckets: Buckets, problem: Problem, folder: Path, bucket: int) 
     """
     log, attributes = buckets.read(bucket)
     labelled, verdicts = declared(problem, log, attributes, buckets.end, buckets.whole)
-    moments = labelled.moments
-    customers = pa.array(log.customers, pa.string())
-    who = pa.DictionaryArray.from_arrays(moments.rows.customer.astype(np.int32), customers)
-    rows = moments.rows
-    found = (rows.cutoff_time, rows.known_time, moments.opens, moments.closes, labelled.label)
-    table = pa.table({"customer": who, **dict(zip(LABEL_COLUMNS, found, strict=True))})
-    _replace(table, bucket_file(folder, bucket))
+    table = _moments_table(labelled.moments, log.customers)
+    _replace(table.append_column("label", pa.array(labelled.label)), bucket_file(folder, bucket))
+    _replace(_moments_table(labelled.peers, log.customers), peer_rows_file(folder, bucket))
     return {"unknown": labelled.unknown, "verdicts": {str(k): n for k, n in verdicts.items()}}
+
+
+def _moments_table(moments: Moments, customers: Sequence[str]) -> pa.Table:
+    rows, names = moments.rows, pa.array(customers, pa.string())
+    who = pa.DictionaryArray.from_arrays(rows.customer.astype(np.int32), names)
+    found = (rows.cutoff_time, rows.known_time, moments.opens, moments.closes)
+    return pa.table({"customer": who, **dict(zip(LABEL_COLUMNS[:-1], found, strict=True))})
 
 
 def count_bucket(
@@ -66,14 +69,14 @@ def count_bucket(
 ) -> int:
     """Count the outcomes of a bucket's labelled rows by categories, for peer rates.
 
-    Reads what `label_bucket` wrote; writes the fields of `training.peers.Changes` beside it,
-    and gives their number.
+    Reads the rows that `label_bucket` wrote for it; writes the fields of
+    `training.peers.Changes` beside them, and gives their number.
     """
-    table = pq.read_table(bucket_file(folder, bucket), read_dictionary=["customer"])
+    table = pq.read_table(peer_rows_file(folder, bucket), read_dictionary=["customer"])
     log, attributes = buckets.read(bucket)
     who = Categorical.of(table["customer"])
     position = np.array([log.index(customer) for customer in who.levels], dtype=np.int64)
-    cutoff, known, opens, closes, _ = (_ints(table[name]) for name in LABEL_COLUMNS)
+    cutoff, known, opens, closes = (_ints(table[name]) for name in LABEL_COLUMNS[:-1])
     moments = Moments(Rows(position[who.codes], cutoff, known), opens, closes)
     found = changes(categories, problem, log, attributes, moments)
     _replace(pa.table(vars(found)), peers_file(folder, bucket))
@@ -150,6 +153,10 @@ def write_part(
 
 def bucket_file(folder: Path, bucket: int) -> Path:
     return folder / f"bucket-{bucket:05d}.parquet"
+
+
+def peer_rows_file(folder: Path, bucket: int) -> Path:
+    return folder / f"peer-rows-{bucket:05d}.parquet"
 
 
 def peers_file(folder: Path, bucket: int) -> Path:

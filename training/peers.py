@@ -3,9 +3,9 @@
 Takes a problem's labelled rows and their levels; gives features that hold, for every level,
 how many outcomes were known at each moment and how many of them were true. A row counts
 from the moment at which its window is over, with the outcome as it was known then; an
-outcome event that was recorded later corrects the count from that moment on. So the rate of
-a past day is what it was on that day. Counts of parts of the customers add up. Knows nothing
-about models.
+outcome event that was recorded later corrects the count from that moment on, and a row whose
+customer turns out to have gone within the gap leaves it. So the rate of a past day is what it
+was on that day. Counts of parts of the customers add up. Knows nothing about models.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from features.feature import Feature, Rates
 from features.kernels import NEVER
 from features.kinds import ATTRIBUTES
 from features.language import Events, attribute_level, attribute_peer_rate, events
-from features.outcomes import first_known
+from features.outcomes import first_known, first_known_gone
 
 EVERYBODY = -1
 """The level of rows without one; they count for all customers only."""
@@ -122,17 +122,26 @@ def _known(
 ) -> tuple[Ints, Ints, NDArray[np.int64], NDArray[np.int64]]:
     """What each row adds to the counts and when: row, moment, known rows, true ones."""
     assert problem.outcome is not None
-    known, closes = first_known(problem, log, moments), moments.closes
+    known, gone = first_known(problem, log, moments), first_known_gone(problem, log, moments)
+    closes = moments.closes
+    bad_news = problem.outcome.event is not None
+    counted = closes < gone
+    positive = (known <= closes) == bad_news
+    late = counted & (closes < known) & (known < gone)
+    left = counted & (gone < NEVER)
+    finally_positive = (known < gone) == bad_news
     row = np.arange(len(moments))
-    by_then = known <= closes
-    good = problem.outcome.event is None
-    late = ~by_then & (known < NEVER)
-    when = np.concatenate([closes, known[late]])
+    parts = [
+        (row[counted], closes[counted], 1, positive[counted].astype(np.int64)),
+        (row[late], known[late], 0, 1 if bad_news else -1),
+        (row[left], gone[left], -1, -finally_positive[left].astype(np.int64)),
+    ]
+    when = np.concatenate([part[1] for part in parts])
     return (
-        np.concatenate([row, row[late]]),
+        np.concatenate([part[0] for part in parts]),
         -(-when // DAY) * DAY,
-        np.concatenate([np.ones(len(row), np.int64), np.zeros(int(late.sum()), np.int64)]),
-        np.concatenate([(by_then ^ good).astype(np.int64), np.full(late.sum(), -1 if good else 1)]),
+        np.concatenate([np.full(len(part[0]), part[2]) for part in parts]),
+        np.concatenate([np.broadcast_to(part[3], len(part[0])) for part in parts]),
     )
 
 

@@ -140,7 +140,7 @@ def choose_features(
     some
         The events and the attributes of the customers that are looked at.
     count
-        Counts the outcomes of the problem's labelled rows by categories, for peer rates. Each
+        Counts the outcomes of the problem's rows by categories, for peer rates. Each
         step of a rate holds what was known at its time, so later rows change nothing that an
         earlier one sees.
 
@@ -166,7 +166,7 @@ def choose_features(
 
 def chosen_of(business: Business, asked: Asked) -> tuple[Feature, ...]:
     """The features of a problem whose histories are in memory."""
-    moments = asked.labelled.moments
+    moments = asked.labelled.peers
     return choose_features(
         business,
         asked.problem,

@@ -1,11 +1,17 @@
 """The default catalogue: what a history calls for, and nothing that only its future knows."""
 
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from journeys import log_of, together
 
-from features.catalogue import default_catalogue
-from features.durations import days, parse_moment
+from features.catalogue import default_catalogue, shared_levels
+from features.durations import days, format_moment, parse_moment
 from features.event_log import EventLog
 from features.feature import Feature
+from features.groups import with_groups
 
 WINDOWS = (days(7), days(30))
 UNTIL = parse_moment("2024-03-01")
@@ -66,3 +72,54 @@ def test_an_empty_past_calls_for_nothing() -> None:
     """Before anything was recorded there is no column."""
     log, attributes = together(log_of(past()))
     assert () == default_catalogue(log, attributes, {}, WINDOWS, parse_moment("2020-01-01"))
+
+
+MOMENTS = st.integers(0, 120).map(lambda day: format_moment(UNTIL + days(day - 60) + day % 2))
+ROWS = st.fixed_dictionaries(
+    {"event_time": MOMENTS, "event": st.sampled_from(["a", "b", "new"])},
+    optional={
+        "value": st.sampled_from(["0", "1"]),
+        "wait": st.sampled_from(["0", "1"]),
+        "channel": st.sampled_from(["x", "y", "z"]),
+        "plan": st.sampled_from(["p", "q"]),
+        "account": st.sampled_from(["g", "h"]),
+        "text": st.sampled_from(["late order", "fine"]),
+        "renews_at": MOMENTS,
+    },
+)
+
+
+def everything(events: list[dict[str, str]], about: list[dict[str, str]]) -> tuple[object, ...]:
+    """All that a history decides: columns, and the levels that get a peer rate."""
+    log, attributes = together(log_of(events), log_of(about))
+    log = with_groups(log, ["account"])
+    stages = {"one": ["a"], "two": ["b", "new"]}
+    return (
+        default_catalogue(log, attributes, stages, WINDOWS, UNTIL, ["plan"]),
+        shared_levels(log, UNTIL), shared_levels(attributes, UNTIL),
+    )  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(st.lists(ROWS, max_size=8), st.lists(ROWS, min_size=1, max_size=6), st.booleans())
+def test_no_part_of_the_catalogue_knows_what_is_recorded_later(
+    some: list[dict[str, str]], later: list[dict[str, str]], midnight: bool
+) -> None:
+    """Whatever is recorded after the moment, early or late events, no column comes or goes."""
+    some = [row for row in some if parse_moment(row["event_time"]) <= UNTIL]
+    base = [] if midnight else [{**row, "event_time": "2024-01-02T03:04"} for row in past()]
+    seen = (past() + base + some) * 3
+    unseen = [{**row, "recorded_time": format_moment(UNTIL + 1)} for row in later] * 20
+    assert everything(seen, seen) == everything(seen + unseen, seen + unseen)
+
+
+def test_a_property_that_comes_later_is_no_column_of_a_group() -> None:
+    """A group sums values only where a value had been recorded."""
+    rows = [{**row, "account": "g"} for row in past()]
+    with_value = with_groups(log_of(rows), ["account"])
+    late = np.full(with_value.n_events, np.nan)
+    names = [
+        [f.name for f in catalogue(log) if f.over is not None and f.of == "value"]
+        for log in (with_value, replace(with_value, numbers={"value": late}))
+    ]
+    assert ([True, False]) == [bool(found) for found in names]
