@@ -24,10 +24,10 @@ from models.fitted import FittedModel
 from training.baselines import Baseline, baselines, best_rule, rule_score
 from training.clock import Clock
 from training.evaluation import Metrics, evaluate
-from training.fitting import fit, parameters
+from training.fitting import FEW_ROWS, fit, parameters, refit
 from training.labels import Labelled
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
-from training.prepare import ENOUGH_ROWS, Floats, Prepared, prepare
+from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared, prepare
 from training.splits import Split
 from training.tracking import Logged, log_run
 
@@ -139,7 +139,13 @@ def _fit(
     clock: Clock,
     say: Callable[[str], None],
 ) -> FittedModel:
-    """Fit trees on train, stop and calibrate on validation, and write down the contract."""
+    """Fit trees on train, stop and calibrate on validation, and write down the contract.
+
+    Where rows are few the trees are then fitted again on train and validation, and that model
+    is what is judged on the untouched test rows, saved and served. Its calibration is that of
+    the first fit, whose validation rows were not learned from; so are the scores of the
+    validation rows in the contract. Base rate and usual values stay those of the training part.
+    """
     parts = ready.parts
     with clock.stage("fit") as told:
         booster = fit(
@@ -149,6 +155,16 @@ def _fit(
     with clock.stage("calibrate") as told:
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
         calibration = fit_sigmoid(margin, parts["validation"][1])
+        told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
+    if len(ready.split.train) < FEW_ROWS:
+        with clock.stage("refit") as told:
+            seen = _before_test(ready)
+            booster = refit(
+                ready.features, seen, len(ready.split.train), ready.problem.seed,
+                booster.num_trees(),
+            )  # fmt: skip
+            told.append(f"{len(seen[1]):,} rows of train and validation")
+    with clock.stage("contract"):
         newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
             business=business.name,
@@ -163,8 +179,13 @@ def _fit(
             base_rate=float(parts["train"][1].mean()),
             trained=_trained(ready.labelled, ready.split, histories),
         )
-        told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
     return FittedModel(booster, calibration, contract)
+
+
+def _before_test(ready: Prepared) -> Part:
+    """The rows of train and validation, which lie one after the other."""
+    label = np.concatenate([ready.parts["train"][1], ready.parts["validation"][1]])
+    return ready.vectors[: len(label)], label
 
 
 def manifest(histories: Histories) -> dict[str, Any]:
@@ -197,6 +218,7 @@ def _trained(labelled: Labelled, split: Split, histories: Histories) -> dict[str
         "history_end": format_moment(histories.end),
         "data_digest": histories.digest,
         "n_train": len(split.train),
+        "refit_on_validation": len(split.train) < FEW_ROWS,
         "split": split.how,
     }
 
@@ -232,6 +254,7 @@ def _parameters(ready: Prepared, model: FittedModel) -> dict[str, Any]:
         "split": ready.split.how,
         "n_features": len(ready.features),
         "rounds": model.booster.num_trees(),
+        "refit": len(ready.split.train) < FEW_ROWS,
     }
 
 
