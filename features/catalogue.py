@@ -55,7 +55,8 @@ MAX_WORDS = 24
 MIN_WORD_EVENTS = 20
 """A rarer word gets no column."""
 GROUP_EVENTS = 4
-"""The most frequent events that are counted for a customer's group too."""
+"""The most frequent events that are counted for a customer's group too; of the others it is
+asked how long ago."""
 IDENTIFIERS = ("session", TEXT)
 """Properties whose levels mean nothing by themselves."""
 
@@ -335,6 +336,7 @@ def _groups(
             yield some.recency()
             if "value" in _kept(known, _seen(known, known.log.numbers)):
                 yield from (some.sum("value", last) for last in (_middle(lengths), None))
+        yield from (events(name).over(group).recency() for name in names[GROUP_EVENTS:])
 
 
 def _calendar(span: int) -> Iterator[Feature]:

@@ -29,11 +29,11 @@ from features.simulation_journeys import (
 from features.simulation_model import (
     ACTIVE_SHARE,
     ENGAGEMENT,
-    MOOD,
     ONBOARDING,
     PRICE,
     PRICE_CHANGES,
     PROSPECT,
+    TICKETS,
 )
 from features.simulation_settings import Settings
 from features.simulation_text import ticket_texts
@@ -212,19 +212,21 @@ def _levels(scene: _Scene) -> Iterator[Rows]:
 
 
 def _tickets(scene: _Scene) -> Iterator[Rows]:
-    """Tickets whose words betray the mood, and their answers, slower in bad moods."""
-    tickets = scene.journeys.levels[MOOD.name]
-    opened = scene.at(tickets.day, WORKING)
-    texts = ticket_texts(tickets.value, scene.rng)
+    """Tickets whose words tell what they are, and their answers, slower where it is worse."""
+    kinds = [scene.journeys.memories[name] for name in TICKETS]
+    what = np.repeat(np.arange(len(kinds)), [len(kind) for kind in kinds])
+    who = np.concatenate([kind.customer for kind in kinds])
+    opened = scene.at(np.concatenate([kind.day for kind in kinds]), WORKING)
+    texts = ticket_texts(what, scene.rng)
     channel = pa.array(["email", "chat", "phone"]).take(
-        pa.array(scene.rng.integers(0, 3, len(tickets)))
+        pa.array(scene.rng.integers(0, 3, len(who)))
     )
-    yield Rows(MOOD.event, "support", tickets.customer, opened, {"text": texts, "channel": channel})
-    usual = np.array([5.0, 9.0, 14.0])[tickets.value]
+    yield Rows("ticket_opened", "support", who, opened, {"text": texts, "channel": channel})
+    usual = np.array([5.0, 9.0, 14.0])[what]
     wait = np.round(scene.rng.exponential(usual) + 0.2, 1)
     closed = opened + (wait * HOUR).astype(np.int64)
     yield Rows(
-        "ticket_closed", "support", tickets.customer, closed,
+        "ticket_closed", "support", who, closed,
         {"wait_hours": wait, "channel": "email"},
     )  # fmt: skip
 
@@ -233,6 +235,8 @@ def _memories(scene: _Scene) -> Iterator[Rows]:
     """Frictions, treatments and what else is remembered; coins that fell the other way."""
     rng = scene.rng
     for event, happened in scene.journeys.memories.items():
+        if event in TICKETS:
+            continue
         source, channel = REMEMBERED[event]
         n = len(happened)
         about: dict[str, Any] = {"channel": channel}

@@ -39,10 +39,10 @@ TERM_DAYS = {"yearly": 365, "monthly": 30}
 MONTHLY_SHARE = 0.30
 """Share of customers who choose the monthly plan when they sign."""
 
-BASE = {"yearly": -2.1, "monthly": -2.3, "trial": -3.75}
+BASE = {"yearly": -3.5, "monthly": -2.6, "trial": -4.2}
 """Log hazard of a decision before any effect, by what is decided about."""
 
-TENURE = {"yearly": (-0.20, 3), "monthly": (-0.03, 12)}
+TENURE = {"yearly": (-0.30, 3), "monthly": (-0.06, 12)}
 """Effect on leaving of each renewal so far, and how many of them count."""
 
 TRIAL_PER_DAY, SIGNING_PER_DAY, RETURN_FACTOR = 0.012, 0.012, 0.12
@@ -72,16 +72,16 @@ ATTRIBUTES = (
         "persona",
         ("operator", "evaluator", "executive", "developer"),
         (0.40, 0.25, 0.15, 0.20),
-        (0.0, 0.55, -0.50, -0.25),
-        (0.0, -0.45, 0.30, 0.55),
+        (0.0, 0.80, -0.80, 0.0),
+        (0.0, -0.80, 0.0, 0.80),
         (0.20, 0.60, 0.05, 0.15),
     ),
     Attribute(
         "industry",
         ("software", "retail", "manufacturing", "health", "agencies"),
         (0.30, 0.25, 0.20, 0.15, 0.10),
-        (0.0, 0.45, -0.60, -0.25, 0.90),
-        (0.15, 0.0, -0.20, -0.35, 0.30),
+        (0.0, 0.0, 0.0, 0.0, 0.0),
+        (0.0, 0.0, 0.0, 0.0, 0.0),
         (0.15, 0.45, 0.05, 0.05, 0.30),
         of_account=True,
     ),
@@ -89,8 +89,8 @@ ATTRIBUTES = (
         "acquired",
         ("search", "partner", "advert", "referral"),
         (0.35, 0.20, 0.25, 0.20),
-        (0.0, -0.40, 0.50, -0.55),
-        (0.0, 0.40, -0.50, 0.60),
+        (0.0, 0.0, 0.70, -0.70),
+        (0.0, 0.0, -0.80, 0.80),
         (0.20, 0.10, 0.65, 0.05),
     ),
     Attribute(
@@ -104,7 +104,7 @@ ATTRIBUTES = (
     ),
 )
 
-EMPLOYEES = (-0.60, -0.20)
+EMPLOYEES = (-0.80, 0.0)
 """Effect on leaving and on subscribing of each tenfold of an account's `employees` above 50."""
 
 
@@ -131,14 +131,20 @@ class Memory:
 
 
 MEMORIES = (
-    Memory("slow_page", (0.010, 0.030, 0.006), (0.45, -0.60), 60),
-    Memory("confusing_form", (0.006, 0.030, 0.004), (0.55, -0.80), 60),
-    Memory("robotic_chatbot", (0.004, 0.020, 0.005), (0.90, -0.80), 90),
-    Memory("success_call", (0.0, 0.040, 0.006), (-0.90, 0.70), 120, treatment=True),
-    Memory("discount_offer", (0.0, 0.015, 0.004), (-0.60, 0.50), 90, treatment=True),
-    Memory("review_written", (0.0, 0.0, 0.004), (-0.60, 0.0), 180),
-    Memory("champion_left", (0.0025, 0.0025, 0.0025), (1.30, -0.50), 180, of_account=True),
+    Memory("slow_page", (0.010, 0.020, 0.004), (0.0, -1.00), 90),
+    Memory("confusing_form", (0.006, 0.030, 0.004), (0.0, -1.00), 60),
+    Memory("robotic_chatbot", (0.004, 0.020, 0.005), (1.30, 0.0), 180),
+    Memory("success_call", (0.0, 0.040, 0.006), (-1.20, 1.00), 150, treatment=True),
+    Memory("discount_offer", (0.0, 0.025, 0.004), (0.0, 1.00), 90, treatment=True),
+    Memory("question_asked", (0.0, 0.012, 0.006), (0.0, 0.0), 60),
+    Memory("complaint_made", (0.0, 0.010, 0.005), (0.0, -1.00), 90),
+    Memory("notice_asked", (0.0, 0.006, 0.004), (1.80, 0.0), 180),
+    Memory("review_written", (0.0, 0.0, 0.002), (0.0, 0.0), 180),
+    Memory("champion_left", (0.0025, 0.0025, 0.0025), (1.50, 0.0), 240, of_account=True),
 )
+
+TICKETS = ("question_asked", "complaint_made", "notice_asked")
+"""Memories that are all told by `ticket_opened`: the words of its text say which it is."""
 
 
 @dataclass(frozen=True)
@@ -180,9 +186,6 @@ def _walk(n_levels: int, down: float, up: float, pull: float) -> tuple[tuple[flo
 ACTIVE_SHARE = (0.0, 0.08, 0.18, 0.30, 0.45, 0.60, 0.75, 0.92)
 """Share of a customer's seats that were used in the week, a level of `engagement`."""
 
-MOODS = ("content", "annoyed", "leaving")
-"""What a ticket's words betray; each mood has words that the others never use."""
-
 PRICE_CHANGES = (0.0, 0.05, 0.12, 0.25, -0.10)
 """The last announced change of the price, as a share of it."""
 _NOTICES = (0.0, 0.30, 0.35, 0.20, 0.15)
@@ -194,20 +197,12 @@ ENGAGEMENT = Level(
     "usage_reported",
     (0.0, 0.0, 0.0),
     (0.04, 0.08, 0.14, 0.20, 0.22, 0.17, 0.10, 0.05),
-    _walk(len(ACTIVE_SHARE), down=0.05, up=0.05, pull=0.08),
+    _walk(len(ACTIVE_SHARE), down=0.04, up=0.04, pull=0.06),
     (
-        tuple(-0.60 * (level - 3.5) for level in range(len(ACTIVE_SHARE))),
-        tuple(0.50 * (level - 3.5) for level in range(len(ACTIVE_SHARE))),
+        tuple(-0.65 * (level - 3.5) for level in range(len(ACTIVE_SHARE))),
+        tuple(0.55 * (level - 3.5) for level in range(len(ACTIVE_SHARE))),
     ),
     every=7,
-)
-MOOD = Level(
-    "mood",
-    "ticket_opened",
-    (0.0, 0.020, 0.010),
-    (1.0, 0.0, 0.0),
-    ((0.80, 0.14, 0.06), (0.40, 0.45, 0.15), (0.20, 0.20, 0.60)),
-    ((0.0, 0.55, 1.30), (0.0, -0.35, -0.70)),
 )
 PRICE = Level(
     "price_change",
@@ -215,7 +210,7 @@ PRICE = Level(
     (0.0, 0.0, 0.0025),
     (1.0, 0.0, 0.0, 0.0, 0.0),
     (_NOTICES,) * len(PRICE_CHANGES),
-    (tuple(2.8 * change for change in PRICE_CHANGES), (0.0,) * len(PRICE_CHANGES)),
+    (tuple(3.5 * change for change in PRICE_CHANGES), (0.0,) * len(PRICE_CHANGES)),
 )
 ONBOARDING = Level(
     "onboarding",
@@ -227,11 +222,11 @@ ONBOARDING = Level(
         for step in range(6)
     ),
     (
-        tuple(-0.12 * step for step in range(ONBOARDING_STEPS + 1)),
+        (0.0,) * (ONBOARDING_STEPS + 1),
         tuple(0.45 * step for step in range(ONBOARDING_STEPS + 1)),
     ),
 )
-LEVELS = (ENGAGEMENT, MOOD, PRICE, ONBOARDING)
+LEVELS = (ENGAGEMENT, PRICE, ONBOARDING)
 
 
 def probability(log_hazard: Floats) -> Floats:

@@ -1,8 +1,7 @@
 """What simulated customers write in their tickets.
 
-Takes moods; gives texts. Each mood has words that the other moods never use, so that the last
-ticket's text tells the mood; the rest of the text tells nothing. Knows nothing about anything
-else.
+Takes kinds of tickets; gives texts. A complaint and a question about leaving each have a word
+that no other ticket uses; the rest of the text tells nothing. Knows nothing about anything else.
 """
 
 import numpy as np
@@ -20,7 +19,7 @@ TOPICS = (
     "about single sign-on", "about notifications", "about the api",
 )  # fmt: skip
 
-MOOD_PHRASES = (
+PHRASES = (
     (
         "could you explain how this works?",
         "where can I learn more?",
@@ -29,34 +28,37 @@ MOOD_PHRASES = (
         "we would like to invite more people, how?",
     ),
     (
-        "it fails again and blocks our work.",
+        "it is broken and blocks our work.",
         "this is the third time, still broken.",
-        "everything is slow and people complain.",
-        "we are frustrated, nobody answers.",
-        "the error is still there, unacceptable.",
+        "it is slow or broken and people complain.",
+        "it is broken and nobody answers.",
+        "the page is broken for all of us, unacceptable.",
     ),
     (
-        "we are comparing competitors, please send our contract.",
-        "how do we export all data before we migrate away?",
+        "we are comparing competitors, how do we terminate?",
+        "how do we export all data before we terminate?",
         "our management wants to terminate, what is the notice period?",
-        "we found an alternative vendor, how do we close the account?",
-        "please confirm the termination clause, budget is cut.",
+        "we found an alternative and terminate next quarter.",
+        "please confirm how to terminate, the budget is cut.",
     ),
 )
-"""Phrases a mood: content, annoyed, leaving."""
+"""What is said in each kind of ticket."""
+
+TELLING = (None, "broken", "terminate")
+"""The word that stands in every ticket of a kind and in no other; questions have none."""
 
 CLOSINGS = ("Thank you.", "Best regards.", "Kind regards from the office.", "Cheers.")
 
 
-def ticket_texts(mood: NDArray[np.int64], rng: np.random.Generator) -> pa.Array:
+def ticket_texts(kind: NDArray[np.int64], rng: np.random.Generator) -> pa.Array:
     """A text a ticket, shape `(n_tickets,)`."""
 
     def one_of(choices: tuple[str, ...]) -> pa.Array:
-        return pa.array(choices).take(pa.array(rng.integers(0, len(choices), len(mood))))
+        return pa.array(choices).take(pa.array(rng.integers(0, len(choices), len(kind))))
 
-    width = len(MOOD_PHRASES[0])
-    said = pa.array([phrase for phrases in MOOD_PHRASES for phrase in phrases])
-    which = pa.array(mood * width + rng.integers(0, width, len(mood)))
+    width = len(PHRASES[0])
+    said = pa.array([phrase for phrases in PHRASES for phrase in phrases])
+    which = pa.array(kind * width + rng.integers(0, width, len(kind)))
     return pc.binary_join_element_wise(
         one_of(OPENINGS), one_of(TOPICS), said.take(which), one_of(CLOSINGS), " "
     )

@@ -91,15 +91,7 @@ def fit(
         Holds the rounds up to the best one and no more.
     """
     chosen = {**parameters(n_rows or len(train[1]), len(features), seed), **(more or {})}
-    levels = [column for column, feature in enumerate(features) if feature.levels]
-    data = lgb.Dataset(
-        train[0],
-        train[1],
-        feature_name=list(feature_names(features)),
-        categorical_feature=levels,
-        params=chosen,
-        free_raw_data=True,
-    )
+    data = _dataset(features, train, chosen)
     held_back = data.create_valid(validation[0], validation[1])
     patience = PATIENCE_OF_FEW if len(train[1]) < FEW_ROWS else PATIENCE
     booster = lgb.train(
@@ -114,6 +106,42 @@ def fit(
         booster.free_network()
     best = max(booster.best_iteration, 1)
     return lgb.Booster(model_str=booster.model_to_string(num_iteration=best))
+
+
+def refit(
+    features: Sequence[Feature], rows: tuple[Floats, Labels], n_train: int, seed: int, rounds: int
+) -> lgb.Booster:
+    """Fit as many rounds again on all rows that precede the test rows, without looking at any.
+
+    Trees for few rows gain from the validation rows, which are the newest too: mean of
+    AUROC and average precision over three seeds, CDNOW's sample .7746 and .6452 against .7726
+    and .6419, grocery conversion .8277 and .5740 against .8247 and .5683.
+
+    Parameters
+    ----------
+    rows
+        Matrix and labels of train and validation.
+    n_train
+        Rows of the first fit, which decide the parameters.
+    rounds
+        What the first fit found best.
+    """
+    chosen = parameters(n_train, len(features), seed)
+    booster = lgb.train(chosen, _dataset(features, rows, chosen), rounds)
+    return lgb.Booster(model_str=booster.model_to_string())
+
+
+def _dataset(
+    features: Sequence[Feature], rows: tuple[Floats, Labels], chosen: dict[str, Any]
+) -> lgb.Dataset:
+    return lgb.Dataset(
+        rows[0],
+        rows[1],
+        feature_name=list(feature_names(features)),
+        categorical_feature=[column for column, feature in enumerate(features) if feature.levels],
+        params=chosen,
+        free_raw_data=True,
+    )
 
 
 def _reporter(progress: Callable[[int, float], None] | None) -> Callable[[Any], None]:

@@ -23,10 +23,10 @@ from training.baselines import Baseline, baselines, best_rule, rule_score
 from training.clock import Clock
 from training.engines import Engine
 from training.evaluation import Metrics, evaluate
-from training.fitting import parameters
+from training.fitting import FEW_ROWS, parameters, refit
 from training.labels import Labelled
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
-from training.prepare import ENOUGH_ROWS, Floats, Prepared
+from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
 from training.splits import Split
 from training.tracking import Logged, log_run
 
@@ -140,7 +140,13 @@ def _fit(
     engine: Engine,
     clock: Clock,
 ) -> FittedModel:
-    """Fit trees on train, stop and calibrate on validation, and write down the contract."""
+    """Fit trees on train, stop and calibrate on validation, and write down the contract.
+
+    Where rows are few the trees are then fitted again on train and validation, and that model
+    is what is judged on the untouched test rows, saved and served. Its calibration is that of
+    the first fit, whose validation rows were not learned from; so are the scores of the
+    validation rows in the contract. Base rate and usual values stay those of the training part.
+    """
     parts = ready.parts
     with clock.stage("fit") as told:
         booster = engine.fit(ready)
@@ -148,6 +154,16 @@ def _fit(
     with clock.stage("calibrate") as told:
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
         calibration = fit_sigmoid(margin, parts["validation"][1])
+        told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
+    if len(ready.split.train) < FEW_ROWS:
+        with clock.stage("refit") as told:
+            seen = _before_test(ready)
+            booster = refit(
+                ready.features, seen, len(ready.split.train), ready.problem.seed,
+                booster.num_trees(),
+            )  # fmt: skip
+            told.append(f"{len(seen[1]):,} rows of train and validation")
+    with clock.stage("contract"):
         newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
             business=business.name,
@@ -162,8 +178,16 @@ def _fit(
             base_rate=ready.base_rate,
             trained=_trained(ready.labelled, ready.split, engine),
         )
-        told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
     return FittedModel(booster, calibration, contract)
+
+
+def _before_test(ready: Prepared) -> Part:
+    """The rows of train and validation."""
+    train, validation = ready.parts["train"], ready.parts["validation"]
+    return (
+        np.concatenate([train[0], validation[0]]),
+        np.concatenate([train[1], validation[1]]),
+    )
 
 
 def manifest(engine: Engine) -> dict[str, Any]:
@@ -196,6 +220,7 @@ def _trained(labelled: Labelled, split: Split, engine: Engine) -> dict[str, Any]
         "history_end": format_moment(engine.end),
         "data_digest": engine.digest,
         "n_train": len(split.train),
+        "refit_on_validation": len(split.train) < FEW_ROWS,
         "split": split.how,
     }
 
@@ -231,6 +256,7 @@ def _parameters(ready: Prepared, model: FittedModel) -> dict[str, Any]:
         "split": ready.split.how,
         "n_features": len(ready.features),
         "rounds": model.booster.num_trees(),
+        "refit": len(ready.split.train) < FEW_ROWS,
     }
 
 

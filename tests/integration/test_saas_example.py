@@ -13,16 +13,18 @@ from features.cutoffs import resolve
 from features.durations import DAY
 from features.engine import Rows, compute
 from features.feature import Feature
+from features.groups import with_groups
 from features.language import (
     attribute_level,
     attribute_number,
+    containing,
     events,
 )
 from features.simulation import PROBLEMS, World, simulate, truth_table
-from features.simulation_model import ACTIVE_SHARE, ATTRIBUTES, MEMORIES, PRICE_CHANGES
+from features.simulation_model import ACTIVE_SHARE, ATTRIBUTES, MEMORIES, PRICE_CHANGES, TICKETS
 from features.simulation_settings import Settings
 from features.simulation_state import state_at
-from features.simulation_text import MOOD_PHRASES
+from features.simulation_text import PHRASES, TELLING
 from features.sources import Histories, read_histories
 from training.labels import label_rows
 
@@ -53,7 +55,7 @@ def test_every_driver_can_be_read_at_the_cutoff(
 ) -> None:
     """Ordinary features of the history give each driver that the truth is conditional on."""
     world, _, histories = example
-    log, about = histories.log, histories.attributes
+    log, about = with_groups(histories.log, ["account"]), histories.attributes
     customer, day = _paying(world)
     position = np.array([log.customers.index(world.names[i]) for i in customer.tolist()])
     cutoff = world.settings.start + day * DAY
@@ -78,8 +80,12 @@ def test_every_driver_can_be_read_at_the_cutoff(
     until = column(events().days_until("renews_at"))
     np.testing.assert_allclose(until, state.due - day, atol=1e-4)
     for memory in MEMORIES:
-        if not memory.of_account:
-            ago = np.ceil(np.nan_to_num(column(events(memory.event).recency()), nan=1e6))
+        word = TELLING[TICKETS.index(memory.event)] if memory.event in TICKETS else None
+        told = containing(word) if word else events(memory.event)
+        if memory.of_account:
+            told = told.over("account")
+        if word or memory.event not in TICKETS:
+            ago = np.ceil(np.nan_to_num(column(told.recency()), nan=1e6))
             age = np.where(state.age[memory.event] > 10_000, 1e6, state.age[memory.event])
             np.testing.assert_array_equal(ago, age)
     for attribute in ATTRIBUTES:
@@ -97,29 +103,12 @@ def _paying(world: World) -> tuple[np.ndarray, np.ndarray]:
     return customer[chosen], day[chosen]
 
 
-def test_the_last_ticket_tells_the_mood(example: tuple[World, Business, Histories]) -> None:
-    """Each mood has words that only its tickets use, and the last ticket's is the state's."""
-    world, _, _ = example
-    customer, day = _paying(world)
-    mood = state_at(world.journeys, customer, day).level["mood"]
-    tickets = world.events.filter(
-        np.array(world.events["event"].to_pylist()) == "ticket_opened"
-    ).select(["customer", "event_time", "text"])
-    ends = world.settings.start + day * DAY
-    expected = {world.names[i]: m for i, m in zip(customer.tolist(), mood.tolist(), strict=True)}
-    last: dict[str, str] = {}
-    for row in tickets.to_pylist():
-        if row["event_time"].timestamp() * 1e6 < ends[0]:
-            last[row["customer"]] = row["text"]
-    found = {name: _mood(last[name]) if name in last else 0 for name in expected}
-    assert expected == found
-    assert {0, 1, 2} == set(found.values())
-
-
-def _mood(text: str) -> int:
-    spoken = [any(phrase in text for phrase in phrases) for phrases in MOOD_PHRASES]
-    assert 1 == sum(spoken)
-    return spoken.index(True)
+def test_a_tickets_words_tell_what_it_is() -> None:
+    """The telling word of each kind of ticket stands in all of its phrases and in no other."""
+    for kind, word in enumerate(TELLING):
+        if word is not None:
+            spoken = [[word in phrase for phrase in phrases] for phrases in PHRASES]
+            assert spoken == [[of == kind] * len(phrases) for of, phrases in enumerate(PHRASES)]
 
 
 @pytest.mark.parametrize("name", list(PROBLEMS))
