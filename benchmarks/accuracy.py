@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("configs", nargs="*", type=Path, metavar="CONFIG")
     parser.add_argument("--data", type=Path, default=DATA, help="where the own sets' data lie")
     parser.add_argument("--seeds", type=int, nargs="+", help="the problem's own unless given")
-    parser.add_argument("--customers", type=int, default=8_000, help="of the simulated business")
+    parser.add_argument("--customers", type=int, default=60_000, help="of the simulated business")
     parser.add_argument("--json", type=Path, default=RESULTS)
     return parser.parse_args()
 
