@@ -31,6 +31,7 @@ from features.config import Business, read_config
 from features.cutoffs import resolve
 from features.errors import MilepostError
 from features.sources import Histories, read_histories
+from training.engines import InProcess
 from training.labels import label_rows
 from training.run import train
 from training.splits import split_rows
@@ -130,7 +131,8 @@ def one_problem(
         again = problem.model_copy(update={"seed": seed})
         seeded = business.model_copy(update={"problems": {**business.problems, name: again}})
         with tempfile.TemporaryDirectory() as workspace:
-            results.append(train(seeded, name, histories, Path(workspace), _say))
+            engine = InProcess(histories, _say)
+            results.append(train(seeded, name, engine, Path(workspace), _say))
     resolved = resolve(problem, histories.log, histories.attributes)
     labelled, log = label_rows(business, resolved, histories)
     split = split_rows(resolved, labelled, log.customers)

@@ -18,7 +18,9 @@ from features.event_log import EventLog, Ints
 from features.feature import Feature, feature_names
 from features.sources import Histories, read_histories
 from training.clock import Clock
+from training.label_table import SPLITS
 from training.labels import label_rows
+from training.peers import changes
 from training.prepare import ask, choose_features, prepare
 
 START = parse_moment("2022-01-01")
@@ -175,10 +177,11 @@ def trained_on(business: Business, name: str) -> str:
     """The SHA-256 of what training would fit, and of the model's peer rates."""
     histories = read_histories(business)
     problem = resolve(business.problem(name), histories.log, histories.attributes)
-    ready = prepare(business, problem, histories, Clock(lambda _: None), lambda _: None)
+    ready = prepare(business, problem, histories, Clock(lambda _: None))
     used = ready.split.all_rows
+    matrix = np.concatenate([ready.parts[name][0] for name in SPLITS])
     rows = ready.labelled.moments.rows.take(used)
-    found = digest(ready.features, histories.log, rows, ready.labelled.label[used], ready.vectors)
+    found = digest(ready.features, histories.log, rows, ready.labelled.label[used], matrix)
     return found + json.dumps([feature.to_json() for feature in ready.features])
 
 
@@ -199,7 +202,14 @@ def chosen(
 ) -> tuple[Feature, ...]:
     """The features that training chooses as of `until`, with what the histories now hold."""
     labelled, log = label_rows(business, problem, histories)
-    return choose_features(business, problem, log, histories.attributes, labelled.peers, until)
+    attributes = histories.attributes.aligned(log.customers)
+    return choose_features(
+        business,
+        problem,
+        (log, attributes),
+        until,
+        lambda levels: changes(levels, problem, log, attributes, labelled.peers),
+    )
 
 
 @pytest.mark.parametrize("seed", [3, 4])

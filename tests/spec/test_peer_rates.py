@@ -10,7 +10,7 @@ from features.durations import format_moment, parse_moment
 from features.engine import Rows, compute_exact
 from features.event_log import EventLog
 from features.feature import Feature, Rates
-from training.peers import peer_features
+from training.peers import changes, joined, peer_features, shared_categories
 
 UNTIL = parse_moment("2024-06-01")
 BUYS = {"outcome": {"event": "buy", "repeats": True}, "horizon": "10d", "every": "10d"}
@@ -33,7 +33,14 @@ def rates(
     when = np.full(10, parse_moment(cutoff))
     asked = Problem(**problem)
     moments = with_windows(asked, Rows(np.arange(10), when, when), log, nobody(log))
-    found = peer_features(asked, log, nobody(log), moments, UNTIL, ())
+    categories = shared_categories(asked, log, nobody(log), UNTIL, ())
+    whole = changes(categories, asked, log, nobody(log), moments)
+    halves = [
+        changes(categories, asked, log, nobody(log), moments.take(half))
+        for half in (np.arange(5), np.arange(5, 10))
+    ]
+    found = peer_features(categories, whole)
+    assert found == peer_features(categories, joined(halves))
     assert ["channel"] == [feature.of for feature in found]
     return log, found[0]
 
