@@ -43,14 +43,15 @@ def main() -> None:
 def many(peer: ModuleType, chosen: argparse.Namespace) -> dict[str, Any]:
     """Seconds of each run; the first one's matrix is the one that is checked."""
     data = peer.load(mapped(chosen.file))
-    seconds = []
+    seconds, n_rows = [], None
     for number in range(chosen.repeat):
         start = time.perf_counter()
         matrix = peer.FORMULATIONS[chosen.formulation](data)
         seconds.append(time.perf_counter() - start)
         if number == 0 and chosen.result is not None:
             kept(peer, matrix, chosen.result)
-    n_rows = len(matrix) if isinstance(matrix, np.ndarray) else None
+        n_rows = len(matrix) if isinstance(matrix, np.ndarray) else None
+        del matrix  # or the next run's peak would hold two
     return {"seconds": seconds, "n_rows": n_rows}
 
 
