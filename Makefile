@@ -93,7 +93,7 @@ bench-peers: ## install the peers of bench-features into environments of their o
 bench-accuracy: $(INSTALLED) ## models of every data set in DATA beside rules and published figures
 	@$(RUN) benchmarks/accuracy.py $(CONFIGS) $(if $(DATA),--data $(DATA))
 
-bench-cluster: $(SPARK) ## Spark over buckets beside one process, in one run (EVENTS=200000)
+bench-cluster: $(SPARK) ## Spark over buckets beside one process, in one run
 	@$(RUN) benchmarks/cluster.py --events $(EVENTS)
 
 spark: $(SPARK) ## install what --engine spark needs beside Java 17 into .venv
@@ -119,5 +119,5 @@ lock: ## resolve the newest versions again into both lock files (needs uv)
 	  print(*extras['optional-dependencies']['spark'], sep='\n')" \
 	  | $(RESOLVE) - --constraint requirements.lock --output-file requirements-spark.lock
 
-clean: ## remove .venv and the workspace
-	rm -rf $(VENV) $(WORKSPACE)
+clean: ## remove the environments and the workspace
+	rm -rf $(VENV) .venv-peers .venv-peers-pandas2 $(WORKSPACE)
