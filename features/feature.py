@@ -151,6 +151,11 @@ class Feature:
         return self._kind.source
 
     @property
+    def is_position(self) -> bool:
+        """Whether the value is a position in `levels`, a category and no quantity."""
+        return self._kind.levels == "many"
+
+    @property
     def name(self) -> str:
         """Derived from what is computed: ``purchase_count_30d``."""
         parts = [] if self.over is None else [_word(self.over)]

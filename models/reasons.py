@@ -120,7 +120,7 @@ def shown_value(feature: Feature, value: float) -> float | str | None:
     """A feature's value as a person reads it: a level by its name, missing as None."""
     if np.isnan(value):
         return None
-    return feature.levels[int(value)] if feature.levels else value
+    return feature.levels[int(value)] if feature.is_position else value
 
 
 def _statement(feature: Feature, value: float | str | None, usual: float | str | None) -> str:

@@ -138,7 +138,9 @@ def _dataset(
         rows[0],
         rows[1],
         feature_name=list(feature_names(features)),
-        categorical_feature=[column for column, feature in enumerate(features) if feature.levels],
+        categorical_feature=[
+            column for column, feature in enumerate(features) if feature.is_position
+        ],
         params=chosen,
         free_raw_data=True,
     )

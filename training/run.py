@@ -242,7 +242,7 @@ def _usual(features: Sequence[Feature], vectors: Matrix) -> tuple[float | None, 
         values = vectors[known[:, column], column]
         if len(values) * 2 < len(vectors) or not len(values):
             usual.append(None)
-        elif feature.levels:
+        elif feature.is_position:
             usual.append(float(np.bincount(values.astype(np.int64)).argmax()))
         else:
             usual.append(float(np.quantile(values, 0.5, method="lower")))

@@ -1,5 +1,7 @@
 """Each kind of feature on one small journey, worked out by hand."""
 
+import math
+
 import numpy as np
 import pytest
 from journeys import plain, read_table, rows_at, together
@@ -11,6 +13,7 @@ from features.feature import Feature, feature_from_json
 from features.kinds import KINDS
 from features.language import events
 from features.reference import value_at
+from models.reasons import shown_value
 
 ALL_CASES = [(JOURNEY, *case) for case in CASES] + [(SUPPORT, *case) for case in SUPPORT_CASES]
 
@@ -72,3 +75,20 @@ def test_names_are_ascii_and_unique_whatever_the_business_calls_its_events() -> 
     assert len(set(made)) == 4
     assert all(name.isascii() and name.isidentifier() for name in made)
     assert made[:2] == ("e_mail_count", "e_mail_count__2")
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "shown"),
+    [
+        (events("look").level_share("plan", "basic"), 1.0, 1.0),  # a share, not the second level
+        (events("look").last_level("plan", ("basic", "pro")), 1.0, "pro"),
+        (events("look").count(), 2.0, 2.0),
+        (events("look").recency(), math.nan, None),
+    ],
+)
+def test_only_a_position_is_shown_as_a_level(
+    feature: Feature, value: float, shown: float | str | None
+) -> None:
+    """A share of one level is a number; only a feature that holds positions names a level."""
+    assert shown == shown_value(feature, value)
+    assert feature.is_position == isinstance(shown, str)
