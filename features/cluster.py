@@ -187,7 +187,7 @@ def spark(master: str) -> Iterator[Spark]:
         When pyspark or Java is missing, or nobody listens at the master's address.
     """
     try:
-        import pyspark  # noqa: F401
+        import pyspark  # noqa: F401 - only to see whether it is there
     except ImportError as error:
         raise ClusterError(
             "The engine spark needs the package pyspark, which is not installed. Install it with "

@@ -179,15 +179,16 @@ def _run_group(
 ) -> None:
     """Fill the columns that read a group's events; missing where the group is not known."""
     assert part.over is not None
-    last = np.empty((len(rows), 1))
-    _run(last_code(part.over), log, rows, NO_FLOAT, last, None, threads)
-    code = np.where(np.isnan(last[:, 0]), ABSENT, last[:, 0]).astype(np.int64)
-    place = places(log, part.over, code)
+    group, place = group_of(log, part.over), np.full(len(rows), ABSENT, np.int64)
+    if part.over in log.categories:
+        last = np.empty((len(rows), 1))
+        _run(last_code(part.over), log, rows, NO_FLOAT, last, None, threads)
+        code = np.where(np.isnan(last[:, 0]), ABSENT, last[:, 0]).astype(np.int64)
+        place = places(group, log.categories[part.over], code)
     known = place != ABSENT
     if known.any():
         asked = Rows(np.where(known, place, place[known][0]), rows.cutoff_time, rows.known_time)
-        group = group_of(log, part.over)
-        _run(part, group.log, asked, out_float, out_double, None, threads)
+        _run(part, group, asked, out_float, out_double, None, threads)
     for out in (out_float, out_double):
         if len(out) and not known.all():
             out[np.ix_(~known, part.columns)] = np.nan

@@ -117,8 +117,9 @@ class EventLog:
     """Text properties, `channel` among them."""
     times: Mapping[str, Ints]
     """Date properties in microseconds UTC; `MISSING_TIME` where missing."""
-    groups: "Mapping[str, Group]" = field(default_factory=dict)
-    """The journeys of groups of customers, by the property that names the group."""
+    groups: "Mapping[str, EventLog]" = field(default_factory=dict)
+    """The journeys of groups, by the property that names them; their `customers` are the groups'
+    ids. See `features.groups`."""
 
     @property
     def n_events(self) -> int:
@@ -141,6 +142,18 @@ class EventLog:
             **dict.fromkeys(self.categories, CATEGORY),
             **dict.fromkeys(self.times, TIME),
         }
+
+    @property
+    def content(self) -> list[NDArray[Any]]:
+        """What orders events of one customer, most important first; `event_time` leads."""
+        return [
+            self.event_time,
+            self.event.codes,
+            self.recorded_time,
+            *(self.numbers[name] for name in sorted(self.numbers)),
+            *(self.categories[name].codes for name in sorted(self.categories)),
+            *(self.times[name] for name in sorted(self.times)),
+        ]
 
     def index(self, customer: str) -> int | None:
         """The position of a customer, or None when the log has never heard of it."""
@@ -205,14 +218,14 @@ class EventLog:
         sizes = np.array([len(part) for part in order], np.int64)
         return self.rows(np.concatenate([np.zeros(0, np.int64), *order]), names, _offsets(sizes))
 
-    def _groups_of(self, low: int, high: int) -> "dict[str, Group]":
+    def _groups_of(self, low: int, high: int) -> "dict[str, EventLog]":
         """The groups that the events `low` to `high` name."""
         kept = {}
         for name, group in self.groups.items():
             accounts = self.categories[name]
             codes = np.unique(accounts.codes[low:high])
             named = [accounts.levels[code] for code in codes.tolist() if code >= 0]
-            kept[name] = Group(group.log.histories(named))
+            kept[name] = group.histories(named)
         return kept
 
     def aligned(self, customers: tuple[str, ...]) -> "EventLog":
@@ -221,13 +234,6 @@ class EventLog:
         place = {customer: i for i, customer in enumerate(customers)}
         counts[[place[customer] for customer in self.customers]] = np.diff(self.offsets)
         return replace(self, customers=customers, offsets=_offsets(counts))
-
-
-@dataclass(frozen=True)
-class Group:
-    """Journeys of groups: the log's `customers` are the groups' ids; see `features.groups`."""
-
-    log: EventLog
 
 
 def build_log(
@@ -266,10 +272,8 @@ def build_log(
     category = {name: Categorical.of(column) for name, column in sorted((categories or {}).items())}
     time = {name: np.asarray(column, np.int64) for name, column in sorted((times or {}).items())}
     _check_lengths(who, happened, what, recorded, number, category, time)
-    keys: list[NDArray[Any]] = [happened, what.codes, recorded, *number.values()]
-    keys += [*(column.codes for column in category.values()), *time.values()]
     log = EventLog((), np.zeros(1, np.int64), happened, recorded, what, number, category, time)
-    return _sorted(log, who, keys)
+    return _sorted(log, who)
 
 
 def empty_log(customers: tuple[str, ...] = ()) -> EventLog:
@@ -322,8 +326,8 @@ def _check_lengths(
             raise ValueError(f"{name} has {length} rows, event_time has {len(happened)}")
 
 
-def _sorted(log: EventLog, who: Categorical, keys: list[NDArray[Any]]) -> EventLog:
-    """Order rows by customer, then by each key in turn, `event_time` first.
+def _sorted(log: EventLog, who: Categorical) -> EventLog:
+    """Order rows by customer, then by their content, `event_time` first.
 
     Content decides only between rows of one customer at one time, which are few: the log
     is sorted by customer and time first, unless it is, and only such runs are sorted again.
@@ -338,12 +342,12 @@ def _sorted(log: EventLog, who: Categorical, keys: list[NDArray[Any]]) -> EventL
     log = log.rows(order, who.levels, _offsets(sizes))
     if ascending and not n_ties:
         return log
-    codes, keys = codes[order], [key[order] for key in keys]
+    codes = codes[order]
     tied = (codes[1:] == codes[:-1]) & (log.event_time[1:] == log.event_time[:-1])
     inside = np.zeros(n, dtype=bool)
     inside[1:] |= tied
     inside[:-1] |= tied
     places = np.flatnonzero(inside)
-    again = places[np.lexsort([key[places] for key in reversed(keys)] + [codes[places]])]
+    again = places[np.lexsort([key[places] for key in reversed(log.content)] + [codes[places]])]
     moved = again != places
     return log.moved(places[moved], again[moved]) if moved.any() else log

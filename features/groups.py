@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.event_log import ABSENT, Categorical, EventLog, Group, Ints, build_log
+from features.event_log import ABSENT, Categorical, EventLog, Ints, empty_log
 
 MEMBER = "customer"
 """In a group's journey: the property that says which customer an event is of."""
@@ -23,47 +22,33 @@ def with_groups(log: EventLog, columns: Sequence[str]) -> EventLog:
     return replace(log, groups=groups) if groups else log
 
 
-def group_of(log: EventLog, column: str) -> Group:
+def group_of(log: EventLog, column: str) -> EventLog:
     """The journeys of the groups that a property names; made anew if the log has none."""
     if column in log.groups:
         return log.groups[column]
     accounts = log.categories.get(column)
     if accounts is None:
-        return Group(build_log([], np.zeros(0, np.int64), []))
+        return empty_log()
     some = np.flatnonzero(accounts.codes != ABSENT)
-    who = np.repeat(np.arange(log.n_customers, dtype=np.int32), np.diff(log.offsets))[some]
+    who = np.repeat(np.arange(log.n_customers, dtype=np.int32), np.diff(log.offsets))
     # Events of one account at one moment stay in the order of their content, which does not
     # depend on the other accounts; customers come last, so that ids decide between equals.
-    order = some[
-        np.lexsort((who, *_content(log, some), log.event_time[some], accounts.codes[some]))
-    ]
+    content = [key[some] for key in reversed(log.content)]
+    order = some[np.lexsort((who[some], *content, accounts.codes[some]))]
     sizes = np.bincount(accounts.codes[some], minlength=len(accounts.levels))
     present = np.flatnonzero(sizes)
     offsets = np.concatenate([[0], np.cumsum(sizes[present])]).astype(np.int64)
     names = tuple(accounts.levels[i] for i in present.tolist())
-    members = np.repeat(np.arange(log.n_customers, dtype=np.int32), np.diff(log.offsets))[order]
     journey = log.rows(order, names, offsets)
-    categories = {**journey.categories, MEMBER: Categorical(members, log.customers)}
-    return Group(replace(journey, categories=categories))
+    categories = {**journey.categories, MEMBER: Categorical(who[order], log.customers)}
+    return replace(journey, categories=categories)
 
 
-def _content(log: EventLog, some: Ints) -> list[NDArray[np.generic]]:
-    """What orders events of one moment, least important first."""
-    keys: list[NDArray[np.generic]] = [log.event.codes[some], log.recorded_time[some]]
-    keys += [log.numbers[name][some] for name in sorted(log.numbers)]
-    keys += [log.categories[name].codes[some] for name in sorted(log.categories)]
-    keys += [log.times[name][some] for name in sorted(log.times)]
-    return keys[::-1]
-
-
-def places(log: EventLog, column: str, codes: Ints) -> Ints:
+def places(group: EventLog, accounts: Categorical, codes: Ints) -> Ints:
     """The position in a group's journeys of each code of the property, `ABSENT` without one."""
-    accounts, group = log.categories.get(column), group_of(log, column)
     out = np.full(len(codes), ABSENT, np.int64)
-    if accounts is None:
-        return out
     known = np.unique(codes[codes >= 0])
-    found = [group.log.index(accounts.levels[code]) for code in known.tolist()]
+    found = [group.index(accounts.levels[code]) for code in known.tolist()]
     table = np.array([ABSENT if at is None else at for at in found], np.int64)
     some = codes >= 0
     out[some] = table[np.searchsorted(known, codes[some])]

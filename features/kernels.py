@@ -8,7 +8,8 @@ is then a short run of times, every window of every row is a slice of it, and po
 only move forward find the slices. Counts are differences of integer prefix sums, sums of
 differences of compensated ones (two doubles, after Dekker, 1971), extremes come from a stack
 of the values that a newer one has not beaten, distinct levels from a list in order of last
-use. Time grows with events plus rows × features. Nothing depends on another customer, on
+use. Time grows with events plus rows × features; a row to which an event came too late walks its
+customer's history alone. Nothing depends on another customer, on
 other rows or on events that a row may not see, so a batch equals one row bit for bit.
 
 All of it stands in one file because Numba looks at this file alone when it decides whether
@@ -178,7 +179,7 @@ class Scratch(NamedTuple):
 def _address_as(element: Any):
     """An intrinsic that reads an address as an array of elements."""
 
-    @intrinsic
+    @intrinsic  # Numba calls both functions by position and gives all of these
     def view(typing, address):  # noqa: ARG001
         signature = types.CPointer(element)(types.int64)
 
@@ -818,7 +819,7 @@ def _calendar(what, v, slots, begin, out):
 
 @njit
 def _operate(o, v, columns, program, x, codes, out, s):  # noqa: C901, PLR0912
-    """One operation on the chosen events of one customer."""
+    """One operation on the chosen events of one customer: a case a kind."""
     what, column = program.operations[5 * o], program.operations[5 * o + 1]
     begin, end = program.operations[5 * o + 2], program.operations[5 * o + 3]
     table = program.operations[5 * o + 4]

@@ -247,7 +247,7 @@ def test_a_group_s_features_equal_the_reference_on_the_group_s_journey(
     cutoff, known = moment[0], moment[0] + moment[1]
     asked = [(c, format_moment(cutoff), format_moment(known)) for c in log.customers]
     fast = compute_exact(OF_ACCOUNT, log, attributes, rows_at(log, *asked))
-    accounts = group_of(log, "account").log
+    accounts = group_of(log, "account")
     for i in range(log.n_customers):
         seen = [
             str(e.properties["account"])
