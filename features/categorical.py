@@ -7,6 +7,7 @@ about events, customers or features.
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from features.encoding import MOST_LEVELS, few, renumber, runs
 ABSENT = -1
 """The code of a missing category."""
 
-Text = pa.Array | pa.ChunkedArray | Sequence[str | None]
+Text: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
 
 
 @dataclass(frozen=True)

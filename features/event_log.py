@@ -7,6 +7,7 @@ cutoffs or features.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +23,9 @@ Floats = NDArray[np.float64]
 
 NUMBER, CATEGORY, TIME = "number", "category", "time"
 """The kinds of a property."""
+
+LONG = 100_000
+"""Columns of text of so many rows are worth a thread of their own."""
 
 LARGEST = 1e25
 """A larger number measures nothing and becomes missing, as infinity does; so no sum, square or
@@ -200,12 +204,11 @@ def build_log(
     ValueError
         When the columns differ in length.
     """
-    who = Categorical.of_runs(customer)
-    what = Categorical.of(event)
+    who, what, *texts = _encoded(customer, event, *(categories or {}).values())
     happened = np.ascontiguousarray(event_time, dtype=np.int64)
     recorded = happened if recorded_time is None else np.ascontiguousarray(recorded_time, np.int64)
     number = {name: _finite(column) for name, column in sorted((numbers or {}).items())}
-    category = {name: Categorical.of(column) for name, column in sorted((categories or {}).items())}
+    category = dict(sorted(zip(categories or {}, texts, strict=True)))
     time = {name: np.asarray(column, np.int64) for name, column in sorted((times or {}).items())}
     _check_lengths(who, happened, what, recorded, number, category, time)
     log = EventLog((), np.zeros(1, np.int64), happened, recorded, what, number, category, time)
@@ -231,6 +234,16 @@ def union(*lists: Iterable[str]) -> tuple[str, ...]:
 
 def _offsets(counts: Ints) -> Ints:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+
+
+def _encoded(customer: Text, *columns: Text) -> list[Categorical]:
+    """Every column of text as codes, two at a time where they are long."""
+    if len(customer) < LONG:
+        return [Categorical.of_runs(customer), *map(Categorical.of, columns)]
+    with ThreadPoolExecutor(2) as pool:
+        who = pool.submit(Categorical.of_runs, customer)
+        rest = pool.map(Categorical.of, columns)
+        return [who.result(), *rest]
 
 
 def _finite(column: Floats) -> Floats:

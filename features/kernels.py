@@ -154,8 +154,7 @@ class Chosen(NamedTuple):
     span_low: Any
     """`(n_spans, stride)`: the first of them inside each span."""
     stride: Any
-    width: Any
-    """Columns of the customer's own small matrix."""
+    """The most rows: so many places has each column of the customer's own small matrix."""
 
 
 class Scratch(NamedTuple):
@@ -977,7 +976,7 @@ def _select(k, v, program, place, n, time, before):
             v.low[w * v.stride + r] = low
     return Chosen(
         n, time, place, v.event, v.rows, v.cutoff, v.known, v.high, v.low, v.all_high, v.span_low,
-        v.stride, v.width,
+        v.stride,
     )  # fmt: skip
 
 
@@ -1150,7 +1149,7 @@ def fill(columns, program, asked, begin, end):
                 lists = _split(event, m, columns, program, first, size, lists)
                 everything = Chosen(
                     m, all_time, _as_int64(lists.ctypes.data), event, n_seen, cutoff, known,
-                    high, low, all_high, span_low, rows, asked.width,
+                    high, low, all_high, span_low, rows,
                 )  # fmt: skip
                 _spans(everything, program)
                 _customer(
