@@ -19,12 +19,14 @@ from models.calibration import fit_sigmoid
 from models.contract import Contract
 from models.files import save
 from models.fitted import FittedModel
+from models.persona import Personas
 from training.baselines import Baseline, baselines, best_rule, rule_score
 from training.clock import Clock
 from training.engines import Engine
 from training.evaluation import Metrics, evaluate
 from training.fitting import FEW_ROWS, parameters, refit
 from training.labels import Labelled
+from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
 from training.splits import Split
@@ -49,6 +51,7 @@ class Result:
     unknown: dict[str, int]
     split: Split
     seconds: dict[str, float]
+    personas: Personas | None
 
     def to_json(self) -> dict[str, Any]:
         """The summary that `--json` prints."""
@@ -74,6 +77,12 @@ class Result:
             "n_rounds": self.n_rounds,
             "split": self.split.how,
             "notes": list(self.split.notes),
+            "personas": []
+            if self.personas is None
+            else [
+                {"name": one.name, "says": one.says, "share": one.share}
+                for one in self.personas.personas
+            ],
             "seconds": self.seconds,
         }
 
@@ -129,7 +138,7 @@ def train(
     return Result(
         name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
-        clock.seconds,
+        clock.seconds, model.contract.personas,
     )  # fmt: skip
 
 
@@ -163,6 +172,9 @@ def _fit(
                 booster.num_trees(),
             )  # fmt: skip
             told.append(f"{len(seen[1]):,} rows of train and validation")
+    with clock.stage("personas") as told:
+        personas = personas_of(ready)
+        told.append(account_of(personas))
     with clock.stage("contract"):
         newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
@@ -177,6 +189,7 @@ def _fit(
             score_quantiles=_percentiles(calibration.probability(newest)),
             base_rate=ready.base_rate,
             trained=_trained(ready.labelled, ready.split, engine),
+            personas=personas,
         )
     return FittedModel(booster, calibration, contract)
 
