@@ -26,8 +26,12 @@ FARTHEST = 3.0
 NO_PERSONA = -1
 """What a row gets whose history is too thin."""
 
-TOO_THIN = "too_few_events"
-"""The code of the reason."""
+TOO_THIN = (
+    "too_few_events",
+    f"fewer than {LEAST_EVENTS} of the events by which personas are told apart",
+)
+NOT_TOLD_APART = ("no_personas", "the model's customers do not fall into segments that last")
+"""Why there is no persona: a stable code and a sentence."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -42,6 +43,12 @@ at."""
 LEAST_REPEATED = 0.7
 """Below this agreement of two halves the segments are an accident of the sample."""
 
+LEAST_KEPT = 0.3
+"""Below this agreement of customers' first and last row a segment is a phase, and no persona."""
+
+FEW = 30
+"""Customers with two rows from which on that agreement means something."""
+
 SPLITS = 3
 """How often the customers are halved to see whether the halves tell the same story."""
 
@@ -58,6 +65,8 @@ class Customers:
 
     last: Matrix
     first: Matrix
+    several: NDArray[np.bool_]
+    """Whether the two are different rows, shape `(n_customers,)`."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,11 @@ class _Found:
     def score(self) -> float:
         """What is compared: clear, found again in other customers, and kept by the same ones."""
         return self.silhouette * self.repeated * self.kept
+
+    @property
+    def is_worth_a_name(self) -> bool:
+        """Whether the segments are there in other samples, and customers stay in them."""
+        return self.repeated >= LEAST_REPEATED and self.kept >= LEAST_KEPT and self.silhouette > 0
 
 
 def personas_of(ready: Prepared) -> Personas | None:
@@ -119,7 +133,7 @@ def find_personas(features: Sequence[Feature], customers: Customers, seed: int) 
             for n in range(FEWEST, MOST + 1)
             if (one := _tell_apart((side,), some, n, seed)) is not None
         ]
-    found = [one for one in found if one.repeated >= LEAST_REPEATED and one.score > 0]
+    found = [one for one in found if one.is_worth_a_name]
     if not found:
         return None
     best = max(found, key=lambda one: one.score)
@@ -133,7 +147,7 @@ def _some(customers: Customers, seed: int) -> Customers:
         return customers
     drawn = np.random.default_rng(seed).choice(n, ENOUGH_CUSTOMERS, replace=False)
     chosen = np.sort(drawn)
-    return Customers(customers.last[chosen], customers.first[chosen])
+    return Customers(customers.last[chosen], customers.first[chosen], customers.several[chosen])
 
 
 def customers_of(vectors: Matrix, who: Codes, cutoff_time: Codes) -> Customers:
@@ -141,7 +155,7 @@ def customers_of(vectors: Matrix, who: Codes, cutoff_time: Codes) -> Customers:
     order = np.lexsort((cutoff_time, who))
     edges = np.flatnonzero(np.diff(who[order], prepend=-1))
     ends = np.append(edges[1:], len(order)) - 1
-    return Customers(vectors[order[ends]], vectors[order[edges]])
+    return Customers(vectors[order[ends]], vectors[order[edges]], ends > edges)
 
 
 def _sides(features: Sequence[Feature], vectors: Matrix) -> Iterator[Side]:
@@ -217,7 +231,7 @@ def _tell_apart(sides: tuple[Side, ...], customers: Customers, n: int, seed: int
         sides, centres,
         _silhouette(points, label[enough], seed),
         _repeated(points, n, seed),
-        _kept(label, found.assign(customers.first)),
+        _kept(label, found.assign(customers.first), customers.several),
     )  # fmt: skip
 
 
@@ -248,10 +262,11 @@ def _repeated(points: Floats, n: int, seed: int) -> float:
     return float(np.mean(agreed))
 
 
-def _kept(last: Codes, first: Codes) -> float:
-    """How well customers' personas at their first and their last row agree."""
-    both = (last >= 0) & (first >= 0)
-    return float(adjusted_rand_score(first[both], last[both])) if both.any() else 0.0
+def _kept(last: Codes, first: Codes, several: NDArray[np.bool_]) -> float:
+    """How well customers' personas at their first and their last row agree; 1 where too few
+    have two."""
+    both = (last >= 0) & (first >= 0) & several
+    return float(adjusted_rand_score(first[both], last[both])) if both.sum() >= FEW else 1.0
 
 
 def _plain(values: Floats) -> tuple[float, ...]:
