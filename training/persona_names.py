@@ -23,6 +23,9 @@ MOST_WORDS, MOST_SAID = 2, 3
 SAME = 0.8
 """Columns that correlate more than this say the same."""
 
+IN_THE_MIDDLE = "average"
+"""What comes first in the name of a persona for which no column speaks."""
+
 MOSTLY, HARDLY = 0.5, 0.02
 """From this share on a level is most of a mix; below that one it hardly occurs."""
 
@@ -86,7 +89,10 @@ def named(
     for persona in range(int(label.max()) + 1):
         mine = label == persona
         telling = _telling(columns, mine)
-        name = _unique([column.word(mine) for column in telling], {taken for taken, _ in names})
+        words = [column.word(mine) for column in telling]
+        if abs(telling[0].difference(mine)) < TELLING:
+            words.insert(0, IN_THE_MIDDLE)
+        name = _unique(words, {taken for taken, _ in names})
         says = "; ".join(column.sentence(mine) for column in telling[:MOST_SAID])
         names.append((name, _capital(says) + "."))
     return names

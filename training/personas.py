@@ -70,27 +70,24 @@ class Customers:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Cut:
     """A way of telling customers apart, and how good it is."""
 
     sides: tuple[Side, ...]
     centres: Floats
+    points: Floats
+    """What distances are measured on, of customers with enough events."""
     silhouette: float
-    """Of distinct rows, -1 to 1 (Rousseeuw 1987): how much nearer to their own kind."""
-    repeated: float
-    """Adjusted Rand index of what two halves of the customers say about all: 1 if the same."""
+    """Of distinct points, -1 to 1 (Rousseeuw 1987): how much nearer to their own kind."""
     kept: float
     """Adjusted Rand index of customers' personas at their first and last row: 1 if all kept."""
+    repeated: float = 1.0
+    """Adjusted Rand index of what two halves of the customers say about all: 1 if the same."""
 
     @property
     def score(self) -> float:
         """What is compared: clear, found again in other customers, and kept by the same ones."""
         return self.silhouette * self.repeated * self.kept
-
-    @property
-    def is_worth_a_name(self) -> bool:
-        """Whether the segments are there in other samples, and customers stay in them."""
-        return self.repeated >= LEAST_REPEATED and self.kept >= LEAST_KEPT and self.silhouette > 0
 
 
 def personas_of(ready: Prepared) -> Personas | None:
@@ -127,17 +124,31 @@ def find_personas(features: Sequence[Feature], customers: Customers, seed: int) 
     """
     some = _some(customers, seed)
     with threadpool_limits(1):  # sums of several threads come in no fixed order
-        found = [
-            one
+        cuts = [
+            cut
             for side in _sides(features, some.last)
             for n in range(FEWEST, MOST + 1)
-            if (one := _tell_apart((side,), some, n, seed)) is not None
+            if (cut := _cut((side,), some, n, seed)) is not None
         ]
-    found = [one for one in found if one.is_worth_a_name]
-    if not found:
-        return None
-    best = max(found, key=lambda one: one.score)
-    return _described(features, best, customers.last)
+        best = _best(cuts, seed)
+    return None if best is None else _described(features, best, customers.last)
+
+
+def _best(cuts: list[_Cut], seed: int) -> _Cut | None:
+    """The highest score of those that last and that halves of the customers repeat.
+
+    Halving costs most, so it begins with the most promising and ends where no other can win.
+    """
+    best = None
+    for cut in sorted(cuts, key=lambda cut: -cut.score):
+        if cut.score <= (0.0 if best is None else best.score):
+            break
+        if cut.kept < LEAST_KEPT:
+            continue
+        halved = replace(cut, repeated=_repeated(cut.points, len(cut.centres), seed))
+        if halved.repeated >= LEAST_REPEATED and (best is None or halved.score > best.score):
+            best = halved
+    return best
 
 
 def _some(customers: Customers, seed: int) -> Customers:
@@ -213,7 +224,7 @@ def _fitted(columns: tuple[int, ...], counted: tuple[int, ...], vectors: Matrix)
     yield replace(side, centre=_plain(np.nanmean(roots, axis=0)), scale=_plain(scale))
 
 
-def _tell_apart(sides: tuple[Side, ...], customers: Customers, n: int, seed: int) -> _Found | None:
+def _cut(sides: tuple[Side, ...], customers: Customers, n: int, seed: int) -> _Cut | None:
     """Segments by some sides; None where one would be too small or no silhouette exists."""
     plain = Personas(sides, (), {})
     enough = plain.thick(customers.last)
@@ -223,16 +234,18 @@ def _tell_apart(sides: tuple[Side, ...], customers: Customers, n: int, seed: int
     fitted = _means(points, n, seed)
     centres = np.round(fitted.cluster_centers_, DECIMALS) + 0.0
     centres = centres[np.argsort(-np.bincount(fitted.labels_, minlength=n), kind="stable")]
-    found = Personas(sides, tuple(Persona("", "", 0.0, tuple(c)) for c in centres.tolist()), {})
+    found = _unnamed(sides, centres)
     label = found.assign(customers.last)
-    if np.bincount(label[label >= 0], minlength=n).min() < SMALLEST * enough.sum():
+    if np.bincount(label[enough], minlength=n).min() < SMALLEST * len(points):
         return None
-    return _Found(
-        sides, centres,
-        _silhouette(points, label[enough], seed),
-        _repeated(points, n, seed),
+    return _Cut(
+        sides, centres, points, _silhouette(points, label[enough], seed),
         _kept(label, found.assign(customers.first), customers.several),
     )  # fmt: skip
+
+
+def _unnamed(sides: tuple[Side, ...], centres: Floats) -> Personas:
+    return Personas(sides, tuple(Persona("", "", 0.0, tuple(c)) for c in centres.tolist()), {})
 
 
 def _means(points: Floats, n: int, seed: int) -> KMeans:
@@ -273,12 +286,9 @@ def _plain(values: Floats) -> tuple[float, ...]:
     return tuple(float(value) for value in np.round(values, DECIMALS) + 0.0)
 
 
-def _described(features: Sequence[Feature], best: _Found, vectors: Matrix) -> Personas:
+def _described(features: Sequence[Feature], best: _Cut, vectors: Matrix) -> Personas:
     """Names, sentences and shares."""
-    bare = Personas(
-        best.sides, tuple(Persona("", "", 0.0, tuple(c)) for c in best.centres.tolist()), {}
-    )
-    label = bare.assign(vectors)
+    label = _unnamed(best.sides, best.centres).assign(vectors)
     known = label >= 0
     shares = np.bincount(label[known], minlength=len(best.centres)) / known.sum()
     words = named(features, best.sides, vectors[known], label[known])

@@ -7,6 +7,7 @@ import pytest
 
 from features.language import events, having
 from models.persona import NO_PERSONA, Persona, Personas, Side, personas_from_json
+from training.persona_names import named
 
 EMAIL, CHAT = having("channel", "email").count(), having("channel", "chat").count()
 ORDERS, VALUE = events("order").count(), events("order").mean("value")
@@ -81,3 +82,21 @@ def test_of_a_thin_history_nothing_is_said() -> None:
     """The code of no persona gives none."""
     assert CHANNELS.of(NO_PERSONA) is None
     assert "Mostly chat" == CHANNELS.personas[1].name == getattr(CHANNELS.of(1), "name", None)
+
+
+def test_names_say_what_distinguishes() -> None:
+    """Large, small and middling values: two speak for themselves, one is average."""
+    value = np.concatenate([np.full(40, 100.0), np.full(40, 1.0), np.full(40, 30.25)])
+    rows = np.column_stack([np.zeros((120, 2)), np.full(120, 9), value]).astype(np.float32)
+    found = named((EMAIL, CHAT, ORDERS, VALUE), (AMOUNT,), rows, np.repeat([0, 1, 2], 40))
+    assert ("High value", "Average value of order events so far: 100, others 15.6.") == found[0]
+    assert ("Low value", "Average value of order events so far: 1, others 65.1.") == found[1]
+    assert "Average, low value" == found[2][0]
+
+
+def test_names_are_unique() -> None:
+    """Two personas that the same words describe are told apart by a number."""
+    rows = np.array([[20, 0, 0, 0]] * 30 + [[15, 5, 0, 0]] * 30 + [[2, 18, 0, 0]] * 90, np.float32)
+    label = np.repeat([0, 1, 2], [30, 30, 90])
+    names = [name for name, _ in named((EMAIL, CHAT, ORDERS, VALUE), (MIX,), rows, label)]
+    assert ["Mostly email", "Mostly email (2)", "Mostly chat"] == names
