@@ -28,7 +28,10 @@ from features.simulation_journeys import (
 )
 from features.simulation_model import (
     ACTIVE_SHARE,
+    AREAS,
+    ATTRIBUTES,
     ENGAGEMENT,
+    MANNERS,
     ONBOARDING,
     PRICE,
     PRICE_CHANGES,
@@ -62,6 +65,12 @@ REMEMBERED = {
 """Source and channel of each memory's event. The web's feed may be late, so what the monitoring
 of pages and forms finds comes with the product's."""
 
+AREAS_USED, WAYS_TO_ASK = 0, 1
+"""Places in `MANNERS`."""
+
+ASKED_BY = ("email", "chat", "phone")
+"""Channels of tickets."""
+
 CONTACTS = {
     "ad_clicked": ("marketing", ("search", "social"), (0.020, 0.006, 0.001)),
     "email_opened": ("marketing", ("email",), (0.035, 0.040, 0.015)),
@@ -86,6 +95,13 @@ class _Scene:
         """Moments on some days, within a part of the day."""
         low, high = slot
         return self.settings.start + day * DAY + self.rng.integers(low, high, len(day))
+
+    def manners(self, what: int, who: Ints) -> pa.Array:
+        """A choice of each customer by what its persona likes: `AREAS_USED` or `WAYS_TO_ASK`."""
+        personas = next(a for a in ATTRIBUTES if a.name == "persona").levels
+        bounds = np.cumsum([MANNERS[name][what] for name in personas], axis=1)[:, :-1]
+        persona = self.journeys.population.attributes["persona"][who]
+        return pa.array((self.rng.random(len(who))[:, None] >= bounds[persona]).sum(axis=1))
 
 
 @dataclass(frozen=True)
@@ -218,9 +234,7 @@ def _tickets(scene: _Scene) -> Iterator[Rows]:
     who = np.concatenate([kind.customer for kind in kinds])
     opened = scene.at(np.concatenate([kind.day for kind in kinds]), WORKING)
     texts = ticket_texts(what, scene.rng)
-    channel = pa.array(["email", "chat", "phone"]).take(
-        pa.array(scene.rng.integers(0, 3, len(who)))
-    )
+    channel = pa.array(ASKED_BY).take(scene.manners(WAYS_TO_ASK, who))
     yield Rows("ticket_opened", "support", who, opened, {"text": texts, "channel": channel})
     usual = np.array([5.0, 9.0, 14.0])[what]
     wait = np.round(scene.rng.exponential(usual) + 0.2, 1)
@@ -274,8 +288,7 @@ def _usage(scene: _Scene) -> Iterator[Rows]:
     session = _numbered("s", len(who))
     yield Rows("login", "product", who, begun, {"session": session, "channel": "app"})
     used = np.repeat(np.arange(len(who)), rng.poisson(1.0, len(who)))
-    names = pa.array(["report", "export", "automation", "api", "dashboard"])
-    which = names.take(pa.array(rng.integers(0, len(names), len(used))))
+    which = pa.array(AREAS).take(scene.manners(AREAS_USED, who[used]))
     yield Rows(
         "feature_used", "product", who[used], begun[used] + rng.integers(1, HOUR, len(used)),
         {"session": session.take(pa.array(used)), "area": which, "channel": "app"},

@@ -104,6 +104,18 @@ ATTRIBUTES = (
     ),
 )
 
+AREAS = ("report", "export", "automation", "api", "dashboard")
+"""What can be used of the product."""
+
+MANNERS = {
+    "operator": ((0.15, 0.12, 0.55, 0.06, 0.12), (0.60, 0.25, 0.15)),
+    "evaluator": ((0.15, 0.57, 0.10, 0.08, 0.10), (0.40, 0.40, 0.20)),
+    "executive": ((0.22, 0.10, 0.05, 0.03, 0.60), (0.30, 0.10, 0.60)),
+    "developer": ((0.05, 0.12, 0.20, 0.55, 0.08), (0.20, 0.70, 0.10)),
+}
+"""How a persona shows: the shares of the areas that it uses, and of the channels by which it
+asks for help. Neither moves a hazard."""
+
 EMPLOYEES = (-0.80, 0.0)
 """Effect on leaving and on subscribing of each tenfold of an account's `employees` above 50."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from features.config import Problem
 from features.feature import Feature, feature_from_json, feature_names
+from models.persona import Personas, personas_from_json
 
 FORMAT = 1
 """Raised when the files change in a way that older code can't read."""
@@ -45,6 +46,8 @@ class Contract:
     """Share of positive labels among the training rows."""
     trained: Mapping[str, Any]
     """Cutoffs, counts and digest of the data: see `training.run`."""
+    personas: Personas | None = None
+    """The segments that customers fall into, if they do."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -83,6 +86,7 @@ class Contract:
                 "score_quantiles": list(self.score_quantiles),
                 "base_rate": self.base_rate,
                 "trained": dict(self.trained),
+                "personas": None if self.personas is None else self.personas.to_json(self.names),
                 "schema_hash": self.schema_hash,
             }
         )
@@ -99,11 +103,13 @@ def contract_from_json(text: bytes) -> Contract:
     data = json.loads(text)
     if data.get("format") != FORMAT:
         raise ValueError(f"found contract format {data.get('format')!r}, expected {FORMAT}")
+    features = tuple(feature_from_json(item["definition"]) for item in data["features"])
+    segments = data.get("personas")
     contract = Contract(
         business=data["business"],
         problem_name=data["problem_name"],
         problem=Problem(**data["problem"]),
-        features=tuple(feature_from_json(item["definition"]) for item in data["features"]),
+        features=features,
         event_kinds=data["event_kinds"],
         attribute_kinds=data["attribute_kinds"],
         event_names=tuple(data["event_names"]),
@@ -111,6 +117,7 @@ def contract_from_json(text: bytes) -> Contract:
         score_quantiles=tuple(data["score_quantiles"]),
         base_rate=data["base_rate"],
         trained=data["trained"],
+        personas=segments and personas_from_json(segments, feature_names(features)),
     )
     if contract.schema_hash != data["schema_hash"]:
         raise ValueError("the contract's schema hash does not match its features")

@@ -20,6 +20,7 @@ from features.config import Business
 from features.durations import SECOND, format_moment
 from features.engine import warm_up
 from features.errors import MilepostError, nearest
+from models.persona import Persona
 from models.reasons import Reason
 from models.registry import connect, load_alias, model_name
 from serving.errors import ModelUnavailableError, NotFoundError, answer, documented, install
@@ -30,6 +31,7 @@ from serving.schemas import (
     AtRiskRow,
     Live,
     NoScore,
+    PersonaOut,
     ProblemDocument,
     Ready,
     ReasonOut,
@@ -230,9 +232,9 @@ def _score_answer(
         valid_until=_moment(score.valid_until),
         model=scorer.registered.name,
         model_version=scorer.version,
-        no_score=None
-        if score.no_score is None
-        else NoScore(code=score.no_score[0], detail=score.no_score[1]),
+        no_score=_why(score.no_score),
+        persona=_persona(score.persona),
+        no_persona=_why(score.no_persona),
         unread=unread,
         features=None if score.vector is None else dict(score.vector),
     )
@@ -252,6 +254,7 @@ def _at_risk(scorer: Scorer, limit: int) -> AtRisk:
                 percentile=standing.score.percentile or 0.0,
                 band=standing.score.band,
                 value_at_stake=standing.score.value_at_stake,
+                persona=_persona(standing.score.persona),
                 as_of=format_moment(standing.score.as_of),
                 valid_until=_moment(standing.score.valid_until),
                 reasons=[_reason(reason) for reason in standing.score.reasons],
@@ -259,6 +262,14 @@ def _at_risk(scorer: Scorer, limit: int) -> AtRisk:
             for standing in scorer.highest(limit)
         ],
     )
+
+
+def _why(reason: tuple[str, str] | None) -> NoScore | None:
+    return None if reason is None else NoScore(code=reason[0], detail=reason[1])
+
+
+def _persona(persona: Persona | None) -> PersonaOut | None:
+    return None if persona is None else PersonaOut(name=persona.name, says=persona.says)
 
 
 def _reason(reason: Reason) -> ReasonOut:

@@ -181,10 +181,18 @@ class ReasonOut(BaseModel):
 
 
 class NoScore(BaseModel):
-    """Why there is no score."""
+    """Why there is no score, or no persona."""
 
     code: str
     detail: str
+
+
+class PersonaOut(BaseModel):
+    """The segment of customers whose journeys go alike."""
+
+    name: str
+    says: str
+    """What distinguishes it from the others, in figures."""
 
 
 class ScoreAnswer(BaseModel):
@@ -208,6 +216,9 @@ class ScoreAnswer(BaseModel):
     model: str
     model_version: str
     no_score: NoScore | None
+    persona: PersonaOut | None
+    no_persona: NoScore | None
+    """Why a score has no persona."""
     unread: list[str]
     """Events and properties in the request that the model was not trained on."""
     features: dict[str, float | None] | None = None
@@ -221,6 +232,7 @@ class AtRiskRow(BaseModel):
     percentile: float
     band: Literal["low", "medium", "high", "very high"]
     value_at_stake: float | None
+    persona: PersonaOut | None
     as_of: str
     valid_until: str | None
     reasons: list[ReasonOut]

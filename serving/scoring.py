@@ -17,6 +17,7 @@ from features.event_log import EventLog
 from features.feature import Feature
 from features.outcomes import happened
 from models.fitted import band
+from models.persona import NOT_TOLD_APART, TOO_THIN, Persona
 from models.reasons import Reason, explain
 from models.registry import Registered
 from serving.store import Journey, Store
@@ -44,6 +45,10 @@ class Score:
     """The feature vector, where it was asked for."""
     no_score: tuple[str, str] | None = None
     """Why there is no score: a stable code and a sentence."""
+    persona: Persona | None = None
+    """The segment that the customer belongs to."""
+    no_persona: tuple[str, str] | None = None
+    """Why a score has no persona: a stable code and a sentence."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,7 @@ class Scorer:
         contributions, base = model.contributions(vectors)
         probabilities = model.probabilities(vectors)
         percentiles = model.percentiles(probabilities)
+        personas = self._personas(vectors)
         scores = []
         for i, cutoff in enumerate(asked.rows.cutoff_time.tolist()):
             why, start = explain(
@@ -142,9 +148,21 @@ class Scorer:
                     reasons=why,
                     value_at_stake=None if np.isnan(stake[i]) else float(stake[i]),
                     vector=self._named(vectors[i]) if with_vector else None,
+                    persona=personas[i],
+                    no_persona=None if personas[i] else self._why_no_persona,
                 )
             )
         return scores
+
+    def _personas(self, vectors: Matrix) -> list[Persona | None]:
+        personas = self.registered.model.contract.personas
+        if personas is None:
+            return [None] * len(vectors)
+        return [personas.of(code) for code in personas.assign(vectors).tolist()]
+
+    @property
+    def _why_no_persona(self) -> tuple[str, str]:
+        return TOO_THIN if self.registered.model.contract.personas else NOT_TOLD_APART
 
     def _over(self, log: EventLog, asked: Moments, as_of: int) -> NDArray[np.bool_]:
         """Whether the outcome has happened since a cutoff that lies before `as_of`."""

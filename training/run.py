@@ -20,6 +20,7 @@ from models.calibration import fit_sigmoid
 from models.contract import Contract
 from models.files import save
 from models.fitted import FittedModel
+from models.persona import Personas
 from training.baselines import Baseline, baselines, best_rule, rule_score
 from training.clock import Clock
 from training.engines import Engine
@@ -27,6 +28,7 @@ from training.evaluation import Metrics, evaluate
 from training.findings import Finding, tell
 from training.fitting import FEW_ROWS, parameters, refit
 from training.labels import Labelled
+from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.preflight import preflight, refuse
 from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
@@ -54,6 +56,7 @@ class Result:
     checks: tuple[Finding, ...]
     """Of the pre-flight check."""
     seconds: dict[str, float]
+    personas: Personas | None
 
     def to_json(self) -> dict[str, Any]:
         """The summary that `--json` prints."""
@@ -80,6 +83,12 @@ class Result:
             "split": self.split.how,
             "notes": list(self.split.notes),
             "preflight": [finding.to_json() for finding in self.checks],
+            "personas": []
+            if self.personas is None
+            else [
+                {"name": one.name, "says": one.says, "share": one.share}
+                for one in self.personas.personas
+            ],
             "seconds": self.seconds,
         }
 
@@ -139,7 +148,7 @@ def train(
     return Result(
         name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
-        checks, clock.seconds,
+        checks, clock.seconds, model.contract.personas,
     )  # fmt: skip
 
 
@@ -173,6 +182,9 @@ def _fit(
                 booster.num_trees(),
             )  # fmt: skip
             told.append(f"{len(seen[1]):,} rows of train and validation")
+    with clock.stage("personas") as told:
+        personas = personas_of(ready)
+        told.append(account_of(personas))
     with clock.stage("contract"):
         newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
@@ -187,6 +199,7 @@ def _fit(
             score_quantiles=_percentiles(calibration.probability(newest)),
             base_rate=ready.base_rate,
             trained=_trained(ready.labelled, ready.split, engine),
+            personas=personas,
         )
     return FittedModel(booster, calibration, contract)
 

@@ -39,7 +39,7 @@ def grocery_client(grocery_service: Service) -> Iterator[httpx.Client]:
 def test_serving_computes_what_training_computed(
     problem: str, grocery_run: tuple[Path, object], grocery_client: httpx.Client
 ) -> None:
-    """1,000 random rows of the training set have the same vectors and probabilities over HTTP."""
+    """1,000 random rows of the training set have the same vectors, probabilities and personas."""
     business = read_config(GROCERY)
     histories = read_histories(business)
     model = load(grocery_run[0] / "grocery" / problem / "model")
@@ -49,6 +49,10 @@ def test_serving_computes_what_training_computed(
     rows = labelled.moments.rows.take(chosen)
     vectors = compute(model.contract.features, log, histories.attributes, rows)
     probabilities = model.probabilities(vectors)
+    assert model.contract.personas is not None
+    personas = [
+        model.contract.personas.of(code) for code in model.contract.personas.assign(vectors)
+    ]
     for i in range(count):
         body = {
             "problem": problem,
@@ -61,6 +65,9 @@ def test_serving_computes_what_training_computed(
         served = [answer["features"][name] for name in model.contract.names]
         assert np.array_equal(np.array(served, float), vectors[i], equal_nan=True), body
         assert answer["probability"] == probabilities[i], body
+        persona = personas[i] and {"name": personas[i].name, "says": personas[i].says}
+        assert persona == answer["persona"], body
+        assert (persona is None) == (answer["no_persona"] is not None), body
 
 
 def test_a_score_is_a_whole_answer(shop_client: httpx.Client) -> None:

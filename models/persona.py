@@ -1,0 +1,196 @@
+"""Personas: which of a model's segments a customer belongs to, by how its journey goes.
+
+Takes feature vectors in the contract's order and plain numbers: sides of behaviour, and the
+centres of the segments. Gives a segment a row, or none where the history is too thin. Knows
+nothing about how the segments were found, and needs nothing but NumPy to assign one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.engine import Matrix
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+LEAST_EVENTS = 5
+"""A side of behaviour with fewer events behind it says nothing about a customer."""
+
+FARTHEST = 3.0
+"""Standardised values are cut here, so that one odd number decides nothing."""
+
+NO_PERSONA = -1
+"""What a row gets whose history is too thin."""
+
+TOO_THIN = (
+    "too_few_events",
+    f"fewer than {LEAST_EVENTS} of the events by which personas are told apart",
+)
+NOT_TOLD_APART = ("no_personas", "the model's customers do not fall into segments that last")
+"""Why there is no persona: a stable code and a sentence."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of behaviour: a mix of events, or usual amounts.
+
+    Columns are positions in the contract's features. Where `columns` and `counted` are the
+    same, the side is a mix: a column's value is its share of their sum. Otherwise the values
+    are the columns themselves. A value `v` enters as `(sign(v) √|v| - centre) / scale`, cut to
+    ±3; missing enters as 0, the centre. Of counts the square root has the same variance by
+    chance whatever their size (Bartlett 1936), and it tames large amounts.
+    """
+
+    columns: tuple[int, ...]
+    counted: tuple[int, ...]
+    """Columns whose sum is the number of events behind the side."""
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @property
+    def is_mix(self) -> bool:
+        return self.columns == self.counted
+
+    def evidence(self, vectors: Matrix) -> Floats:
+        """Events behind the side, shape `(n_rows,)`."""
+        total = np.zeros(len(vectors))
+        for column in self.counted:
+            total += np.nan_to_num(vectors[:, column].astype(np.float64))
+        return total
+
+    def values(self, vectors: Matrix) -> list[Floats]:
+        """Shares or amounts, an array `(n_rows,)` a column; NaN where missing."""
+        columns = [vectors[:, column].astype(np.float64) for column in self.columns]
+        if not self.is_mix:
+            return columns
+        total = self.evidence(vectors)
+        total[total == 0] = np.nan
+        return [column / total for column in columns]
+
+    def standardised(self, vectors: Matrix) -> list[Floats]:
+        """What distances are measured on, an array `(n_rows,)` a column; nothing is missing."""
+        return [
+            np.nan_to_num(np.clip((root(values) - centre) / scale, -FARTHEST, FARTHEST))
+            for values, centre, scale in zip(
+                self.values(vectors), self.centre, self.scale, strict=True
+            )
+        ]
+
+    def to_json(self, names: Sequence[str]) -> dict[str, Any]:
+        return {
+            "columns": [names[column] for column in self.columns],
+            "counted": [names[column] for column in self.counted],
+            "centre": list(self.centre),
+            "scale": list(self.scale),
+        }
+
+
+@dataclass(frozen=True)
+class Persona:
+    """One segment."""
+
+    name: str
+    says: str
+    """What distinguishes it, in a sentence."""
+    share: float
+    """Of the training part's customers who have a persona."""
+    centre: tuple[float, ...]
+    """Standardised, the sides' columns one after the other."""
+
+
+@dataclass(frozen=True)
+class Personas:
+    """A model's segments."""
+
+    sides: tuple[Side, ...]
+    personas: tuple[Persona, ...]
+    trust: Mapping[str, float]
+    """How clearly the segments were told apart in training: see `training.personas`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(persona.name for persona in self.personas)
+
+    def assign(self, vectors: Matrix) -> Codes:
+        """The position of each row's persona, shape `(n_rows,)`; -1 where the history is too thin.
+
+        The nearest centre; of two that are equally near, the larger segment. Column by column,
+        so that a row gets the same answer alone and among a million.
+        """
+        values = [column for side in self.sides for column in side.standardised(vectors)]
+        distance = np.zeros((len(vectors), len(self.personas)))
+        for place, persona in enumerate(self.personas):
+            for column, centre in zip(values, persona.centre, strict=True):
+                distance[:, place] += (column - centre) ** 2
+        return np.where(self.thick(vectors), distance.argmin(axis=1), NO_PERSONA)
+
+    def thick(self, vectors: Matrix) -> NDArray[np.bool_]:
+        """Whether each row has enough events behind every side, shape `(n_rows,)`."""
+        enough = np.ones(len(vectors), dtype=bool)
+        for side in self.sides:
+            enough &= side.evidence(vectors) >= LEAST_EVENTS
+        return enough
+
+    def points(self, vectors: Matrix) -> Floats:
+        """What distances are measured on, shape `(n_rows, n_columns of all sides)`."""
+        return np.column_stack([c for side in self.sides for c in side.standardised(vectors)])
+
+    def of(self, code: int) -> Persona | None:
+        """The persona that `assign` meant."""
+        return None if code == NO_PERSONA else self.personas[code]
+
+    def to_json(self, names: Sequence[str]) -> dict[str, Any]:
+        """Plain data; `names` are those of the contract's features."""
+        return {
+            "sides": [side.to_json(names) for side in self.sides],
+            "personas": [
+                {
+                    "name": persona.name,
+                    "says": persona.says,
+                    "share": persona.share,
+                    "centre": list(persona.centre),
+                }
+                for persona in self.personas
+            ],
+            "trust": dict(self.trust),
+        }
+
+
+def personas_from_json(data: Mapping[str, Any], names: Sequence[str]) -> Personas:
+    """What `Personas.to_json` wrote.
+
+    Raises
+    ------
+    KeyError
+        When it names a column that is none of the contract's features.
+    """
+    place = {name: column for column, name in enumerate(names)}
+
+    def places(columns: Iterable[str]) -> tuple[int, ...]:
+        return tuple(place[name] for name in columns)
+
+    return Personas(
+        tuple(
+            Side(
+                places(side["columns"]),
+                places(side["counted"]),
+                tuple(side["centre"]),
+                tuple(side["scale"]),
+            )
+            for side in data["sides"]
+        ),
+        tuple(
+            Persona(item["name"], item["says"], item["share"], tuple(item["centre"]))
+            for item in data["personas"]
+        ),
+        data["trust"],
+    )
+
+
+def root(values: Floats) -> Floats:
+    """The square root, with the sign of the value."""
+    return np.asarray(np.copysign(np.sqrt(np.abs(values)), values))
