@@ -62,7 +62,8 @@ def judge_test(ready: Prepared, probability: Floats) -> Verdict:
     """
     matrix, label = ready.parts["test"]
     features = ready.features
-    rule, logistic = best_rule(features, *ready.seen), fit_logistic(features, *ready.seen)
+    seen = ready.seen
+    rule, logistic = best_rule(features, *seen), fit_logistic(features, *seen)
     acting, notes = _acting(ready)
     moments = ready.labelled.moments.take(ready.split.test)
     judged = Judged(
