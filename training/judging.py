@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from features.feature import Feature
 from training.backtest import Claim, Period, backtest, pool, random_split_claims
 from training.baselines import Baseline, baselines, best_rule, fit_logistic, rivals
 from training.bootstrap import Interval
@@ -95,16 +92,13 @@ def _acting(ready: Prepared) -> tuple[Acting, tuple[str, ...]]:
     action, value = ready.problem.action, ready.problem.value
     worth: Floats | float = 1.0
     notes: tuple[str, ...] = ()
-    if value is not None:
-        stake = Feature("sum", of=value.sum, last=value.last)
-        if stake in ready.features:
-            column = ready.features.index(stake)
-            worth = ready.parts["test"][0][:, column].astype(np.float64)
-        else:
-            notes = (
-                f"the expected value counts each customer as 1: {stake.name} is no column; name "
-                "its window in [features] windows",
-            )
+    if ready.stake is not None:
+        worth = ready.stake
+    elif value is not None:
+        notes = (
+            "the expected value counts each customer as 1: what is at stake is not computed from "
+            "buckets",
+        )
     return Acting(worth, action.success, action.cost, action.capacity), notes
 
 

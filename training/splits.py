@@ -27,6 +27,8 @@ PART_CLASS = 25
 """The least number of rows of each class in validation and in test, when there are many."""
 LEAST_CLASS = 5
 """The least number of rows of each class in a part, when there are few."""
+TRAIN_SHARE = 0.15
+"""The least share of the rows that train holds; with fewer the metrics are of a stump."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _three_by_time(
     if validation is None:
         return None
     train = _ends_before(labelled, validation) & sides[0]
-    least_rows = 0.15 * sides[0].sum()
+    least_rows = TRAIN_SHARE * sides[0].sum()
     if not _has_classes(labelled.label, train, 2 * least) or train.sum() < least_rows:
         return None
     how = (
@@ -162,7 +164,7 @@ def _two_by_time(
     validation = before & (_draw(labelled, customers) < (1 / 4 if test_side.all() else 1 / 6))
     train = before & ~validation
     enough = all(_has_classes(labelled.label, part, max(least, 2)) for part in (train, validation))
-    if not enough or before.sum() < 0.15 * len(labelled):
+    if not enough or before.sum() < TRAIN_SHARE * len(labelled):
         return None
     left = len(labelled) - int(before.sum() + test.sum())
     how = f"test by time with purge from {_day(labelled, test)}, validation by customer"
@@ -267,7 +269,8 @@ def rolling(
             continue
         first = cutoff[test].min()
         train = before & (known <= first) & (cutoff < first)
-        if _has_classes(label, train, 2 * LEAST_CLASS):
+        enough = train.sum() >= TRAIN_SHARE * before.sum()
+        if enough and _has_classes(label, train, 2 * LEAST_CLASS):
             found.append((np.flatnonzero(train), np.flatnonzero(test)))
     return found
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.event_log import Ints
+from models.calibration import sigmoid
 from training.ranking import BEATEN, FIXED, NEGATIVE, POSITIVE, PRECISION, rank
 
 Floats = NDArray[np.float64]
@@ -129,7 +130,7 @@ class Scored:
         }
 
     def _probabilities(self, weights: Floats) -> dict[str, Floats]:
-        sums = weights @ self._sums
+        sums = weights[:, : len(self._sums)] @ self._sums
         n = sums[:, 0]
         bins = sums[:, 8:].reshape(len(weights), 2, -1)
         slope, intercept = _one_step(self._calibration, sums[:, 3:8])
@@ -151,7 +152,7 @@ class Scored:
         label, score = self.label.astype(np.float64), self.score
         x = log_odds(score)
         slope, intercept = self._calibration
-        fitted = 1 / (1 + np.exp(-(intercept + slope * x)))
+        fitted = sigmoid(intercept + slope * x)
         off, spread = label - fitted, fitted * (1 - fitted)
         member = bin_shares(score)
         columns = [
@@ -208,7 +209,7 @@ def recalibration(label: Labels, probability: Floats) -> tuple[float, float]:
     theta = np.array([0.0, 1.0])
     loss = _loss(columns, y, theta)
     for _ in range(100):
-        fitted = 1 / (1 + np.exp(-np.clip(columns @ theta, -700, 700)))
+        fitted = sigmoid(columns @ theta)
         slope = columns.T @ (y - fitted) - ridge @ theta
         curve = (columns * (fitted * (1 - fitted))[:, None]).T @ columns + ridge
         step = np.linalg.solve(curve, slope)
