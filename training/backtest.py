@@ -47,6 +47,10 @@ class Period:
     n_train: int
     judgement: Judgement
     """Of the trees' own probabilities, beside the best rule of the same training rows."""
+    rows: Ints = field(repr=False, compare=False)
+    """Which rows of the pool were judged, shape `(n,)`."""
+    score: Floats = field(repr=False, compare=False)
+    """Their probabilities, shape `(n,)`."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def _judged(
         among.label[here], score, rivals, rows.customer, Acting(), ready.problem.seed, resamples
     )
     first, last = int(rows.cutoff_time.min()), int(rows.cutoff_time.max())
-    return Period(format_day(first), format_day(last), len(train), judgement)
+    return Period(format_day(first), format_day(last), len(train), judgement, here, score)
 
 
 def random_split_claims(

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from training.backtest import Claim, Period, backtest, pool, random_split_claims
+import numpy as np
+
+from training.backtest import Claim, Period, Pool, backtest, pool, random_split_claims
 from training.baselines import Baseline, baselines, best_rule, fit_logistic, rivals
 from training.bootstrap import Interval
 from training.evaluation import MODEL, Judgement, Metrics
@@ -47,6 +49,9 @@ class LookBack:
     """Oldest first."""
     claim: Claim | None
     """What a random split would have claimed."""
+    by_gap: list[Group]
+    """The rows of all periods together: the newest period alone holds no row that was asked
+    long before a date, for such a row's outcome is not known yet."""
 
 
 def judge_test(ready: Prepared, probability: Floats) -> Verdict:
@@ -81,10 +86,24 @@ def judge_test(ready: Prepared, probability: Floats) -> Verdict:
 def look_back(ready: Prepared, parameters: dict[str, Any], rounds: int, n_train: int) -> LookBack:
     """Judge the same fit on earlier periods, and on a split by chance of the same sizes."""
     among = pool(ready)
+    periods = backtest(ready, parameters, rounds, among=among)
     return LookBack(
-        backtest(ready, parameters, rounds, among=among),
+        periods,
         random_split_claims(ready, parameters, rounds, n_train, among),
+        _gaps_of(periods, among) if periods else [],
     )
+
+
+def _gaps_of(periods: Sequence[Period], among: Pool) -> list[Group]:
+    """The rows of a back-test by gap."""
+    ready = among.ready
+    rows = np.concatenate([period.rows for period in periods])
+    score = np.concatenate([period.score for period in periods])
+    moments = ready.labelled.moments.take(among.rows[rows])
+    judged = Judged(
+        among.label[rows], score, {}, moments.rows.customer, Acting(), ready.problem.seed
+    )
+    return by_gap(judged, ready.problem, moments, ready.features, among.matrix[rows])
 
 
 def _acting(ready: Prepared) -> tuple[Acting, tuple[str, ...]]:
@@ -126,6 +145,7 @@ def look_back_json(looked: LookBack) -> dict[str, Any]:
             }
             for period in looked.backtest
         ],
+        "backtest_by_gap": [group_json(group) for group in looked.by_gap],
         "random_split_would_claim": None if looked.claim is None else asdict(looked.claim),
     }
 
@@ -161,7 +181,11 @@ def _plain(intervals: dict[str, Interval]) -> dict[str, list[float]]:
 def summary_lines(verdict: Verdict, looked: LookBack) -> list[str]:
     """What a person reads below the table: how sure, and how it is elsewhere."""
     lines = [_against(verdict.judgement)] if verdict.judgement.differences else []
-    for title, groups in (("gap", verdict.by_gap), ("period", verdict.by_period)):
+    told = (
+        ("gap, over the periods of the back-test", looked.by_gap),
+        ("period", verdict.by_period),
+    )
+    for title, groups in told:
         if len(groups) > 1:
             lines.append(f"  by {title}: " + _each(groups))
     if looked.backtest:
