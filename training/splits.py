@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.config import Problem
+from features.cutoffs import Moments
 from features.durations import format_day
 from features.errors import ProblemError
 from features.event_log import Ints
@@ -96,12 +97,25 @@ def _sides(problem: Problem, labelled: Labelled, customers: Sequence[str]) -> tu
     return draw < 1 / 2, (draw >= 1 / 2) & (draw < 2 / 3), draw >= 2 / 3
 
 
-def _newest(labelled: Labelled, usable: Mask, period: int, share: float, least: int) -> Mask | None:
+def _when(problem: Problem, moments: Moments) -> Ints:
+    """What puts rows into periods: the cutoff, or the date that they were asked ahead of.
+
+    By their cutoffs the newest rows would be those of short leads alone, for the outcome of a
+    row that was asked long before its date is not known yet; by the date, every period holds
+    every lead.
+    """
+    dated = problem.before is not None and problem.outcome is not None and problem.outcome.by
+    return moments.closes if dated else moments.rows.cutoff_time
+
+
+def _newest(
+    problem: Problem, labelled: Labelled, usable: Mask, share: float, least: int
+) -> Mask | None:
     """The newest whole periods among usable rows that hold enough of both classes.
 
     The share is of the rows that the same customers have.
     """
-    cutoff = labelled.moments.rows.cutoff_time
+    cutoff, period = _when(problem, labelled.moments), _period(problem)
     rows = np.flatnonzero(usable)
     rows = rows[np.argsort(-cutoff[rows], kind="stable")]
     positives = np.cumsum(labelled.label[rows])
@@ -125,14 +139,13 @@ def _ends_before(labelled: Labelled, later: Mask) -> Mask:
 def _three_by_time(
     problem: Problem, labelled: Labelled, customers: Sequence[str], share: float, least: int
 ) -> Split | None:
-    period = _period(problem)
     sides = _sides(problem, labelled, customers)
     shares = [share * side.mean() for side in sides]
-    test = _newest(labelled, sides[2], period, shares[2], least)
+    test = _newest(problem, labelled, sides[2], shares[2], least)
     if test is None:
         return None
     before = _ends_before(labelled, test) & sides[1]
-    validation = _newest(labelled, before, period, shares[1], least)
+    validation = _newest(problem, labelled, before, shares[1], least)
     if validation is None:
         return None
     train = _ends_before(labelled, validation) & sides[0]
@@ -155,7 +168,7 @@ def _two_by_time(
     problem: Problem, labelled: Labelled, customers: Sequence[str], share: float, least: int
 ) -> Split | None:
     test_side = _sides(problem, labelled, customers)[2]
-    test = _newest(labelled, test_side, _period(problem), share * test_side.mean(), least)
+    test = _newest(problem, labelled, test_side, share * test_side.mean(), least)
     if test is None:
         return None
     before = _ends_before(labelled, test)
@@ -255,15 +268,16 @@ def rolling(
     """
     moments, length = labelled.moments.take(rows), _span(problem, labelled, split)
     cutoff, label = moments.rows.cutoff_time, labelled.label[rows]
+    when = _when(problem, moments)
     known = np.maximum(moments.closes, moments.rows.known_time)
     here, before = np.ones((2, len(rows)), dtype=bool)
     if problem.split.customers == "apart":
         here = np.isin(moments.rows.customer, labelled.moments.rows.customer[split.test])
         before = ~here
     found: list[tuple[Ints, Ints]] = []
-    end, oldest = int(cutoff[here].max()), int(cutoff.min())
+    end, oldest = int(when[here].max()), int(when.min())
     while len(found) < most and end >= oldest:
-        test = here & (cutoff > end - length) & (cutoff <= end)
+        test = here & (when > end - length) & (when <= end)
         end -= length
         if not _has_classes(label, test, LEAST_CLASS):
             continue
@@ -277,7 +291,7 @@ def rolling(
 
 def _span(problem: Problem, labelled: Labelled, split: Split) -> int:
     """The whole periods that the test part holds, as a length."""
-    cutoff = labelled.moments.rows.cutoff_time[split.test]
+    cutoff = _when(problem, labelled.moments.take(split.test))
     period = _period(problem)
     return int(cutoff.max() - cutoff.min()) // period * period + period
 

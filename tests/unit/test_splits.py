@@ -161,3 +161,27 @@ def test_periods_keep_customers_apart_too() -> None:
     assert found
     for train, test in found:
         assert not set(customer[train].tolist()) & set(customer[test].tolist())
+
+
+def test_every_part_holds_every_lead() -> None:
+    """Rows asked ahead of a date are split by that date, with purge, so none lacks long leads."""
+    leads = np.tile([120, 30], 100 * 40)
+    due = np.repeat(np.arange(200, 1000, 20), 200) * days(1)
+    cutoff = due - leads * days(1)
+    customer = np.tile(np.repeat(np.arange(100), 2), 40)
+    label = (np.arange(len(due)) // 2 % 5 == 0).astype(np.int8)
+    rows = Labelled(Moments(Rows(customer, cutoff, cutoff), cutoff, due), label, {})
+    problem = Problem(
+        outcome={"not": "renewed", "by": "ends"},
+        before={"property": "ends", "lead": ["120d", "30d"]},
+    )
+    split = split_rows(problem, rows, CUSTOMERS)
+    for part in (split.train, split.validation, split.test):
+        assert [120, 30] == sorted(set(leads[part].tolist()), reverse=True)
+        assert (leads[part] == 120).sum() == (leads[part] == 30).sum()
+    assert due[split.train].max() <= cutoff[split.validation].min()
+    assert due[split.validation].max() <= cutoff[split.test].min()
+    for train, test in rolling(problem, rows, split, split.all_rows, 3):
+        used = split.all_rows
+        assert due[used[train]].max() <= cutoff[used[test]].min()
+        assert {30, 120} == set(leads[used[test]].tolist())
