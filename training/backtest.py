@@ -98,11 +98,13 @@ class Pool:
 def pool(ready: Prepared, test: bool = True) -> Pool:
     """The rows of prepared parts, without the test part if it is to stay untouched."""
     parts = {name: part for name, part in ready.parts.items() if test or name != "test"}
-    rows = np.concatenate([_places(ready, name) for name in parts])
-    step = -(-len(rows) // MOST_ROWS)
-    matrix = np.concatenate([matrix for matrix, _ in parts.values()])[::step]
-    label = np.concatenate([label for _, label in parts.values()])[::step]
-    return Pool(ready, rows[::step], matrix, label)
+    step = -(-sum(len(label) for _, label in parts.values()) // MOST_ROWS)
+    return Pool(
+        ready,
+        np.concatenate([_places(ready, name)[::step] for name in parts]),
+        np.concatenate([matrix[::step] for matrix, _ in parts.values()]),
+        np.concatenate([label[::step] for _, label in parts.values()]),
+    )
 
 
 def _places(ready: Prepared, name: str) -> Ints:
