@@ -8,7 +8,7 @@ import re
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -159,6 +159,25 @@ class Value(Section):
     last: PositiveDuration | None = None
 
 
+class Action(Section):
+    """What acting on a customer takes and brings; without it scores are judged as a ranking."""
+
+    capacity: float = Field(default=0.10, gt=0, le=1)
+    """The share of the cohort that can be acted on."""
+    success: float = Field(default=1.0, gt=0, le=1)
+    """The chance that acting on a customer whose outcome would be true brings the value."""
+    cost: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """What one action costs, in the unit of `value`; where there is no `value`, as a share of
+    what one customer is worth."""
+
+
+class Apart(Section):
+    """What the parts of the split must not share beside time."""
+
+    customers: Literal["anywhere", "apart"] = "anywhere"
+    """`apart`: no customer of train or validation is in test, nor one of train in validation."""
+
+
 class Problem(Section):
     """One question asked of every customer in a cohort."""
 
@@ -171,6 +190,8 @@ class Problem(Section):
     before: Before | None = None
     at: At | None = None
     value: Value | None = None
+    action: Action = Action()
+    split: Apart = Apart()
     seed: int = Field(default=7, ge=0, lt=2**31)
 
     @model_validator(mode="after")

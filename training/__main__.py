@@ -24,6 +24,7 @@ from training.audit_report import report
 from training.clock import Clock
 from training.engines import Engine, InProcess, OnBuckets
 from training.findings import STOP, tell
+from training.judging import summary_lines
 from training.preflight import preflight
 from training.prepare import ask
 from training.run import Result, train
@@ -270,6 +271,7 @@ def _summary(result: Result) -> str:
     rule = next((b for b in result.found if b.name == "best_rule"), None)
     if rule is not None and rule.average_precision >= m.average_precision:
         lines.append("  note: the model is not better than the best rule on average precision")
+    lines += summary_lines(result.verdict, result.looked)
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """The rules a model must beat.
 
-Takes the feature matrix; gives the base rate and the best single recency or frequency rule
-as rankings. Knows nothing about LightGBM.
+Takes the feature matrix; gives the base rate, the best single recency or frequency rule, and
+a logistic regression on recency, frequency and value. Knows nothing about LightGBM.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from features.feature import EVENT, Feature, feature_names
+from models.calibration import sigmoid
+from training.evaluation import Rival
 
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Labels = NDArray[np.int8]
 
 RULE_KINDS = ("count", "days_active", "recency")
+RFV_KINDS = ("count", "recency", "sum")
+MOST_RFV = 60
+"""Columns of the logistic regression; a shop with forty kinds of event has hundreds."""
+RFV_ROWS = 50_000
+"""Rows that it is fitted on; its few weights need no more."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +40,94 @@ class Baseline:
     """The rule in words."""
 
 
+@dataclass(frozen=True)
+class Logistic:
+    """A logistic regression on recency, frequency and value."""
+
+    columns: tuple[int, ...]
+    """Of the feature matrix."""
+    fill: Floats
+    """The largest value seen, for a missing one: a customer without the event is the least
+    recent. Shape `(n_columns,)`."""
+    missing: tuple[int, ...]
+    """Which of the columns have a second one that says that the value is missing."""
+    centre: Floats
+    scale: Floats
+    weights: Floats
+    intercept: float
+
+    def probability(self, matrix: Matrix) -> Floats:
+        """Probabilities of rows of the feature matrix, shape `(n_rows,)`."""
+        inputs = (_inputs(matrix, self.columns, self.fill, self.missing) - self.centre) / self.scale
+        return sigmoid(inputs @ self.weights + self.intercept)
+
+
+def fit_logistic(features: Sequence[Feature], matrix: Matrix, label: Labels) -> Logistic | None:
+    """Fit on the logarithms of recency, counts and sums; None where there are no such columns.
+
+    Values are `log(1 + x)`, with the sign kept, and standardised; the penalty is scikit-learn's
+    default, C = 1.
+    """
+    chosen = [
+        column
+        for column, feature in enumerate(features)
+        if feature.kind in RFV_KINDS and feature.events is None and _plain(feature)
+    ]
+    # What reads events of any kind comes first, so that a long list of events keeps its sums.
+    columns = tuple(sorted(chosen, key=lambda c: bool(features[c].where.conditions))[:MOST_RFV])
+    if not columns or label.min() == label.max():
+        return None
+    step = -(-len(label) // RFV_ROWS)
+    matrix, label = matrix[::step], label[::step]
+    some = matrix[:, columns].astype(np.float64)
+    absent = np.isnan(some)
+    fill = np.where(absent, -np.inf, some).max(axis=0)
+    fill[~np.isfinite(fill)] = 0.0
+    missing = tuple(np.flatnonzero(absent.any(axis=0)).tolist())
+    inputs = _inputs(matrix, columns, fill, missing)
+    centre, scale = inputs.mean(axis=0), inputs.std(axis=0)
+    scale[scale == 0] = 1.0
+    fitted = LogisticRegression(max_iter=300).fit((inputs - centre) / scale, label)
+    return Logistic(
+        columns, fill, missing, centre, scale, fitted.coef_[0], float(fitted.intercept_[0])
+    )
+
+
+def _inputs(
+    matrix: Matrix, columns: tuple[int, ...], fill: Floats, missing: tuple[int, ...]
+) -> Floats:
+    values = matrix[:, columns].astype(np.float64)
+    absent = np.isnan(values)
+    values = np.where(absent, fill, values)
+    logs = np.sign(values) * np.log1p(np.abs(values))
+    return np.column_stack([logs, absent[:, missing]])
+
+
+def rivals(
+    rule: tuple[int, int] | None,
+    logistic: Logistic | None,
+    base_rate: float,
+    matrix: Matrix,
+) -> dict[str, Rival]:
+    """The score columns of all baselines, by name."""
+    found = {"base_rate": Rival(np.full(len(matrix), base_rate), is_probability=True)}
+    if rule is not None:
+        found["best_rule"] = Rival(rule_score(matrix[:, rule[0]], rule[1]))
+    if logistic is not None:
+        found["logistic"] = Rival(logistic.probability(matrix), is_probability=True)
+    return found
+
+
 def baselines(
-    features: Sequence[Feature], rule: tuple[int, int] | None, test: tuple[Matrix, Labels]
+    features: Sequence[Feature],
+    rule: tuple[int, int] | None,
+    test: tuple[Matrix, Labels],
+    logistic: Logistic | None = None,
 ) -> list[Baseline]:
-    """The base rate and a rule (column and direction, of `best_rule`), judged on `test`."""
+    """The base rate, a rule (column and direction, of `best_rule`) and a logistic regression.
+
+    All are judged on `test`.
+    """
     matrix, label = test
     found = [Baseline("base_rate", 0.5, float(label.mean()), "everybody gets the base rate")]
     if rule is not None:
@@ -48,6 +140,17 @@ def baselines(
                 float(average_precision_score(label, score)),
                 f"{'most' if sign > 0 else 'fewest'} first: {features[column].description} "
                 f"({feature_names(features)[column]})",
+            )
+        )
+    if logistic is not None:
+        score = logistic.probability(matrix)
+        found.append(
+            Baseline(
+                "logistic",
+                float(roc_auc_score(label, score)),
+                float(average_precision_score(label, score)),
+                f"logistic regression on {len(logistic.columns)} columns of recency, frequency "
+                "and value",
             )
         )
     return found

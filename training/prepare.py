@@ -16,7 +16,7 @@ from tqdm import tqdm
 from features.buckets import sample
 from features.catalogue import default_catalogue
 from features.config import Business, Problem
-from features.engine import Matrix, compute
+from features.engine import Matrix, compute, compute_exact
 from features.errors import ProblemError
 from features.event_log import EventLog
 from features.feature import Feature
@@ -76,6 +76,9 @@ class Prepared:
     train is thinned to what is looked at."""
     folder: Path | None = None
     """Where the training set lies on disk, if it does."""
+    stake: Floats | None = None
+    """What is at stake in each row of the test part, by the problem's `value`; None where it
+    names none, or where the histories are not at hand."""
 
     @property
     def base_rate(self) -> float:
@@ -105,7 +108,7 @@ def prepare(
         features, vectors = _matrix(business, asked)
         told.append(f"{vectors.shape[0]:,} rows × {len(features)} features")
     parts = _parts(asked.labelled, asked.split, vectors)
-    return Prepared(problem, asked.labelled, asked.split, features, parts)
+    return Prepared(problem, asked.labelled, asked.split, features, parts, stake=_stake(asked))
 
 
 def ask(business: Business, problem: Problem, histories: Histories, clock: Clock) -> Asked:
@@ -192,6 +195,16 @@ def _matrix(business: Business, asked: Asked) -> tuple[tuple[Feature, ...], Matr
             features, asked.log, asked.attributes, used, lambda done, _: bar.update(done - bar.n)
         )
     return features, matrix
+
+
+def _stake(asked: Asked) -> Floats | None:
+    """What is at stake in each row of the test part, as a score would tell it."""
+    value = asked.problem.value
+    if value is None:
+        return None
+    rows = asked.labelled.moments.rows.take(asked.split.test)
+    feature = Feature("sum", of=value.sum, last=value.last)
+    return compute_exact([feature], asked.log, asked.attributes, rows)[:, 0]
 
 
 def _parts(labelled: Labelled, split: Split, vectors: Matrix) -> dict[str, Part]:

@@ -21,12 +21,20 @@ from models.contract import Contract
 from models.files import save
 from models.fitted import FittedModel
 from models.persona import Personas
-from training.baselines import Baseline, baselines, best_rule, rule_score
+from training.baselines import Baseline, rule_score
 from training.clock import Clock
 from training.engines import Engine
-from training.evaluation import Metrics, evaluate
+from training.evaluation import MODEL, Metrics
 from training.findings import Finding, tell
 from training.fitting import FEW_ROWS, parameters, refit
+from training.judging import (
+    LookBack,
+    Verdict,
+    judge_test,
+    look_back,
+    look_back_json,
+    verdict_json,
+)
 from training.labels import Labelled
 from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
@@ -57,6 +65,8 @@ class Result:
     """Of the pre-flight check."""
     seconds: dict[str, float]
     personas: Personas | None
+    verdict: Verdict
+    looked: LookBack
 
     def to_json(self) -> dict[str, Any]:
         """The summary that `--json` prints."""
@@ -81,7 +91,6 @@ class Result:
             "n_features": self.n_features,
             "n_rounds": self.n_rounds,
             "split": self.split.how,
-            "notes": list(self.split.notes),
             "preflight": [finding.to_json() for finding in self.checks],
             "personas": []
             if self.personas is None
@@ -89,7 +98,10 @@ class Result:
                 {"name": one.name, "says": one.says, "share": one.share}
                 for one in self.personas.personas
             ],
+            "notes": [*self.split.notes, *self.verdict.notes],
             "seconds": self.seconds,
+            **verdict_json(self.verdict),
+            **look_back_json(self.looked),
         }
 
 
@@ -124,10 +136,12 @@ def train(
     model = _fit(business, name, ready, engine, clock)
     with clock.stage("judge") as told:
         matrix, label = ready.parts["test"]
-        metrics = evaluate(label, model.probabilities(matrix))
-        rule = best_rule(ready.features, *ready.seen)
-        found = baselines(ready.features, rule, ready.parts["test"])
+        verdict = judge_test(ready, model.probabilities(matrix))
+        metrics, found, rule = verdict.metrics, verdict.found, verdict.rule
         told.append(f"AUROC {metrics.auroc:.3f} on {metrics.n:,} untouched rows")
+    with clock.stage("back-test") as told:
+        looked = _look_back(ready, model)
+        told.append(f"{len(looked.backtest)} periods, and a random split for comparison")
     with clock.stage("plots"):
         title = f"{business.name}: {name}, {metrics.n:,} rows that nothing was fitted on"
         rule_scores = None if rule is None else rule_score(matrix[:, rule[0]], rule[1])
@@ -142,14 +156,23 @@ def train(
         digest = save(model, folder / "model")
         logged = log_run(
             workspace, model, folder, digest,
-            _parameters(ready, model), _numbers(metrics, found, ready), manifest(engine),
+            _parameters(ready, model), _numbers(verdict, looked, ready), manifest(engine),
         )  # fmt: skip
         told.append(f"version {logged.version}, {' and '.join(logged.aliases)}")
     return Result(
         name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
-        checks, clock.seconds, model.contract.personas,
+        checks, clock.seconds, model.contract.personas, verdict, looked,
     )  # fmt: skip
+
+
+def _look_back(ready: Prepared, model: FittedModel) -> LookBack:
+    """The model's own parameters and rounds, judged on other rows."""
+    n_train = len(ready.parts["train"][1])
+    if len(ready.split.train) < FEW_ROWS:
+        n_train += len(ready.parts["validation"][1])
+    chosen = parameters(len(ready.split.train), len(ready.features), ready.problem.seed)
+    return look_back(ready, chosen, model.booster.num_trees(), n_train)
 
 
 def _fit(
@@ -283,10 +306,19 @@ def _parameters(ready: Prepared, model: FittedModel) -> dict[str, Any]:
     }
 
 
-def _numbers(metrics: Metrics, found: list[Baseline], ready: Prepared) -> dict[str, float]:
+def _numbers(verdict: Verdict, looked: LookBack, ready: Prepared) -> dict[str, float]:
     """What a run found, for MLflow."""
-    numbers = {f"test_{key}": float(value) for key, value in asdict(metrics).items()}
-    for baseline in found:
+    numbers = {f"test_{key}": float(value) for key, value in asdict(verdict.metrics).items()}
+    judgement = verdict.judgement
+    for metric in ("auroc", "average_precision", "expected_value"):
+        for name, of in {"test": judgement.intervals[MODEL], **judgement.differences}.items():
+            begin = name if name == "test" else f"over_{name}"
+            numbers[f"{begin}_{metric}_low"] = of[metric].low
+            numbers[f"{begin}_{metric}_high"] = of[metric].high
+    if looked.claim is not None:
+        numbers["random_split_auroc"] = looked.claim.auroc
+        numbers["random_split_average_precision"] = looked.claim.average_precision
+    for baseline in verdict.found:
         numbers[f"{baseline.name}_auroc"] = baseline.auroc
         numbers[f"{baseline.name}_average_precision"] = baseline.average_precision
     numbers["n_train"] = float(len(ready.split.train))

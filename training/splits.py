@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.config import Problem
+from features.cutoffs import Moments
 from features.durations import format_day
 from features.errors import ProblemError
 from features.event_log import Ints
@@ -27,6 +28,8 @@ PART_CLASS = 25
 """The least number of rows of each class in validation and in test, when there are many."""
 LEAST_CLASS = 5
 """The least number of rows of each class in a part, when there are few."""
+TRAIN_SHARE = 0.15
+"""The least share of the rows that train holds; with fewer the metrics are of a stump."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,21 @@ def split_rows(problem: Problem, labelled: Labelled, customers: Sequence[str]) -
     parts by time with purge, the validation set made of other customers; three parts by
     customer.
 
+    Where the problem keeps customers apart, the customers of test are a third part of them,
+    those of validation (where there are three parts by time) a sixth.
+
     Raises
     ------
     ProblemError
-        When no split has rows of both classes in every part.
+        When no split has rows of both classes in every part, or a given split does not keep
+        customers apart as the problem says.
     """
     if labelled.given_split is not None:
-        return _given(labelled, customers)
+        return _given(problem, labelled, customers)
     ladder = ((PART_SHARE, PART_CLASS), (PART_SHARE, LEAST_CLASS), (0.02, 1))
     split = None
     for share, least in ladder:
-        split = split or _three_by_time(problem, labelled, share, least)
+        split = split or _three_by_time(problem, labelled, customers, share, least)
     for share, least in ladder:
         split = split or _two_by_time(problem, labelled, customers, share, least)
     split = split or _by_customer(labelled, customers)
@@ -83,9 +90,33 @@ def _period(problem: Problem) -> int:
     return max(problem.horizon or 0, problem.every or 0, 1)
 
 
-def _newest(labelled: Labelled, usable: Mask, period: int, share: float, least: int) -> Mask | None:
-    """The newest whole periods among usable rows that hold enough of both classes."""
-    cutoff = labelled.moments.rows.cutoff_time
+def _sides(problem: Problem, labelled: Labelled, customers: Sequence[str]) -> tuple[Mask, ...]:
+    """Which rows train, validation and test may take: all, or those of customers of their own."""
+    if problem.split.customers != "apart":
+        return (np.ones(len(labelled), dtype=bool),) * 3
+    draw = _draw(labelled, customers)
+    return draw < 1 / 2, (draw >= 1 / 2) & (draw < 2 / 3), draw >= 2 / 3
+
+
+def _when(problem: Problem, moments: Moments) -> Ints:
+    """What puts rows into periods: the cutoff, or the date that they were asked ahead of.
+
+    By their cutoffs the newest rows would be those of short leads alone, for the outcome of a
+    row that was asked long before its date is not known yet; by the date, every period holds
+    every lead.
+    """
+    dated = problem.before is not None and problem.outcome is not None and problem.outcome.by
+    return moments.closes if dated else moments.rows.cutoff_time
+
+
+def _newest(
+    problem: Problem, labelled: Labelled, usable: Mask, share: float, least: int
+) -> Mask | None:
+    """The newest whole periods among usable rows that hold enough of both classes.
+
+    The share is of the rows that the same customers have.
+    """
+    cutoff, period = _when(problem, labelled.moments), _period(problem)
     rows = np.flatnonzero(usable)
     rows = rows[np.argsort(-cutoff[rows], kind="stable")]
     positives = np.cumsum(labelled.label[rows])
@@ -106,46 +137,58 @@ def _ends_before(labelled: Labelled, later: Mask) -> Mask:
     return np.asarray((known <= first) & (moments.rows.cutoff_time < first))
 
 
-def _three_by_time(problem: Problem, labelled: Labelled, share: float, least: int) -> Split | None:
-    period = _period(problem)
-    test = _newest(labelled, np.ones(len(labelled), dtype=bool), period, share, least)
+def _three_by_time(
+    problem: Problem, labelled: Labelled, customers: Sequence[str], share: float, least: int
+) -> Split | None:
+    sides = _sides(problem, labelled, customers)
+    shares = [share * side.mean() for side in sides]
+    test = _newest(problem, labelled, sides[2], shares[2], least)
     if test is None:
         return None
-    validation = _newest(labelled, _ends_before(labelled, test), period, share, least)
+    before = _ends_before(labelled, test) & sides[1]
+    validation = _newest(problem, labelled, before, shares[1], least)
     if validation is None:
         return None
-    train = _ends_before(labelled, validation)
-    if not _has_classes(labelled.label, train, 2 * least) or train.sum() < 0.15 * len(labelled):
+    train = _ends_before(labelled, validation) & sides[0]
+    least_rows = TRAIN_SHARE * sides[0].sum()
+    if not _has_classes(labelled.label, train, 2 * least) or train.sum() < least_rows:
         return None
     how = (
         f"by time with purge: validation from {_day(labelled, validation)}, "
         f"test from {_day(labelled, test)}"
     )
-    purged = len(labelled) - int(train.sum() + validation.sum() + test.sum())
-    notes = (
-        (f"{purged:,} rows purged, whose label window reaches into a later part",) if purged else ()
-    )
+    left = len(labelled) - int(train.sum() + validation.sum() + test.sum())
+    notes = (f"{left:,} rows purged, whose label window reaches into a later part",) if left else ()
+    if problem.split.customers == "apart":
+        how += ", customers apart"
+        notes = (f"{left:,} rows left out, purged or of another part's customers",)
     return _split(train, validation, test, how, notes + _windowless(labelled))
 
 
 def _two_by_time(
     problem: Problem, labelled: Labelled, customers: Sequence[str], share: float, least: int
 ) -> Split | None:
-    test = _newest(labelled, np.ones(len(labelled), dtype=bool), _period(problem), share, least)
+    test_side = _sides(problem, labelled, customers)[2]
+    test = _newest(problem, labelled, test_side, share * test_side.mean(), least)
     if test is None:
         return None
     before = _ends_before(labelled, test)
-    validation = before & (_draw(labelled, customers) < 0.25)
+    if problem.split.customers == "apart":
+        before &= ~test_side
+    validation = before & (_draw(labelled, customers) < (1 / 4 if test_side.all() else 1 / 6))
     train = before & ~validation
     enough = all(_has_classes(labelled.label, part, max(least, 2)) for part in (train, validation))
-    if not enough or before.sum() < 0.15 * len(labelled):
+    if not enough or before.sum() < TRAIN_SHARE * len(labelled):
         return None
-    purged = len(labelled) - int(before.sum() + test.sum())
+    left = len(labelled) - int(before.sum() + test.sum())
     how = f"test by time with purge from {_day(labelled, test)}, validation by customer"
+    gone = "purged"
+    if problem.split.customers == "apart":
+        how, gone = f"{how}, customers apart", "left out, purged or of another part's customers"
     notes = (
         "the history is too short for three purged parts: validation holds other customers "
         "of the same time as train",
-        f"{purged:,} rows purged",
+        f"{left:,} rows {gone}",
     )
     return _split(train, validation, test, how, notes + _windowless(labelled))
 
@@ -162,9 +205,11 @@ def _by_customer(labelled: Labelled, customers: Sequence[str]) -> Split | None:
     return _split(*parts, "by customer", notes)
 
 
-def _given(labelled: Labelled, customers: Sequence[str]) -> Split:
+def _given(problem: Problem, labelled: Labelled, customers: Sequence[str]) -> Split:
     """The business's split as it is; a missing validation set is drawn from train."""
     assert labelled.given_split is not None
+    if problem.split.customers == "apart":
+        _check_apart(labelled, customers)
     parts = [np.asarray(labelled.given_split == part) for part in range(len(SPLITS))]
     notes: tuple[str, ...] = ()
     cutoff, closes = labelled.moments.rows.cutoff_time, labelled.moments.closes
@@ -185,6 +230,71 @@ def _given(labelled: Labelled, customers: Sequence[str]) -> Split:
                 "classes. Mend the split column, or leave it out and let the rows be split by time."
             )
     return _split(parts[0], parts[1], parts[2], "as given by the label table", notes)
+
+
+def _check_apart(labelled: Labelled, customers: Sequence[str]) -> None:
+    """Raise `ProblemError` where a customer stands in two given parts."""
+    assert labelled.given_split is not None
+    who = labelled.moments.rows.customer
+    parts = [np.unique(who[labelled.given_split == part]) for part in range(len(SPLITS))]
+    for earlier, later in ((0, 2), (1, 2), (0, 1)):
+        both = np.intersect1d(parts[earlier], parts[later])
+        if len(both):
+            raise ProblemError(
+                f'The problem says split = {{ customers = "apart" }}, but {len(both):,} customers '
+                f"of the given {SPLITS[later]!r} part, such as {customers[int(both[0])]!r}, stand "
+                f"in {SPLITS[earlier]!r} too. Mend the split column, or take the key out."
+            )
+
+
+def rolling(
+    problem: Problem, labelled: Labelled, split: Split, rows: Ints, most: int
+) -> list[tuple[Ints, Ints]]:
+    """The newest periods of some rows, and for each the rows that were over when it began.
+
+    A period is as long as the split's test part. Where customers are kept apart, a period
+    holds customers of the test part and what comes before it holds others.
+
+    Parameters
+    ----------
+    rows
+        Places among the labelled rows that may be used.
+    most
+        Periods; fewer where the history is shorter, and none of too few rows of a class.
+
+    Returns
+    -------
+    list of (train, test)
+        Newest first; places in `rows`.
+    """
+    moments, length = labelled.moments.take(rows), _span(problem, labelled, split)
+    cutoff, label = moments.rows.cutoff_time, labelled.label[rows]
+    when = _when(problem, moments)
+    known = np.maximum(moments.closes, moments.rows.known_time)
+    here, before = np.ones((2, len(rows)), dtype=bool)
+    if problem.split.customers == "apart":
+        here = np.isin(moments.rows.customer, labelled.moments.rows.customer[split.test])
+        before = ~here
+    found: list[tuple[Ints, Ints]] = []
+    end, oldest = int(when[here].max()), int(when.min())
+    while len(found) < most and end >= oldest:
+        test = here & (when > end - length) & (when <= end)
+        end -= length
+        if not _has_classes(label, test, LEAST_CLASS):
+            continue
+        first = cutoff[test].min()
+        train = before & (known <= first) & (cutoff < first)
+        enough = train.sum() >= TRAIN_SHARE * before.sum()
+        if enough and _has_classes(label, train, 2 * LEAST_CLASS):
+            found.append((np.flatnonzero(train), np.flatnonzero(test)))
+    return found
+
+
+def _span(problem: Problem, labelled: Labelled, split: Split) -> int:
+    """The whole periods that the test part holds, as a length."""
+    cutoff = _when(problem, labelled.moments.take(split.test))
+    period = _period(problem)
+    return int(cutoff.max() - cutoff.min()) // period * period + period
 
 
 def _windowless(labelled: Labelled) -> tuple[str, ...]:

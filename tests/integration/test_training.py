@@ -29,11 +29,24 @@ def test_the_last_line_is_the_summary(shop_run: tuple[Path, CompletedProcess[str
     """With `--json` the last line of standard output is one object with the promised keys."""
     summary = last_json(shop_run[1])
     assert set(summary) >= KEYS
-    assert {"base_rate", "best_rule"} == set(summary["baselines"])
+    assert {"base_rate", "best_rule", "logistic"} == set(summary["baselines"])
     assert all(set(b) == {"auroc", "average_precision"} for b in summary["baselines"].values())
     assert {"read", "labels", "features", "fit", "register"} <= set(summary["seconds"])
     assert summary["auroc"] > summary["baselines"]["best_rule"]["auroc"]
     assert summary["ece"] < 0.05
+
+
+def test_the_summary_says_how_sure_it_is(shop_run: tuple[Path, CompletedProcess[str]]) -> None:
+    """Every metric has an interval around it; periods, slices and the random split are told."""
+    summary = last_json(shop_run[1])
+    for metric, (value, low, high) in summary["intervals"].items():
+        assert low <= value <= high, metric
+        assert value == pytest.approx(summary[metric])
+    over = summary["differences"]["best_rule"]["auroc"][0]
+    assert over == pytest.approx(summary["auroc"] - summary["baselines"]["best_rule"]["auroc"])
+    assert summary["backtest"] and summary["by_period"]
+    assert summary["n_test"] == sum(group["n"] for group in summary["by_period"])
+    assert {"auroc", "average_precision"} <= set(summary["random_split_would_claim"])
 
 
 def test_everything_is_in_mlflow(shop_run: tuple[Path, CompletedProcess[str]]) -> None:

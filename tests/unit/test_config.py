@@ -1,10 +1,11 @@
 """`journey.toml`: what is read, and what is refused in which words."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from features.config import read_config, slug
+from features.config import Problem, read_config, slug
 from features.durations import LONGEST, days, format_duration, parse_duration, spell_duration
 from features.errors import ConfigError
 
@@ -130,3 +131,18 @@ def test_a_length_is_spelt_as_people_say_it() -> None:
     assert ["1 day", "30 days", "90 minutes"] == [
         spell_duration(parse_duration(text)) for text in ("1d", "30d", "90m")
     ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("action = { capacity = 1.5 }", "less than or equal to 1"),
+        ("action = { cost = -1 }", "greater than or equal to 0"),
+        ("action = { sucess = 0.3 }", "'success'"),
+        ('split = { customers = "together" }', "'anywhere' or 'apart'"),
+    ],
+)
+def test_what_acting_brings_and_how_rows_are_split_is_checked(lines: str, says: str) -> None:
+    """A share beyond 1, a negative cost, a misspelt key and an unknown way are refused."""
+    with pytest.raises(ValueError, match=says):
+        Problem(labels="x", **tomllib.loads(lines))

@@ -10,7 +10,7 @@ from features.engine import Rows
 from features.errors import ProblemError
 from training.label_table import SPLITS
 from training.labels import Labelled
-from training.splits import Split, split_rows
+from training.splits import Split, rolling, split_rows
 
 CUSTOMERS = tuple(f"c{i:03d}" for i in range(200))
 
@@ -96,3 +96,92 @@ def test_too_few_rows_say_so() -> None:
     pair = Labelled(few.moments.take(np.array([0, 1])), few.label[:2], {})
     with pytest.raises(ProblemError, match="2 labelled rows with 1 positives"):
         split_rows(PROBLEM, pair, CUSTOMERS)
+
+
+APART = Problem(outcome={"event": "x"}, horizon="30d", every="10d", split={"customers": "apart"})
+
+
+def test_customers_can_be_kept_apart_too() -> None:
+    """No customer stands in two parts, and time and purge hold as before."""
+    rows = labelled(list(range(0, 400, 10)), 30)
+    split = split_rows(APART, rows, CUSTOMERS)
+    customer, cutoff = rows.moments.rows.customer, rows.moments.rows.cutoff_time
+    parts = (split.train, split.validation, split.test)
+    train, validation, test = (set(customer[part].tolist()) for part in parts)
+    assert not train & test and not validation & test and not train & validation
+    assert min(len(train), len(validation), len(test)) > 20
+    assert rows.moments.closes[split.train].max() <= cutoff[split.validation].min()
+    assert rows.moments.closes[split.validation].max() <= cutoff[split.test].min()
+    assert "customers apart" in split.how
+
+
+def test_a_short_history_keeps_customers_apart_too() -> None:
+    """Two parts by time: the customers of test are in neither of the others."""
+    rows = labelled([0, 30], 30)
+    split = split_rows(APART, rows, CUSTOMERS)
+    customer = rows.moments.rows.customer
+    earlier = customer[np.concatenate([split.train, split.validation])]
+    assert not set(earlier.tolist()) & set(customer[split.test].tolist())
+    assert "customers apart" in split.how
+
+
+def test_a_given_split_that_mixes_customers_is_refused_when_they_are_to_be_apart() -> None:
+    """The message counts them, names one, and says what to do."""
+    given = labelled([0, 1, 2], 30, ["train", "validation", "test"])
+    problem = Problem(labels="x", split={"customers": "apart"})
+    with pytest.raises(
+        ProblemError, match="200 customers of the given 'test' part, such as 'c000'"
+    ):
+        split_rows(problem, given, CUSTOMERS)
+
+
+def test_a_period_is_judged_by_what_was_over_before_it() -> None:
+    """Periods follow each other, newest first, and every training window ends before its own."""
+    rows = labelled(list(range(0, 400, 10)), 30)
+    split = split_rows(PROBLEM, rows, CUSTOMERS)
+    used = split.all_rows
+    moments = rows.moments.take(used)
+    cutoff, closes = moments.rows.cutoff_time, moments.closes
+    found = rolling(PROBLEM, rows, split, used, 4)
+    assert 4 == len(found)
+    ends = [cutoff.max() + 1]
+    for train, test in found:
+        assert closes[train].max() <= cutoff[test].min()
+        assert cutoff[test].max() < ends[-1]
+        ends.append(cutoff[test].min())
+    assert set(split.test.tolist()) == set(used[found[0][1]].tolist())
+
+
+def test_periods_keep_customers_apart_too() -> None:
+    """Where the split keeps customers apart, so does every period."""
+    rows = labelled(list(range(0, 400, 10)), 30)
+    split = split_rows(APART, rows, CUSTOMERS)
+    customer = rows.moments.rows.customer[split.all_rows]
+    found = rolling(APART, rows, split, split.all_rows, 4)
+    assert found
+    for train, test in found:
+        assert not set(customer[train].tolist()) & set(customer[test].tolist())
+
+
+def test_every_part_holds_every_lead() -> None:
+    """Rows asked ahead of a date are split by that date, with purge, so none lacks long leads."""
+    leads = np.tile([120, 30], 100 * 40)
+    due = np.repeat(np.arange(200, 1000, 20), 200) * days(1)
+    cutoff = due - leads * days(1)
+    customer = np.tile(np.repeat(np.arange(100), 2), 40)
+    label = (np.arange(len(due)) // 2 % 5 == 0).astype(np.int8)
+    rows = Labelled(Moments(Rows(customer, cutoff, cutoff), cutoff, due), label, {})
+    problem = Problem(
+        outcome={"not": "renewed", "by": "ends"},
+        before={"property": "ends", "lead": ["120d", "30d"]},
+    )
+    split = split_rows(problem, rows, CUSTOMERS)
+    for part in (split.train, split.validation, split.test):
+        assert [120, 30] == sorted(set(leads[part].tolist()), reverse=True)
+        assert (leads[part] == 120).sum() == (leads[part] == 30).sum()
+    assert due[split.train].max() <= cutoff[split.validation].min()
+    assert due[split.validation].max() <= cutoff[split.test].min()
+    for train, test in rolling(problem, rows, split, split.all_rows, 3):
+        used = split.all_rows
+        assert due[used[train]].max() <= cutoff[used[test]].min()
+        assert {30, 120} == set(leads[used[test]].tolist())
