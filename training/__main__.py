@@ -17,12 +17,13 @@ from features.cluster import DEFAULT_MASTER, OneProcess, spark
 from features.config import Business, read_config, slug
 from features.errors import ConfigError, MilepostError
 from features.sources import REJECTED, Histories, doubts, reach, read_histories
-from models.registry import connect, model_name, promote, tracking_uri
+from models.registry import connect, model_name, tracking_uri
 from training.audit import audit, verdict
 from training.audit_report import report
 from training.clock import Clock
 from training.engines import Engine, InProcess, OnBuckets
 from training.run import Result, train
+from training.versions import promote
 
 BAD_INPUT = 2
 """Exit code when the configuration or the data have to be mended."""

@@ -27,6 +27,7 @@ from training.fitting import FEW_ROWS, parameters, refit
 from training.labels import Labelled
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
+from training.record import Record, tell
 from training.splits import Split
 from training.tracking import Logged, log_run
 
@@ -58,6 +59,7 @@ class Result:
             "model_version": self.logged.version,
             "aliases": self.logged.aliases,
             "run_id": self.logged.run_id,
+            "kept": None if self.logged.kept is None else str(self.logged.kept),
             "n_train": self.n_train,
             "n_validation": self.n_validation,
             "n_test": numbers.pop("n"),
@@ -100,6 +102,7 @@ def train(
     problem = engine.resolve(declared)
     if problem.every not in (declared.every, declared.horizon):
         say(f"  a cutoff every {spell_duration(problem.every or 0)}: closer ones are too many rows")
+    record = Record(business=business.name, problem=name)
     folder = (workspace / slug(business.name) / slug(name)).resolve()
     ready = engine.prepare(business, problem, folder / TRAINING_SET, clock)
     model = _fit(business, name, ready, engine, clock)
@@ -120,12 +123,15 @@ def train(
             folder / "plots", *model.contributions(shown), shown, model.contract.names
         )
     with clock.stage("register") as told:
-        digest = save(model, folder / "model")
-        logged = log_run(
-            workspace, model, folder, digest,
-            _parameters(ready, model), _numbers(metrics, found, ready), manifest(engine),
-        )  # fmt: skip
-        told.append(f"version {logged.version}, {' and '.join(logged.aliases)}")
+        record.digest = save(model, folder / "model")
+        tell(record, ready, model, _parameters(ready, model), _numbers(metrics, found, ready),
+             manifest(engine))  # fmt: skip
+        logged = log_run(workspace, record, folder)
+        told.append(
+            f"version {logged.version}, {' and '.join(logged.aliases)}"
+            if logged.kept is None
+            else f"not registered: {logged.why}"
+        )
     return Result(
         name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
