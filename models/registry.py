@@ -157,6 +157,11 @@ def load_alias(client: "MlflowClient", name: str, alias: str = CHAMPION) -> Regi
         raise RegistryError(
             f"{name} has no {alias}. Train it with: python -m training train CONFIG"
         )
+    return load_version(client, name, version)
+
+
+def load_version(client: "MlflowClient", name: str, version: str) -> Registered:
+    """Load a version and check its files; errors as `load_alias`."""
     import mlflow
     from mlflow.exceptions import MlflowException
 

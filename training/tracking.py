@@ -109,7 +109,7 @@ def _refusals(workspace: Path, entry: Entry) -> Iterator[None]:
     except (MlflowException, OSError) as error:
         raise RegistryError(
             f"The run could not be logged to {shown_uri(tracking_uri(workspace))}: "
-            f"{first_line(error)}. The finished model is kept in {entry.folder}."
+            f"{first_line(error)}."
         ) from error
 
 
@@ -158,7 +158,7 @@ def _log(
     client.log_artifacts(run_id, str(entry.folder / ARTEFACTS))
     for child in record.children:
         _log_child(client, experiment, run_id, child, record)
-    model_id = _log_model(entry, run_id)
+    model_id = _log_model(client, experiment, entry, run_id)
     client.set_terminated(run_id, end_time=record.finished)
     return run_id, model_id
 
@@ -242,25 +242,29 @@ def _log_parts(client: "MlflowClient", run_id: str, record: Record, contract: Co
         client.log_inputs(run_id, inputs)
 
 
-def _log_model(entry: Entry, run_id: str) -> str:
+def _log_model(client: "MlflowClient", experiment: str, entry: Entry, run_id: str) -> str:
     """Upload the model; give its id."""
     from mlflow.models import Model
 
+    record = entry.record
+    model = client.create_logged_model(
+        experiment, "model", run_id, params=record.params, model_type="lightgbm"
+    )
     info = Model.log(
         artifact_path=None,
-        name="model",
         flavor=logged_model,
-        flavor_name="lightgbm",
+        model_id=model.model_id,
         run_id=run_id,
         validate_serving_input=False,  # it would load the model's code over our own
         folder=entry.folder,
-        requirements=entry.record.requirements,
+        requirements=record.requirements,
     )
     if info.signature is None:
         raise RegistryError(
             "MLflow stored the model without its signature; nothing was registered."
         )
-    return str(info.model_id)
+    client.finalize_logged_model(model.model_id, "READY")
+    return str(model.model_id)
 
 
 def _register(
