@@ -34,11 +34,12 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_UV_AUTO_DETECT": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """Set before MLflow is imported, unless the environment says otherwise: no telemetry, no
-pickle, no lock file of the folder that a command happens to be started in, and a tracking
-server that is down is an error in seconds instead of minutes."""
+pickle, no lock file of the folder that a command happens to be started in, nothing of MLflow's on
+standard output, and a tracking server that is down is an error in seconds instead of minutes."""
 
 DATABASE_TRIES = 4
 """MLflow asks a database that is down ten times, for 102 seconds in all; so often it is 1.1."""

@@ -19,7 +19,7 @@ from models.files import CONTRACT, TREES
 
 LOADER = "models.plain"
 OWN = ("features", "models")
-REQUIREMENTS = ("lightgbm", "numba", "numpy", "pandas", "pydantic", "scikit-learn")
+REQUIREMENTS = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn")
 """What the code beside a model imports, pinned to the versions of the run."""
 
 MODEL, CODE = "model", "code"

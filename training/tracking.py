@@ -85,7 +85,7 @@ def log_entry(workspace: Path, entry: Entry) -> Logged:
     record = entry.record
     contract = contract_from_json((entry.model / CONTRACT).read_bytes())
     name = model_name(record.business, record.problem)
-    with _refusals(workspace, entry):
+    with _refusals(workspace):
         found = version_of(client, name, ENTRY_TAG, record.id)
         if found is None:
             experiment = _experiment(client, workspace, name, contract)
@@ -100,7 +100,7 @@ def log_entry(workspace: Path, entry: Entry) -> Logged:
 
 
 @contextmanager
-def _refusals(workspace: Path, entry: Entry) -> Iterator[None]:
+def _refusals(workspace: Path) -> Iterator[None]:
     """What MLflow, the network or the disk refuses, as one error of ours."""
     from mlflow.exceptions import MlflowException
 
