@@ -64,7 +64,10 @@ def check_versions(client: MlflowClient, workspace: Path) -> list[str]:
         assert {"train", "validation", "test"} == {
             tag.value for item in run.inputs.dataset_inputs for tag in item.tags
         }
-        assert "READY" == str(client.get_logged_model(version.model_id).status)
+        models = client.search_logged_models(
+            [run.info.experiment_id], f"source_run_id = '{version.run_id}'"
+        )
+        assert ["READY"] == [str(model.status) for model in models]
     assert len({v.tags[ENTRY_TAG] for v in found}) == len(found)
     return [str(v.version) for v in found]
 
