@@ -80,11 +80,11 @@ def connect(workspace: Path) -> "MlflowClient":
     except OSError as error:
         raise RegistryError(f"The workspace {workspace} can't be used ({error}).") from error
     import mlflow
-    from mlflow.exceptions import MlflowException
     from mlflow.store.db import utils as database_utilities
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)  # each try in four lines
     uri = tracking_uri(workspace)
     given = os.environ.get(TRACKING_URI)
     if given is None:
@@ -99,7 +99,7 @@ def connect(workspace: Path) -> "MlflowClient":
             database_utilities.MAX_RETRY_COUNT = DATABASE_TRIES
         client = mlflow.MlflowClient(uri, uri)
         client.search_registered_models(max_results=1)
-    except (MlflowException, OSError) as error:
+    except refusals() as error:
         raise RegistryError(
             f"The tracking store {shown_uri(uri)} can't be opened: {first_line(error)}. Start it, "
             "or leave MLFLOW_TRACKING_URI unset to use the workspace's own."
@@ -164,7 +164,6 @@ def load_alias(client: "MlflowClient", name: str, alias: str = CHAMPION) -> Regi
 def load_version(client: "MlflowClient", name: str, version: str) -> Registered:
     """Load a version and check its files; errors as `load_alias`."""
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     try:
         digest = client.get_model_version(name, version).tags.get(DIGEST_TAG)
@@ -173,10 +172,18 @@ def load_version(client: "MlflowClient", name: str, version: str) -> Registered:
                 artifact_uri=f"models:/{name}/{version}", dst_path=folder
             )
             return Registered(load(Path(path), digest), name, version)
-    except (MlflowException, OSError) as error:
+    except refusals() as error:
         raise RegistryError(
             f"{name} version {version} can't be fetched: {first_line(error)}."
         ) from error
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """What a tracking store, its database, its driver or the network may raise."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, OSError, ImportError
 
 
 def first_line(error: Exception) -> str:

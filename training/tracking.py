@@ -20,6 +20,7 @@ from models.registry import (
     connect,
     first_line,
     model_name,
+    refusals,
     shown_uri,
     tracking_uri,
 )
@@ -102,11 +103,9 @@ def log_entry(workspace: Path, entry: Entry) -> Logged:
 @contextmanager
 def _refusals(workspace: Path) -> Iterator[None]:
     """What MLflow, the network or the disk refuses, as one error of ours."""
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except refusals() as error:
         raise RegistryError(
             f"The run could not be logged to {shown_uri(tracking_uri(workspace))}: "
             f"{first_line(error)}."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from features.durations import format_moment
 from features.errors import RegistryError
-from models.registry import CHALLENGER, CHAMPION, first_line, version_at
+from models.registry import CHALLENGER, CHAMPION, first_line, refusals, version_at
 from training.clock import now_ms
 
 if TYPE_CHECKING:
@@ -162,11 +162,9 @@ def existing(client: "MlflowClient", name: str, version: str) -> Any:
 @contextmanager
 def answers(name: str) -> Iterator[None]:
     """What MLflow refuses about a model, as an error of ours."""
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except refusals() as error:
         raise RegistryError(
             f"The registry refuses what was asked of {name}: {first_line(error)}."
         ) from error
