@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import run
 
 from features.errors import RegistryError
 from models.files import load
 from models.registry import CHALLENGER, CHAMPION, connect, version_at
+from training.__main__ import main
 from training.outbox import keep
 from training.record import Record, tags_of
 from training.tracking import log_entry
@@ -96,31 +96,37 @@ def test_an_alias_that_was_moved_in_mlflow_is_remembered(three: Path) -> None:
     assert ("2", "3") == rollback(client, NAME)
 
 
-def test_the_commands_print_what_they_did(three: Path, shop: Path) -> None:
+def test_the_commands_print_what_they_did(
+    three: Path, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each command is one line a model; a mistake is one paragraph and exit code 2."""
-    common = [str(shop), "churn", "--workspace", str(three)]
-    done = run("training", "compare", *common[:2], "champion", "3", *common[2:])
-    assert done.returncode == 0, done.stderr
-    assert "version 1 (champion)" in done.stdout and "version 3 (challenger)" in done.stdout
-    row = next(line.split() for line in done.stdout.splitlines() if "test_auroc" in line)
+
+    def told(*arguments: str) -> tuple[int, str, str]:
+        code = main([*arguments, "--workspace", str(three)])
+        return code, *capsys.readouterr()
+
+    one = (str(shop), "churn")
+    code, table, _ = told("compare", *one, "champion", "3")
+    assert 0 == code
+    assert "version 1 (champion)" in table and "version 3 (challenger)" in table
+    row = next(line.split() for line in table.splitlines() if "test_auroc" in line)
     assert ["test_auroc", "0.8000", "0.8200", "+0.0200"] == row
-    assert "parameters that differ, of 2:" in done.stdout
-    assert "the same columns, in the same order" in done.stdout
-    done = run("training", "promote", *common)
-    assert f"{NAME}: version 3 is the champion\n" == done.stdout
-    done = run("training", "rollback", *common)
-    assert f"{NAME}: version 1 is the champion again, in place of version 3\n" == done.stdout
-    done = run("training", "reject", *common, "--reason", "worse")
-    assert f"{NAME}: version 3 is rejected\n" == done.stdout
+    assert "parameters that differ, of 2:" in table
+    assert "the same columns, in the same order" in table
+    assert (0, f"{NAME}: version 3 is the champion\n", "") == told("promote", *one)
+    back = f"{NAME}: version 1 is the champion again, in place of version 3\n"
+    assert (0, back, "") == told("rollback", *one)
+    refused = f"{NAME}: version 3 is rejected\n"
+    assert (0, refused, "") == told("reject", *one, "--reason", "worse")
     for wrong, says in (
-        (["promote", *common], "no challenger"),
-        (["promote", *common, "--version", "9"], "no version 9. Versions: 1, 2, 3."),
-        (["rollback", *common], "no champion before version 1"),
-        (["compare", *common[:2], "1", "9", *common[2:]], "no version 9"),
-        (["compare", *common[:2], "1", "best", *common[2:]], "no version with the alias 'best'"),
-        (["reject", str(shop), "chrn", "--reason", "x"], "Did you mean 'churn'"),
+        (("promote", *one), "no challenger"),
+        (("promote", *one, "--version", "9"), "no version 9. Versions: 1, 2, 3."),
+        (("rollback", *one), "no champion before version 1"),
+        (("compare", *one, "1", "9"), "no version 9"),
+        (("compare", *one, "1", "best"), "no version with the alias 'best'"),
+        (("reject", *one, "--reason", " "), "needs its reason"),
+        (("reject", str(shop), "chrn", "--reason", "x"), "Did you mean 'churn'"),
     ):
-        done = run("training", *wrong)
-        assert (2, "") == (done.returncode, done.stdout)
-        (line,) = done.stderr.strip().splitlines()
-        assert line.startswith("error: ") and says in line
+        code, printed, error = told(*wrong)
+        assert (2, "") == (code, printed)
+        assert error.startswith("error: ") and says in error and 1 == error.count("\n")
