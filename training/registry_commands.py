@@ -114,8 +114,8 @@ def _rollback(business: Business, chosen: argparse.Namespace) -> int:
 def _compare(business: Business, chosen: argparse.Namespace) -> int:
     client = connect(chosen.workspace)
     (name,) = _models(business, chosen)
-    print(name)
-    print(compare(side(client, name, chosen.a), side(client, name, chosen.b)))
+    table = compare(side(client, name, chosen.a), side(client, name, chosen.b))
+    print(f"{name}\n{table}")
     return 0
 
 

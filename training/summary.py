@@ -21,8 +21,11 @@ def describe_run(record: Record, contract: Contract) -> str:
     """What was predicted for whom, from what, and how well."""
     problem = contract.problem
     window = f"within {spell_duration(problem.horizon)}" if problem.horizon else "as labelled"
+    judged = [(says, record.metrics[key]) for key, says in JUDGED if key in record.metrics]
+    best = ", ".join(f"{says} {value:.3f}" for says, value in judged[:2])
     lines = [
-        f"**{record.problem}** of **{record.business}**, {window}.",
+        f"**{record.problem}** of **{record.business}**, {window}"
+        + (f": {best} on untouched rows." if best else "."),
         "",
         f"- Histories: {record.manifest['n_events']:,} events of "
         f"{record.manifest['n_customers']:,} customers, to {record.manifest['history_end'][:10]}.",
@@ -34,7 +37,6 @@ def describe_run(record: Record, contract: Contract) -> str:
     if record.parts:
         lines += ["", "| part | rows | positive |", "|---|--:|--:|"]
         lines += [f"| {p.context} | {p.n_rows:,} | {p.n_positive:,} |" for p in record.parts]
-    judged = [(says, record.metrics[key]) for key, says in JUDGED if key in record.metrics]
     if judged:
         lines += ["", "| on the test part | |", "|---|--:|"]
         lines += [f"| {says} | {value:.4f} |" for says, value in judged]
