@@ -108,10 +108,10 @@ $(SPARK): $(INSTALLED) requirements-spark.lock
 	@$(RUN) -m pip check --disable-pip-version-check
 	@touch $@
 
-system: ## install what browser and cluster tests need from Debian (as root)
+system: ## install what browser, cluster and tracking tests need from Debian (as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core \
-	  openjdk-17-jre-headless
+	  openjdk-17-jre-headless postgresql
 
 lock: ## resolve the newest versions again into both lock files (needs uv)
 	$(RESOLVE) pyproject.toml --extra demo --extra dev --output-file requirements.lock

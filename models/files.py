@@ -17,8 +17,8 @@ from models.fitted import FittedModel
 
 TREES, CONTRACT, CALIBRATION = "model.lgb", "contract.json", "calibration.json"
 CHECKSUMS = "checksums.json"
-EXTRA_FOLDER = "extra_files"
-"""MLflow keeps files beside a model in this folder."""
+FOLDERS = ("", "data/model", "extra_files")
+"""Where the files lie: alone, inside an MLflow model, and inside one of the first format."""
 
 
 def save(model: FittedModel, folder: Path) -> str:
@@ -77,7 +77,7 @@ def load(folder: Path, digest: str | None = None) -> FittedModel:
 
 
 def _read(folder: Path, name: str) -> bytes:
-    for place in (folder / name, folder / EXTRA_FOLDER / name):
+    for place in (folder / inner / name for inner in FOLDERS):
         if place.is_file():
             return place.read_bytes()
     raise ModelFilesError(f"The model in {folder} has no {name}.")

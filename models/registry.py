@@ -1,12 +1,15 @@
 """The registry: MLflow, by default on SQLite inside the workspace.
 
-Takes a workspace; registers, promotes and loads models by alias. The only module besides
-`training.tracking` that knows MLflow, and neither imports it before it is needed.
+Takes a workspace; connects to the tracking store and loads models by alias. Knows nothing
+about how versions come about; MLflow is not imported before it is needed.
 """
 
 import logging
 import os
+import re
+import sqlite3
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+DATABASE = "mlflow.db"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 DIGEST_TAG = "milepost.digest"
 
@@ -27,11 +31,18 @@ SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """Set before MLflow is imported, unless the environment says otherwise: no telemetry, no
-pickle, and a tracking server that is down is an error in seconds instead of minutes."""
+pickle, no lock file of the folder that a command happens to be started in, nothing of MLflow's on
+standard output, and a tracking server that is down is an error in seconds instead of minutes."""
+
+DATABASE_TRIES = 4
+"""MLflow asks a database that is down ten times, for 102 seconds in all; so often it is 1.1."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,12 @@ class Registered:
 def tracking_uri(workspace: Path) -> str:
     """`MLFLOW_TRACKING_URI`, or SQLite in the workspace."""
     given = os.environ.get(TRACKING_URI)
-    return given or f"sqlite:///{workspace.resolve() / 'mlflow.db'}"
+    return given or f"sqlite:///{workspace.resolve() / DATABASE}"
+
+
+def shown_uri(uri: str) -> str:
+    """A tracking URI as it may be printed: without its password."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
 
 
 def connect(workspace: Path) -> "MlflowClient":
@@ -64,26 +80,50 @@ def connect(workspace: Path) -> "MlflowClient":
     except OSError as error:
         raise RegistryError(f"The workspace {workspace} can't be used ({error}).") from error
     import mlflow
-    from mlflow.exceptions import MlflowException
+    from mlflow.store.db import utils as database_utilities
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)  # each try in four lines
     uri = tracking_uri(workspace)
     given = os.environ.get(TRACKING_URI)
+    if given is None:
+        _make_database(workspace.resolve())
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     if given is None:
         # MLflow writes the URI into the environment, where the next workspace would find it.
         os.environ.pop(TRACKING_URI, None)
     try:
+        if not uri.startswith(("http", "sqlite")):
+            database_utilities.MAX_RETRY_COUNT = DATABASE_TRIES
         client = mlflow.MlflowClient(uri, uri)
         client.search_registered_models(max_results=1)
-    except (MlflowException, OSError) as error:
+    except refusals() as error:
         raise RegistryError(
-            f"The tracking store {uri} can't be opened: {_first_line(error)}. Start it, or leave "
-            "MLFLOW_TRACKING_URI unset to use the workspace's own."
+            f"The tracking store {shown_uri(uri)} can't be opened: {first_line(error)}. Start it, "
+            "or leave MLFLOW_TRACKING_URI unset to use the workspace's own."
         ) from error
     return client
+
+
+def _make_database(workspace: Path) -> None:
+    """Make the workspace's own database under another name, and name it when it is whole.
+
+    MLflow needs seconds for a new one, and could not use one that was left half-made.
+    """
+    database = workspace / DATABASE
+    if database.exists():
+        return
+    from mlflow import MlflowClient
+
+    with tempfile.TemporaryDirectory(dir=workspace, prefix=".mlflow-") as folder:
+        made, whole = Path(folder, "made.db"), Path(folder, "whole.db")
+        MlflowClient(f"sqlite:///{made}", f"sqlite:///{made}").search_experiments(max_results=1)
+        with closing(sqlite3.connect(made)) as connection:
+            connection.execute("vacuum into ?", (str(whole),))
+        if not database.exists():
+            whole.replace(database)
 
 
 def model_name(business: str, problem: str) -> str:
@@ -100,48 +140,7 @@ def version_at(client: "MlflowClient", name: str, alias: str) -> str | None:
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
-        raise RegistryError(f"The registry gives no answer: {_first_line(error)}.") from error
-
-
-def register(client: "MlflowClient", name: str, uri: str, run_id: str, digest: str) -> str:
-    """Register a logged model as the next version of `name`; give the version."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    model_id = uri.removeprefix("models:/")
-    source = client.get_logged_model(model_id).artifact_location
-    version = client.create_model_version(
-        name, source, run_id, tags={DIGEST_TAG: digest}, model_id=model_id
-    )
-    return str(version.version)
-
-
-def point_aliases(client: "MlflowClient", name: str, version: str) -> list[str]:
-    """Make a new version the challenger, and the champion where there is none."""
-    aliases = [CHALLENGER]
-    if version_at(client, name, CHAMPION) is None:
-        aliases.append(CHAMPION)
-    for alias in aliases:
-        client.set_registered_model_alias(name, alias, version)
-    return aliases
-
-
-def promote(client: "MlflowClient", name: str, version: str | None = None) -> str:
-    """Make a version (the challenger unless told) the champion; give its number."""
-    from mlflow.exceptions import MlflowException
-
-    chosen = version or version_at(client, name, CHALLENGER)
-    if chosen is None:
-        raise RegistryError(f"{name} has no challenger to promote. Train one first.")
-    try:
-        client.set_registered_model_alias(name, CHAMPION, chosen)
-    except MlflowException as error:
-        raise RegistryError(f"{name} has no version {chosen}: {_first_line(error)}.") from error
-    return chosen
+        raise RegistryError(f"The registry gives no answer: {first_line(error)}.") from error
 
 
 def load_alias(client: "MlflowClient", name: str, alias: str = CHAMPION) -> Registered:
@@ -159,8 +158,12 @@ def load_alias(client: "MlflowClient", name: str, alias: str = CHAMPION) -> Regi
         raise RegistryError(
             f"{name} has no {alias}. Train it with: python -m training train CONFIG"
         )
+    return load_version(client, name, version)
+
+
+def load_version(client: "MlflowClient", name: str, version: str) -> Registered:
+    """Load a version and check its files; errors as `load_alias`."""
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     try:
         digest = client.get_model_version(name, version).tags.get(DIGEST_TAG)
@@ -169,11 +172,20 @@ def load_alias(client: "MlflowClient", name: str, alias: str = CHAMPION) -> Regi
                 artifact_uri=f"models:/{name}/{version}", dst_path=folder
             )
             return Registered(load(Path(path), digest), name, version)
-    except (MlflowException, OSError) as error:
+    except refusals() as error:
         raise RegistryError(
-            f"{name} version {version} can't be fetched: {_first_line(error)}."
+            f"{name} version {version} can't be fetched: {first_line(error)}."
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def refusals() -> tuple[type[Exception], ...]:
+    """What a tracking store, its database, its driver or the network may raise."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, OSError, ImportError
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, short enough for a paragraph."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,4 +1,8 @@
-"""The data scientist's commands: `python -m training COMMAND CONFIG`."""
+"""The data scientist's commands: `python -m training COMMAND CONFIG`.
+
+`preflight`, `build`, `train` and `audit` are here; what is done with finished models (`register`,
+`promote`, `reject`, `rollback`, `compare`) is in `training.registry_commands`.
+"""
 
 import argparse
 import json
@@ -18,19 +22,23 @@ from features.config import Business, read_config, slug
 from features.cutoffs import resolve
 from features.errors import ConfigError, MilepostError
 from features.sources import REJECTED, Histories, doubts, reach, read_histories
-from models.registry import connect, model_name, promote, tracking_uri
+from models.registry import TRACKING_URI, shown_uri, tracking_uri
 from training.audit import audit, verdict
 from training.audit_report import report
 from training.clock import Clock
 from training.engines import Engine, InProcess, OnBuckets
-from training.findings import STOP, tell
+from training.findings import STOP, spelled
 from training.judging import summary_lines
 from training.preflight import preflight
 from training.prepare import ask
+from training.registry_commands import add_commands, chosen_problems
 from training.run import Result, train
 
 BAD_INPUT = 2
 """Exit code when the configuration or the data have to be mended."""
+
+NOT_REGISTERED = 3
+"""Exit code when a model is finished and kept, but the tracker could not take it."""
 
 
 def say(line: str) -> None:
@@ -39,8 +47,14 @@ def say(line: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when it worked, 1 when an audit found a leak, 2 when input is bad."""
+    """Run a command.
+
+    0 when it worked, 1 when an audit found a leak, 2 when input is bad, 3 when a finished
+    model is kept in the workspace because the tracker could not take it.
+    """
     chosen = _parser().parse_args(arguments)
+    if chosen.tracking is not None:
+        os.environ[TRACKING_URI] = chosen.tracking
     try:
         business = read_config(chosen.config)
         return int(chosen.run(business, chosen))
@@ -62,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path(os.environ.get("MILEPOST_WORKSPACE", "workspace")),
         help="where models and MLflow's database are kept (default: ./workspace)",
+    )
+    common.add_argument(
+        "--tracking",
+        metavar="URI",
+        help="MLflow's tracking server or database (default: MLFLOW_TRACKING_URI, or a database "
+        "in the workspace)",
     )
     engine = _engine_options()
     build = commands.add_parser(
@@ -95,9 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     before.add_argument("--json", action="store_true", help="end with one JSON object a problem")
     before.set_defaults(run=_preflight)
-    lift = commands.add_parser("promote", parents=[common], help="make the challenger the champion")
-    lift.add_argument("--version", help="a version other than the challenger")
-    lift.set_defaults(run=_promote)
+    add_commands(commands, common)
     return parser
 
 
@@ -133,17 +151,8 @@ def _engine_options() -> argparse.ArgumentParser:
     return options
 
 
-def _problems(business: Business, only: str | None) -> list[str]:
-    if only is not None:
-        business.problem(only)
-        return [only]
-    if not business.problems:
-        raise ConfigError(f"{business.name} has no problem to train; add a table [problems.NAME].")
-    return list(business.problems)
-
-
 def _audit(business: Business, chosen: argparse.Namespace) -> int:
-    names = _problems(business, chosen.problem)
+    names = chosen_problems(business, chosen)
     histories = _read(business, chosen)
     found = []
     for name in names:
@@ -155,7 +164,7 @@ def _audit(business: Business, chosen: argparse.Namespace) -> int:
 
 def _preflight(business: Business, chosen: argparse.Namespace) -> int:
     """Every problem's verdict; 2 when one of them can't be fitted."""
-    names = _problems(business, chosen.problem)
+    names = chosen_problems(business, chosen)
     histories = _read(business, chosen)
     stopped = False
     for name in names:
@@ -165,7 +174,7 @@ def _preflight(business: Business, chosen: argparse.Namespace) -> int:
         found = preflight(problem, asked.labelled, asked.split, histories.sources, histories.end)
         stopped |= any(finding.severity == STOP for finding in found)
         lines = [f"{name}: {len(found) or 'no'} finding{'s' if len(found) != 1 else ''}"]
-        lines += [line for finding in found for line in tell(finding)]
+        lines += [line for finding in found for line in spelled(finding)]
         as_json = {"problem": name, "findings": [finding.to_json() for finding in found]}
         print(json.dumps(as_json) if chosen.json else "\n".join(lines), flush=True)
     return BAD_INPUT if stopped else 0
@@ -218,7 +227,7 @@ def _read(business: Business, chosen: argparse.Namespace) -> Histories:
 
 
 def _build(business: Business, chosen: argparse.Namespace) -> int:
-    names = _problems(business, chosen.problem)
+    names = chosen_problems(business, chosen)
     with _engine(business, chosen) as engine:
         problems = {name: engine.resolve(business.problem(name)) for name in names}
         for name, problem in problems.items():
@@ -230,25 +239,31 @@ def _build(business: Business, chosen: argparse.Namespace) -> int:
 
 
 def _train(business: Business, chosen: argparse.Namespace) -> int:
-    names = _problems(business, chosen.problem)
+    names = chosen_problems(business, chosen)
     start = perf_counter()
     with _engine(business, chosen) as engine:
         for name in names:  # a fault in the last problem should not cost the training of the first
             engine.resolve(business.problem(name))
         seconds = perf_counter() - start
+        kept = []
         for name in names:
             result = train(business, name, engine, chosen.workspace, say, seconds)
             seconds = 0.0
             print(json.dumps(result.to_json()) if chosen.json else _summary(result), flush=True)
-    say(f"experiments: mlflow ui --backend-store-uri {tracking_uri(chosen.workspace)}")
-    return 0
-
-
-def _promote(business: Business, chosen: argparse.Namespace) -> int:
-    client = connect(chosen.workspace)
-    for name in _problems(business, chosen.problem):
-        model = model_name(business.name, name)
-        print(f"{model}: version {promote(client, model, chosen.version)} is the champion")
+            if result.logged.kept is not None:
+                kept.append(
+                    f"{result.logged.why} The finished model is kept in {result.logged.kept}."
+                )
+    if kept:
+        say(
+            f"error: {kept[-1]} When the tracking store answers again, register what waits "
+            f"({len(kept)} of {len(names)} problems) with: python -m training register "
+            f"{chosen.config} --workspace {chosen.workspace}"
+        )
+        return NOT_REGISTERED
+    uri = tracking_uri(chosen.workspace)
+    local = f"mlflow ui --backend-store-uri {shown_uri(uri)}"
+    say(f"experiments: {shown_uri(uri) if uri.startswith('http') else local}")
     return 0
 
 
@@ -257,9 +272,9 @@ def _summary(result: Result) -> str:
     m = result.metrics
     rows = [("model", m.auroc, m.average_precision)]
     rows += [(b.name.replace("_", " "), b.auroc, b.average_precision) for b in result.found]
-    lines = [
-        f"{result.problem}, version {result.logged.version} ({', '.join(result.logged.aliases)})"
-    ]
+    logged = result.logged
+    as_what = f"version {logged.version} ({', '.join(logged.aliases)})"
+    lines = [f"{result.problem}, {as_what if logged.kept is None else 'not registered'}"]
     lines.append(f"  {'':<12}{'AUROC':>7}{'average precision':>20}")
     lines += [f"  {name:<12}{auroc:7.3f}{precision:20.3f}" for name, auroc, precision in rows]
     lines += [f"  best rule: {b.says}" for b in result.found if b.name == "best_rule"]

@@ -5,7 +5,7 @@ Takes a way to say a line; gives seconds by stage. Knows nothing about what the 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import perf_counter
+from time import perf_counter, time
 
 
 class Clock:
@@ -23,3 +23,8 @@ class Clock:
         yield told
         self.seconds[name] = round(perf_counter() - start, 3)
         self._say(f"  {name:<10} {self.seconds[name]:6.1f} s  {'; '.join(told)}")
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, UTC: MLflow's unit."""
+    return int(time() * 1000)

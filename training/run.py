@@ -25,7 +25,7 @@ from training.baselines import Baseline, rule_score
 from training.clock import Clock
 from training.engines import Engine
 from training.evaluation import MODEL, Metrics
-from training.findings import Finding, tell
+from training.findings import Finding, spelled
 from training.fitting import FEW_ROWS, parameters, refit
 from training.judging import (
     LookBack,
@@ -40,6 +40,7 @@ from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.preflight import preflight, refuse
 from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
+from training.record import Record, tell
 from training.splits import Split
 from training.tracking import Logged, log_run
 
@@ -76,6 +77,7 @@ class Result:
             "model_version": self.logged.version,
             "aliases": self.logged.aliases,
             "run_id": self.logged.run_id,
+            "kept": None if self.logged.kept is None else str(self.logged.kept),
             "n_train": self.n_train,
             "n_validation": self.n_validation,
             "n_test": numbers.pop("n"),
@@ -127,10 +129,11 @@ def train(
     problem = engine.resolve(declared)
     if problem.every not in (declared.every, declared.horizon):
         say(f"  a cutoff every {spell_duration(problem.every or 0)}: closer ones are too many rows")
+    record = Record(business=business.name, problem=name)
     folder = (workspace / slug(business.name) / slug(name)).resolve()
     ready = engine.prepare(business, problem, folder / TRAINING_SET, clock)
     checks = preflight(problem, ready.labelled, ready.split, engine.sources, engine.end)
-    for line in chain.from_iterable(map(tell, checks)):
+    for line in chain.from_iterable(map(spelled, checks)):
         say(line)
     refuse(checks)
     model = _fit(business, name, ready, engine, clock)
@@ -153,12 +156,15 @@ def train(
             folder / "plots", *model.contributions(shown), shown, model.contract.names
         )
     with clock.stage("register") as told:
-        digest = save(model, folder / "model")
-        logged = log_run(
-            workspace, model, folder, digest,
-            _parameters(ready, model), _numbers(verdict, looked, ready), manifest(engine),
-        )  # fmt: skip
-        told.append(f"version {logged.version}, {' and '.join(logged.aliases)}")
+        record.digest = save(model, folder / "model")
+        tell(record, ready, model, _parameters(ready, model), _numbers(verdict, looked, ready),
+             manifest(engine))  # fmt: skip
+        logged = log_run(workspace, record, folder)
+        told.append(
+            f"version {logged.version}, {' and '.join(logged.aliases)}"
+            if logged.kept is None
+            else f"not registered: {logged.why}"
+        )
     return Result(
         name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,

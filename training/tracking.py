@@ -1,116 +1,294 @@
 """What a training run leaves in MLflow: parameters, metrics, data, plots and the model.
 
-Takes a finished run; logs it, registers the model and points the aliases. Knows nothing
-about how the numbers came about.
+Takes a finished run that the workspace keeps; logs it, and registers its model once all of
+it has arrived. Knows nothing about how the numbers came about.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from features.config import slug
 from features.errors import RegistryError
-from models.files import CALIBRATION, CHECKSUMS, CONTRACT
-from models.fitted import FittedModel
-from models.registry import connect, model_name, point_aliases, register, tracking_uri
+from models.contract import Contract, contract_from_json
+from models.files import CONTRACT
+from models.registry import (
+    DIGEST_TAG,
+    connect,
+    first_line,
+    model_name,
+    refusals,
+    shown_uri,
+    tracking_uri,
+)
+from training import logged_model
+from training.outbox import ARTEFACTS, Entry, discard, keep
+from training.record import Child, Record, is_alive
+from training.summary import describe_run
+from training.versions import ENTRY_TAG, FINISHED_TAG, point_aliases, version_of
 
-REQUIREMENTS = ("lightgbm", "numpy", "pandas", "scikit-learn")
-"""What MLflow needs to load the trees again, pinned to the versions of the run."""
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MOST_METRICS, MOST_PARAMETERS = 1_000, 100
+"""What MLflow takes in one call."""
+
+PROCESS_TAG = "milepost.process"
+SHARED_TAGS = ("split", "base_rate", "judged_model", "registered_model")
+"""Tags of a run that its version carries too."""
 
 
 @dataclass(frozen=True)
 class Logged:
     """Where a run can be found."""
 
-    run_id: str
-    version: str
+    run_id: str | None
+    version: str | None
     aliases: list[str]
+    kept: Path | None = None
+    """Where the finished model waits when the tracker could not take it."""
+    why: str = ""
 
 
-def log_run(
-    workspace: Path,
-    model: FittedModel,
-    folder: Path,
-    digest: str,
-    parameters: Mapping[str, Any],
-    metrics: Mapping[str, float],
-    manifest: Mapping[str, Any],
-) -> Logged:
-    """Log a run and register its model.
+def log_run(workspace: Path, record: Record, folder: Path) -> Logged:
+    """Keep a finished run, log it and register its model.
+
+    A run that can't be logged stays in the workspace; the answer then says where and why, and
+    `python -m training register` logs it later.
 
     Parameters
     ----------
     folder
         Holds `model/` as `models.files.save` wrote it, and `plots/`.
-    manifest
-        Where the rows came from; logged as `data.json`, its digest as a tag.
+    """
+    entry = keep(folder, record)
+    try:
+        return log_entry(workspace, entry)
+    except RegistryError as error:
+        return Logged(None, None, [], entry.folder, str(error))
+
+
+def log_entry(workspace: Path, entry: Entry) -> Logged:
+    """Log a finished run that the workspace keeps, then forget it there.
+
+    A version is made after everything that belongs to it was uploaded, and an alias after
+    that; an entry whose version exists already only gets its aliases.
 
     Raises
     ------
     RegistryError
-        When the tracking store refuses; the model's files stay in `folder`.
+        When the tracking store refuses; the entry stays.
     """
     client = connect(workspace)
-    import mlflow
-    from mlflow.exceptions import MlflowException
+    record = entry.record
+    contract = contract_from_json((entry.model / CONTRACT).read_bytes())
+    name = model_name(record.business, record.problem)
+    with _refusals(workspace):
+        found = version_of(client, name, ENTRY_TAG, record.id)
+        if found is None:
+            experiment = _experiment(client, workspace, name, contract)
+            _close_leftovers(client, experiment)
+            run_id, model_id = _log(client, experiment, entry, contract)
+            version = _register(client, name, entry, contract, run_id, model_id)
+        else:
+            run_id, version = str(found.run_id), str(found.version)
+        aliases = point_aliases(client, name, version)
+    discard(entry)
+    return Logged(run_id, version, aliases)
 
-    name = model_name(model.contract.business, model.contract.problem_name)
-    (folder / "data.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
+
+@contextmanager
+def _refusals(workspace: Path) -> Iterator[None]:
+    """What MLflow, the network or the disk refuses, as one error of ours."""
     try:
-        _open_experiment(workspace, name)
-        title = f"{model.contract.problem_name}, history to {manifest['history_end'][:10]}"
-        with mlflow.start_run(run_name=title) as run:
-            mlflow.log_params(dict(parameters))
-            mlflow.log_metrics(dict(metrics))
-            mlflow.set_tags({"milepost.problem": model.contract.problem_name,
-                             "milepost.data_digest": str(manifest["digest"])})  # fmt: skip
-            mlflow.log_artifact(str(folder / "data.json"))
-            mlflow.log_artifacts(str(folder / "plots"), "plots")
-            uri = _log_model(model, folder / "model")
-        number = register(client, name, uri, run.info.run_id, digest)
-        return Logged(run.info.run_id, number, point_aliases(client, name, number))
-    except (MlflowException, OSError) as error:
+        yield
+    except refusals() as error:
         raise RegistryError(
-            f"The run could not be logged to {tracking_uri(workspace)}: {error}. "
-            f"The model itself is kept in {folder / 'model'}."
+            f"The run could not be logged to {shown_uri(tracking_uri(workspace))}: "
+            f"{first_line(error)}."
         ) from error
 
 
-def _open_experiment(workspace: Path, name: str) -> None:
-    """Make the experiment current; its files lie in the workspace when its database does."""
-    import mlflow
+def _experiment(client: "MlflowClient", workspace: Path, name: str, contract: Contract) -> str:
+    """The problem's experiment; its files lie in the workspace unless a server keeps them."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+    kept_by_server = tracking_uri(workspace).partition(":")[0] in ("http", "https", "databricks")
+    place = None if kept_by_server else (workspace.resolve() / "artifacts" / name).as_uri()
+    # The kind makes MLflow open on metrics and models instead of on traces of agents.
+    tags = {
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.note.content": f"Training runs of the problem *{contract.problem_name}* of "
+        f"*{contract.business}*. The registered model is `{name}`.",
+    }
+    return str(client.create_experiment(name, artifact_location=place, tags=tags))
 
-    if mlflow.get_experiment_by_name(name) is None:
-        local = tracking_uri(workspace).startswith("sqlite:")
-        place = (workspace.resolve() / "artifacts" / name).as_uri() if local else None
-        # The kind makes MLflow open on metrics and models instead of on traces of agents.
-        kind = {"mlflow.experimentKind": "custom_model_development"}
-        mlflow.create_experiment(name, artifact_location=place, tags=kind)
-    mlflow.set_experiment(name)
+
+def _close_leftovers(client: "MlflowClient", experiment: str) -> None:
+    """End runs whose process died while it logged, and drop their half-logged models."""
+    from mlflow.entities import RunStatus
+
+    running = client.search_runs([experiment], "attributes.status = 'RUNNING'")
+    for run in running:
+        process = run.data.tags.get(PROCESS_TAG)
+        if process is None or is_alive(process):
+            continue
+        for output in run.outputs.model_outputs if run.outputs else ():
+            client.delete_logged_model(output.model_id)
+        client.set_tag(run.info.run_id, "mlflow.note.content", "This run ended while it logged.")
+        client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
 
 
-def _log_model(model: FittedModel, folder: Path) -> str:
-    """Log the trees as LightGBM text with the contract beside them; give the model's URI."""
-    import mlflow
-    import mlflow.lightgbm
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+def _log(
+    client: "MlflowClient", experiment: str, entry: Entry, contract: Contract
+) -> tuple[str, str]:
+    """Log a run, its children and its model; give the ids of the run and of the model."""
+    record = entry.record
+    run_id = _open_run(client, experiment, record, contract)
+    _log_params(client, run_id, record.params)
+    _log_metrics(client, run_id, _metrics(record))
+    _log_parts(client, run_id, record, contract)
+    client.log_artifacts(run_id, str(entry.folder / ARTEFACTS))
+    for child in record.children:
+        _log_child(client, experiment, run_id, child, record)
+    model_id = _log_model(client, experiment, entry, run_id)
+    client.set_terminated(run_id, end_time=record.finished)
+    return run_id, model_id
 
-    signature = ModelSignature(
-        inputs=Schema([ColSpec(DataType.double, name) for name in model.contract.names]),
-        outputs=Schema([ColSpec(DataType.double)]),
+
+def _open_run(client: "MlflowClient", experiment: str, record: Record, contract: Contract) -> str:
+    title = f"{record.problem}, history to {record.manifest['history_end'][:10]}"
+    tags = {
+        **record.tags,
+        ENTRY_TAG: record.id,
+        PROCESS_TAG: record.process,
+        "mlflow.note.content": describe_run(record, contract),
+        "mlflow.source.name": "python -m training",
+        "mlflow.source.type": "LOCAL",
+    }
+    run = client.create_run(experiment, record.started, tags, title)
+    return str(run.info.run_id)
+
+
+def _log_child(
+    client: "MlflowClient", experiment: str, parent: str, child: Child, record: Record
+) -> None:
+    from mlflow.entities import Metric
+
+    tags = {
+        "mlflow.parentRunId": parent,
+        "milepost.kind": child.kind,
+        PROCESS_TAG: record.process,
+    }
+    run = client.create_run(experiment, child.started, tags, child.title)
+    run_id = str(run.info.run_id)
+    _log_params(client, run_id, child.params)
+    values = [Metric(key, value, child.finished, 0) for key, value in child.metrics.items()]
+    _log_metrics(client, run_id, values)
+    client.set_terminated(run_id, "FAILED" if child.failed else "FINISHED", child.finished)
+
+
+def _metrics(record: Record) -> list[Any]:
+    from mlflow.entities import Metric
+
+    single = [Metric(key, value, record.finished, 0) for key, value in record.metrics.items()]
+    return single + [Metric(p.key, p.value, p.timestamp, p.step) for p in record.points]
+
+
+def _log_params(client: "MlflowClient", run_id: str, params: dict[str, str]) -> None:
+    from mlflow.entities import Param
+
+    for some in _blocks([Param(key, value) for key, value in params.items()], MOST_PARAMETERS):
+        client.log_batch(run_id, params=some)
+
+
+def _log_metrics(client: "MlflowClient", run_id: str, metrics: Sequence[Any]) -> None:
+    for some in _blocks(metrics, MOST_METRICS):
+        client.log_batch(run_id, metrics=some)
+
+
+def _blocks(items: Sequence[Any], most: int) -> Iterable[Sequence[Any]]:
+    return (items[begin : begin + most] for begin in range(0, len(items), most))
+
+
+def _log_parts(client: "MlflowClient", run_id: str, record: Record, contract: Contract) -> None:
+    """Name the rows of each part by their digest; the rows themselves stay where they are."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    columns = [{"type": "double", "name": name, "required": True} for name in contract.names]
+    source = {"tags": {"business": record.business, "history": record.manifest["digest"]}}
+    inputs = [
+        DatasetInput(
+            Dataset(
+                name=f"{slug(record.business)}-{slug(record.problem)}-{part.context}",
+                digest=part.digest,
+                source_type="code",
+                source=json.dumps(source),
+                schema=json.dumps({"mlflow_colspec": columns}),
+                profile=json.dumps({"num_rows": part.n_rows, "num_positive": part.n_positive}),
+            ),
+            [InputTag("mlflow.data.context", part.context)],
+        )
+        for part in record.parts
+    ]
+    if inputs:
+        client.log_inputs(run_id, inputs)
+
+
+def _log_model(client: "MlflowClient", experiment: str, entry: Entry, run_id: str) -> str:
+    """Upload the model; give its id."""
+    from mlflow.models import Model
+
+    record = entry.record
+    model = client.create_logged_model(
+        experiment, "model", run_id, params=record.params, model_type="lightgbm"
     )
-    info = mlflow.lightgbm.log_model(
-        model.booster,
-        name="model",
-        signature=signature,
-        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-        extra_files=[str(folder / file) for file in (CONTRACT, CALIBRATION, CHECKSUMS)],
+    info = Model.log(
+        artifact_path=None,
+        flavor=logged_model,
+        model_id=model.model_id,
+        run_id=run_id,
+        validate_serving_input=False,  # it would load the model's code over our own
+        folder=entry.folder,
+        requirements=record.requirements,
     )
     if info.signature is None:
         raise RegistryError(
             "MLflow stored the model without its signature; nothing was registered."
         )
-    return str(info.model_uri)
+    client.finalize_logged_model(model.model_id, "READY")
+    return str(model.model_id)
+
+
+def _register(
+    client: "MlflowClient", name: str, entry: Entry, contract: Contract, run_id: str, model_id: str
+) -> str:
+    """Make a logged model the next version of `name`, in one call that says all of it."""
+    from mlflow.exceptions import MlflowException
+
+    record = entry.record
+    try:
+        client.create_registered_model(
+            name, description=f"*{contract.problem_name}* of *{contract.business}*: the "
+            "probability of the outcome within the horizon, calibrated."
+        )  # fmt: skip
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {key: value for key, value in record.tags.items() if key in SHARED_TAGS}
+    version = client.create_model_version(
+        name,
+        client.get_logged_model(model_id).artifact_location,
+        run_id,
+        tags={**tags, DIGEST_TAG: record.digest, ENTRY_TAG: record.id,
+              FINISHED_TAG: str(record.finished)},
+        description=describe_run(record, contract),
+        model_id=model_id,
+    )  # fmt: skip
+    return str(version.version)

@@ -11,7 +11,7 @@ from conftest import ROOT, run
 from journeys import make_shop
 
 from models.registry import CHALLENGER, CHAMPION, connect, load_alias, version_at
-from training.tracking import REQUIREMENTS
+from training.logged_model import REQUIREMENTS
 
 KEYS = {
     "problem", "model_version", "n_train", "n_test", "n_unknown", "base_rate", "auroc",

@@ -56,7 +56,8 @@ def test_the_files_of_two_models_do_not_mix(saved: Path) -> None:
 
 
 def test_nothing_is_pickled(shop_run: tuple[Path, object]) -> None:
-    """The workspace holds text and pictures: no pickle, no joblib, no archive of code."""
-    kinds = {path.suffix for path in shop_run[0].rglob("*") if path.is_file()}
-    assert kinds <= {".json", ".lgb", ".png", ".db", ".txt", ".yaml", ""}
+    """The workspace holds text, code and pictures: no pickle, no joblib, no archive."""
+    files = [p for p in shop_run[0].rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    kinds = {path.suffix for path in files}
+    assert kinds <= {".json", ".lgb", ".png", ".db", ".py", ".txt", ".yaml", ""}
     assert {path.name for path in shop_run[0].rglob("*") if path.suffix == ""} & {"MLmodel"}
