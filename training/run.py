@@ -5,7 +5,7 @@ in the module that its name says.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 from features.config import Business, slug
 from features.durations import format_moment, spell_duration
 from features.engine import Matrix
+from features.event_log import Ints
 from features.feature import Feature
+from features.own import own_features
 from models.calibration import fit_sigmoid
 from models.contract import Contract
 from models.files import save
@@ -23,12 +25,16 @@ from training.baselines import Baseline, baselines, best_rule, rule_score
 from training.clock import Clock
 from training.engines import Engine
 from training.evaluation import Metrics, evaluate
-from training.fitting import FEW_ROWS, parameters, refit
+from training.fitting import FEW_ROWS, parameters
 from training.labels import Labelled
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
-from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
+from training.prepare import ENOUGH_ROWS, Floats, Prepared
+from training.screening import screened
 from training.splits import Split
 from training.tracking import Logged, log_run
+
+JUDGED = "judged"
+"""The folder of the model that the metrics belong to, beside the one that is registered."""
 
 TRAINING_SET = "training_set"
 """Where an engine that keeps the training set on disk does so, beside the model."""
@@ -102,6 +108,10 @@ def train(
         say(f"  a cutoff every {spell_duration(problem.every or 0)}: closer ones are too many rows")
     folder = (workspace / slug(business.name) / slug(name)).resolve()
     ready = engine.prepare(business, problem, folder / TRAINING_SET, clock)
+    with clock.stage("screen") as told:
+        n_columns = len(ready.features)
+        ready = screened(ready, own_features(business.features.own))
+        told.append(f"{len(ready.features)} of {n_columns} columns are worth fitting on")
     model = _fit(business, name, ready, engine, clock)
     with clock.stage("judge") as told:
         matrix, label = ready.parts["test"]
@@ -119,10 +129,12 @@ def train(
         draw_contributions(
             folder / "plots", *model.contributions(shown), shown, model.contract.names
         )
+    final = _final(model, ready, engine, clock)
     with clock.stage("register") as told:
-        digest = save(model, folder / "model")
+        digest = save(final, folder / "model")
+        save(model, folder / JUDGED)
         logged = log_run(
-            workspace, model, folder, digest,
+            workspace, final, folder, digest,
             _parameters(ready, model), _numbers(metrics, found, ready), manifest(engine),
         )  # fmt: skip
         told.append(f"version {logged.version}, {' and '.join(logged.aliases)}")
@@ -142,10 +154,11 @@ def _fit(
 ) -> FittedModel:
     """Fit trees on train, stop and calibrate on validation, and write down the contract.
 
-    Where rows are few the trees are then fitted again on train and validation, and that model
-    is what is judged on the untouched test rows, saved and served. Its calibration is that of
-    the first fit, whose validation rows were not learned from; so are the scores of the
-    validation rows in the contract. Base rate and usual values stay those of the training part.
+    Where rows are few the trees are then fitted again on all that was known before the test.
+    What this gives is judged on the untouched test rows; what is registered is `_final`. The
+    calibration is that of the first fit, whose validation rows were not learned from; so are the
+    scores of the validation rows in the contract. Base rate and usual values stay those of the
+    training part.
     """
     parts = ready.parts
     with clock.stage("fit") as told:
@@ -155,14 +168,10 @@ def _fit(
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
         calibration = fit_sigmoid(margin, parts["validation"][1])
         told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
-    if len(ready.split.train) < FEW_ROWS:
-        with clock.stage("refit") as told:
-            seen = _before_test(ready)
-            booster = refit(
-                ready.features, seen, len(ready.split.train), ready.problem.seed,
-                booster.num_trees(),
-            )  # fmt: skip
-            told.append(f"{len(seen[1]):,} rows of train and validation")
+    again = len(ready.split.train) < FEW_ROWS
+    if again:
+        with clock.stage("refit"):
+            booster = engine.refit(ready, booster.num_trees(), before_test=True)
     with clock.stage("contract"):
         newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
@@ -176,18 +185,22 @@ def _fit(
             usual=_usual(ready.features, parts["train"][0]),
             score_quantiles=_percentiles(calibration.probability(newest)),
             base_rate=ready.base_rate,
-            trained=_trained(ready.labelled, ready.split, engine),
+            trained=_trained(ready, engine, again),
         )
     return FittedModel(booster, calibration, contract)
 
 
-def _before_test(ready: Prepared) -> Part:
-    """The rows of train and validation."""
-    train, validation = ready.parts["train"], ready.parts["validation"]
-    return (
-        np.concatenate([train[0], validation[0]]),
-        np.concatenate([train[1], validation[1]]),
-    )
+def _final(judged: FittedModel, ready: Prepared, engine: Engine, clock: Clock) -> FittedModel:
+    """The model that is registered: the judged one's rounds fitted on all rows that have matured.
+
+    Its calibration, usual values and percentiles are the judged model's, for they were found on
+    rows that the judged trees had not learned from; no row is left that these have not.
+    """
+    with clock.stage("refit on all") as told:
+        booster = engine.refit(ready, judged.booster.num_trees(), before_test=False)
+        trained = {**judged.contract.trained, "this_model": "registered"}
+        told.append(f"{trained['fitted']['registered']['n_rows']:,} rows")
+    return replace(judged, booster=booster, contract=replace(judged.contract, trained=trained))
 
 
 def manifest(engine: Engine) -> dict[str, Any]:
@@ -211,18 +224,38 @@ def manifest(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _trained(labelled: Labelled, split: Split, engine: Engine) -> dict[str, Any]:
-    """What the model was fitted on, for its contract."""
-    cutoff = labelled.moments.rows.cutoff_time[split.train]
+def _trained(ready: Prepared, engine: Engine, again: bool) -> dict[str, Any]:
+    """What the models were fitted on, for their contracts.
+
+    `fitted` tells of both: the metrics are those of `judged`, which saw nothing at or after the
+    test's first cutoff; `registered` was fitted on everything. `this_model` says which one it is.
+    """
+    split, whole = ready.split, [*ready.split.all_rows, *ready.purged]
+    judged = ready.known_before_test if again else split.train
     return {
-        "first_cutoff": format_moment(int(cutoff.min())),
-        "last_cutoff": format_moment(int(cutoff.max())),
+        **_span(ready.labelled, split.train),
         "history_end": format_moment(engine.end),
         "data_digest": engine.digest,
         "n_train": len(split.train),
-        "refit_on_validation": len(split.train) < FEW_ROWS,
         "split": split.how,
+        "this_model": "judged",
+        "fitted": {
+            "judged": _fitted(ready.labelled, judged),
+            "registered": _fitted(ready.labelled, np.asarray(whole)),
+        },
     }
+
+
+def _span(labelled: Labelled, rows: Ints) -> dict[str, Any]:
+    cutoff = labelled.moments.rows.cutoff_time[rows]
+    return {
+        "first_cutoff": format_moment(int(cutoff.min())),
+        "last_cutoff": format_moment(int(cutoff.max())),
+    }
+
+
+def _fitted(labelled: Labelled, rows: Ints) -> dict[str, Any]:
+    return {**_span(labelled, rows), "n_rows": len(rows)}
 
 
 def _percentiles(probabilities: Floats) -> tuple[float, ...]:
@@ -255,7 +288,7 @@ def _parameters(ready: Prepared, model: FittedModel) -> dict[str, Any]:
         **parameters(len(ready.split.train), len(ready.features), ready.problem.seed),
         "split": ready.split.how,
         "n_features": len(ready.features),
-        "rounds": model.booster.num_trees(),
+        "trees": model.booster.num_trees(),
         "refit": len(ready.split.train) < FEW_ROWS,
     }
 

@@ -43,7 +43,7 @@ def log_run(
     Parameters
     ----------
     folder
-        Holds `model/` as `models.files.save` wrote it, and `plots/`.
+        Holds `model/` and `judged/` as `models.files.save` wrote them, and `plots/`.
     manifest
         Where the rows came from; logged as `data.json`, its digest as a tag.
 
@@ -68,6 +68,7 @@ def log_run(
                              "milepost.data_digest": str(manifest["digest"])})  # fmt: skip
             mlflow.log_artifact(str(folder / "data.json"))
             mlflow.log_artifacts(str(folder / "plots"), "plots")
+            mlflow.log_artifacts(str(folder / "judged"), "judged")
             uri = _log_model(model, folder / "model")
         number = register(client, name, uri, run.info.run_id, digest)
         return Logged(run.info.run_id, number, point_aliases(client, name, number))
