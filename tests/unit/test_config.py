@@ -130,3 +130,17 @@ def test_a_length_is_spelt_as_people_say_it() -> None:
     assert ["1 day", "30 days", "90 minutes"] == [
         spell_duration(parse_duration(text)) for text in ("1d", "30d", "90m")
     ]
+
+
+def test_a_direction_is_up_or_down(tmp_path: Path) -> None:
+    """A declared direction that is neither up nor down is refused where it stands."""
+    path = tmp_path / "journey.toml"
+    path.write_text(
+        'name = "shop"\n[[events]]\nsql = "select 1"\n[problems.churn]\n'
+        'outcome = { silence_of = "order" }\nhorizon = "28d"\n'
+        'monotone = { "order_count_*" = "rising" }\n'
+    )
+    with pytest.raises(ConfigError, match="""found 'rising', expected "up" or "down"."""):
+        read_config(path)
+    path.write_text(path.read_text().replace("rising", "down"))
+    assert {"order_count_*": "down"} == read_config(path).problem("churn").monotone
