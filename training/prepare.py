@@ -104,6 +104,11 @@ class Prepared:
         return np.asarray((known <= first) & (cutoff[self.purged] < first))
 
     @property
+    def has_newer_rows(self) -> bool:
+        """Whether purged rows are newer than the training part and were known before the test."""
+        return bool(self._over.any())
+
+    @property
     def before_test(self) -> Part:
         """Matrix and labels of `known_before_test`."""
         matrix, label = self.parts[PURGED]

@@ -154,7 +154,8 @@ def _fit(
 ) -> FittedModel:
     """Fit trees on train, stop and calibrate on validation, and write down the contract.
 
-    Where rows are few the trees are then fitted again on all that was known before the test.
+    Where rows are few, or a purge kept newer ones back, the trees are then fitted again on all
+    that was known before the test.
     What this gives is judged on the untouched test rows; what is registered is `_final`. The
     calibration is that of the first fit, whose validation rows were not learned from; so are the
     scores of the validation rows in the contract. Base rate and usual values stay those of the
@@ -168,7 +169,7 @@ def _fit(
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
         calibration = fit_sigmoid(margin, parts["validation"][1])
         told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
-    again = len(ready.split.train) < FEW_ROWS
+    again = len(ready.split.train) < FEW_ROWS or ready.has_newer_rows
     if again:
         with clock.stage("refit"):
             booster = engine.refit(ready, booster.num_trees(), before_test=True)
@@ -289,7 +290,7 @@ def _parameters(ready: Prepared, model: FittedModel) -> dict[str, Any]:
         "split": ready.split.how,
         "n_features": len(ready.features),
         "trees": model.booster.num_trees(),
-        "refit": len(ready.split.train) < FEW_ROWS,
+        "refit": len(ready.split.train) < FEW_ROWS or ready.has_newer_rows,
     }
 
 

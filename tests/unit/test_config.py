@@ -140,7 +140,7 @@ def test_a_direction_is_up_or_down(tmp_path: Path) -> None:
         'outcome = { silence_of = "order" }\nhorizon = "28d"\n'
         'monotone = { "order_count_*" = "rising" }\n'
     )
-    with pytest.raises(ConfigError, match="""found 'rising', expected "up" or "down"."""):
+    with pytest.raises(ConfigError, match=r"""found 'rising', expected "up" or "down"\."""):
         read_config(path)
     path.write_text(path.read_text().replace("rising", "down"))
     assert {"order_count_*": "down"} == read_config(path).problem("churn").monotone
