@@ -49,10 +49,10 @@ def fit_together(ready: Prepared, runner: Runner) -> lgb.Booster:
 
 
 def refit_together(
-    ready: Prepared, runner: Runner, splits: Sequence[str], n_trees: int
+    ready: Prepared, runner: Runner, splits: Sequence[str], first: lgb.Booster
 ) -> lgb.Booster:
     """Fit as many trees on several splits of `ready.folder`, as `training.fitting.refit` does."""
-    return _together(ready, runner, splits, None, n_trees)
+    return _together(ready, runner, splits, None, first.model_to_string())
 
 
 def _together(
@@ -60,7 +60,7 @@ def _together(
     runner: Runner,
     splits: Sequence[str],
     validation: Part | None,
-    n_trees: int | None,
+    first: str | None,
 ) -> lgb.Booster:
     assert ready.folder is not None
     counts = {path: _n_rows(path, splits) for path in sorted(ready.folder.glob("part-*.parquet"))}
@@ -71,7 +71,7 @@ def _together(
         if validation is not None:
             np.savez(scratch / VALIDATION, matrix=validation[0], label=validation[1])
         work = partial(
-            _fit_share, ready.features, shares, splits, scratch / VALIDATION, n_trees,
+            _fit_share, ready.features, shares, splits, scratch / VALIDATION, first,
             ready.problem, len(ready.split.train),
         )  # fmt: skip
         return lgb.Booster(model_str=runner.together(work, len(shares))[0])
@@ -84,7 +84,7 @@ def _fit_share(
     shares: Sequence[Sequence[Path]],
     splits: Sequence[str],
     validation: Path,
-    n_trees: int | None,
+    first: str | None,
     problem: Problem,
     n_train: int,
     number: int,
@@ -103,12 +103,12 @@ def _fit_share(
     lgb.register_logger(_Silent())
     more = {"num_threads": 1, **({} if len(addresses) == 1 else network)}
     seed, monotone = problem.seed, problem.monotone
-    if n_trees is None:
+    if first is None:
         with np.load(validation) as held:
             stop_by = held["matrix"], held["label"]
         booster = fit(features, rows, stop_by, seed, None, n_train, more, monotone)
     else:
-        booster = refit(features, rows, n_train, seed, n_trees, monotone, more)
+        booster = refit(features, rows, n_train, seed, lgb.Booster(model_str=first), monotone, more)
     return _nowhere(booster.model_to_string()) if number == 0 else ""
 
 

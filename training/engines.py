@@ -58,8 +58,8 @@ class Engine(Protocol):
     def fit(self, ready: Prepared) -> lgb.Booster:
         """The trees, fitted on the training part."""
 
-    def refit(self, ready: Prepared, n_trees: int, before_test: bool) -> lgb.Booster:
-        """As many trees, fitted on all rows known before the test, or on all that have matured."""
+    def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
+        """Trees as those of `first`, fitted on rows known before the test, or on all matured."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,10 @@ class InProcess:
             monotone=ready.problem.monotone,
         )  # fmt: skip
 
-    def refit(self, ready: Prepared, n_trees: int, before_test: bool) -> lgb.Booster:
+    def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
         return refit(
             ready.features, ready.before_test if before_test else ready.all_matured,
-            len(ready.split.train), ready.problem.seed, n_trees, ready.problem.monotone,
+            len(ready.split.train), ready.problem.seed, first, ready.problem.monotone,
         )  # fmt: skip
 
 
@@ -169,6 +169,6 @@ class OnBuckets:
     def fit(self, ready: Prepared) -> lgb.Booster:
         return fit_together(ready, self.runner)
 
-    def refit(self, ready: Prepared, n_trees: int, before_test: bool) -> lgb.Booster:
+    def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
         splits = SPLITS[:2] if before_test else SPLITS
-        return refit_together(ready, self.runner, splits, n_trees)
+        return refit_together(ready, self.runner, splits, first)

@@ -27,6 +27,8 @@ PATIENCE_OF_FEW = 100
 REPORT_EVERY = 50
 FITS = 3
 """Fits that are averaged, each with its own seed."""
+SMALL_TREES = 4
+"""Leaves of the smaller trees that validation may prefer."""
 
 FEW_ROWS = 30_000
 """Up to here trees are small, random and many."""
@@ -80,6 +82,10 @@ def fit(
 ) -> lgb.Booster:
     """Fit trees on train, once a seed, each stopping when validation gets no better.
 
+    In between few and many rows, validation's log loss decides between trees of 8 leaves and of
+    4 with the first seed. Where effects add up, as in the simulated business, 4 do better
+    (.3680 against .3687 on its renewals); elsewhere 8 do (Online Retail II, grocery churn).
+
     Parameters
     ----------
     train, validation
@@ -104,9 +110,8 @@ def fit(
     data = dataset(features, train, chosen)
     held_back = data.create_valid(validation[0], validation[1])
     patience = PATIENCE_OF_FEW if len(train[1]) < FEW_ROWS else PATIENCE
-    together = chosen.get("num_machines", 1) > 1
-    found = []
-    for one in _seeds(chosen, n_rows):
+
+    def fitted(one: dict[str, Any]) -> tuple[float, str]:
         booster = lgb.train(
             one,
             data,
@@ -115,10 +120,25 @@ def fit(
             valid_names=["validation"],
             callbacks=[lgb.early_stopping(patience, verbose=False), _reporter(progress)],
         )
-        if together:
+        if one.get("num_machines", 1) > 1:
             booster.free_network()
-        found.append(booster.model_to_string(num_iteration=max(booster.best_iteration, 1)))
-    return average(found)
+        loss = float(booster.best_score["validation"]["binary_logloss"])
+        return loss, booster.model_to_string(num_iteration=max(booster.best_iteration, 1))
+
+    first, *others = _seeds(chosen, n_rows)
+    tried = [(fitted(first), first)]
+    if others and n_rows >= FEW_ROWS:
+        small = {"num_leaves": SMALL_TREES}
+        tried.append((fitted({**first, **small}), {**first, **small}))
+    (_, model), best = min(tried, key=lambda one: one[0][0])
+    again = {"num_leaves": best["num_leaves"]}
+    return average([model, *(fitted({**one, **again})[1] for one in others)])
+
+
+def shape_of(booster: lgb.Booster) -> dict[str, Any]:
+    """The parameters that a fit chose by validation, as its text tells them."""
+    found = re.search(r"^\[num_leaves: (\d+)\]$", booster.model_to_string(), re.MULTILINE)
+    return {"num_leaves": int(found[1])} if found else {}
 
 
 def refit(
@@ -126,7 +146,7 @@ def refit(
     rows: tuple[Floats, Labels],
     n_train: int,
     seed: int,
-    n_trees: int,
+    first: lgb.Booster,
     monotone: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> lgb.Booster:
@@ -138,16 +158,16 @@ def refit(
         Matrix and labels.
     n_train
         Rows of the first fit, which decide the parameters.
-    n_trees
-        Trees of the first fit, all seeds together.
+    first
+        The first fit, which decides the shape and the number of trees.
     """
-    chosen = {**parameters(n_train, len(features), seed), **(more or {})}
+    chosen = {**parameters(n_train, len(features), seed), **shape_of(first), **(more or {})}
     chosen |= constraints(features, monotone or {})
     data = dataset(features, rows, chosen)
     seeds = _seeds(chosen, n_train)
     found = []
     for one in seeds:
-        booster = lgb.train(one, data, max(1, round(n_trees / len(seeds))))
+        booster = lgb.train(one, data, max(1, round(first.num_trees() / len(seeds))))
         if chosen.get("num_machines", 1) > 1:
             booster.free_network()
         found.append(booster.model_to_string())

@@ -172,7 +172,7 @@ def _fit(
     again = len(ready.split.train) < FEW_ROWS or ready.has_newer_rows
     if again:
         with clock.stage("refit"):
-            booster = engine.refit(ready, booster.num_trees(), before_test=True)
+            booster = engine.refit(ready, booster, before_test=True)
     with clock.stage("contract"):
         newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
@@ -198,7 +198,7 @@ def _final(judged: FittedModel, ready: Prepared, engine: Engine, clock: Clock) -
     rows that the judged trees had not learned from; no row is left that these have not.
     """
     with clock.stage("refit on all") as told:
-        booster = engine.refit(ready, judged.booster.num_trees(), before_test=False)
+        booster = engine.refit(ready, judged.booster, before_test=False)
         trained = {**judged.contract.trained, "this_model": "registered"}
         told.append(f"{trained['fitted']['registered']['n_rows']:,} rows")
     return replace(judged, booster=booster, contract=replace(judged.contract, trained=trained))

@@ -62,7 +62,7 @@ def test_a_declared_direction_is_kept(way: str, sign: int, again: bool) -> None:
     train, monotone = rows(1), {"call_*": way}
     booster = fit(FEATURES, train, rows(2), seed=3, monotone=monotone)
     if again:
-        booster = refit(FEATURES, train, len(train[1]), 3, booster.num_trees(), monotone)
+        booster = refit(FEATURES, train, len(train[1]), 3, booster, monotone)
     grid = np.linspace(-3, 3, 200)
     for base in rows(4, n=20)[0]:
         moved = np.repeat(base[None, :], len(grid), axis=0)
