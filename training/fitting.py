@@ -26,7 +26,9 @@ PATIENCE_OF_FEW = 100
 """The same where rounds are small steps."""
 REPORT_EVERY = 50
 FITS = 3
-"""Fits that are averaged, each with its own seed."""
+"""Fits that are averaged, each with its own seed. One seed's ranking of grocery churn varied by
+.004 AUROC and .015 average precision; on the simulation's renewals the average gained .0008 of
+validation's log loss with trees of 8 leaves, and nothing with 4."""
 SMALL_TREES = 4
 """Leaves of the smaller trees that validation may prefer."""
 
@@ -151,6 +153,11 @@ def refit(
     more: Mapping[str, Any] | None = None,
 ) -> lgb.Booster:
     """Fit as many rounds again on other rows: those before the test, or all that have matured.
+
+    On the simulated business's renewals, where the purge keeps 26,000 newer rows back from 65,000,
+    the test's AUROC and average precision went from .8195 and .5364 to .8218 and .5430 (truth
+    .8264 and .5674; three seeds averaged, 120 columns). On Online Retail II, where nothing newer
+    is left, it lost .002 and .002; so `training.run` refits only where newer rows wait.
 
     Parameters
     ----------

@@ -16,8 +16,13 @@ from training.baselines import best_rule
 from training.fitting import check_directions, dataset, parameters
 from training.prepare import Part, Prepared
 
-MOST_COLUMNS = 120
-"""More columns than this are screened."""
+MOST_COLUMNS = 200
+"""More columns than this are screened.
+
+Validation's log loss with 200, 160 and 120 columns (trees of 4 leaves, one seed): grocery churn
+.2668, .2674, .2677; the simulated business's cancellations .2682, .2676, .2670. With 40 its
+renewals lost .0028 against 120. Grocery churn with all 400 columns .2663, with the best 200 by
+gain .2653, with the best 100 .2667 (8 leaves, mean of two seeds)."""
 SCREEN_ROWS = 30_000
 """Training rows that the first fit looks at, evenly spread."""
 SCREEN_ROUNDS = 100
