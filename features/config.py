@@ -62,6 +62,14 @@ PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Moment = Annotated[int | None, BeforeValidator(_read_moment)]
 """Microseconds since 1970 UTC; written as a date or a time."""
 
+
+def _direction(value: object) -> object:
+    return value if value in ("up", "down") else _refuse(value, '"up" or "down"')
+
+
+Direction = Annotated[str, BeforeValidator(_direction)]
+"""Which way a score may move as a feature grows."""
+
 Name = Annotated[str, Field(pattern=r"^\w[\w .&+-]{0,63}$")]
 Sql = Annotated[str, Field(min_length=1)]
 
@@ -192,6 +200,9 @@ class Problem(Section):
     value: Value | None = None
     action: Action = Action()
     split: Apart = Apart()
+    monotone: dict[str, Direction] = {}
+    """Features by name or pattern (`"login_count_*"`), with which the score may only go `up` or
+    only `down`, all else being equal."""
     seed: int = Field(default=7, ge=0, lt=2**31)
 
     @model_validator(mode="after")

@@ -18,13 +18,15 @@ from shutil import rmtree
 
 import lightgbm as lgb
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.cluster import Runner
+from features.config import Problem
 from features.feature import Feature
-from training.fitting import fit
-from training.prepare import ENOUGH_ROWS, Prepared
+from training.fitting import fit, refit
+from training.prepare import ENOUGH_ROWS, Part, Prepared, joined
 from training.training_set import SCRATCH, rows_of
 
 VALIDATION = "validation.npz"
@@ -41,18 +43,36 @@ def fit_together(ready: Prepared, runner: Runner) -> lgb.Booster:
         Differs from a fit by one process as two draws of rows do: each machine draws its
         own. The same files, seed and number of tasks give the same trees.
     """
+    matrix, label = ready.parts["validation"]
+    step = -(-len(label) // ENOUGH_ROWS)
+    return _together(ready, runner, ("train",), (matrix[::step], label[::step]), None)
+
+
+def refit_together(
+    ready: Prepared, runner: Runner, splits: Sequence[str], first: lgb.Booster
+) -> lgb.Booster:
+    """Fit as many trees on several splits of `ready.folder`, as `training.fitting.refit` does."""
+    return _together(ready, runner, splits, None, first.model_to_string())
+
+
+def _together(
+    ready: Prepared,
+    runner: Runner,
+    splits: Sequence[str],
+    validation: Part | None,
+    first: str | None,
+) -> lgb.Booster:
     assert ready.folder is not None
-    counts = {path: _n_train(path) for path in sorted(ready.folder.glob("part-*.parquet"))}
+    counts = {path: _n_rows(path, splits) for path in sorted(ready.folder.glob("part-*.parquet"))}
     shares = _shares({path: n for path, n in counts.items() if n}, runner.n_slots)
     scratch = ready.folder / SCRATCH
     scratch.mkdir(exist_ok=True)
     try:
-        matrix, label = ready.parts["validation"]
-        step = -(-len(label) // ENOUGH_ROWS)
-        np.savez(scratch / VALIDATION, matrix=matrix[::step], label=label[::step])
+        if validation is not None:
+            np.savez(scratch / VALIDATION, matrix=validation[0], label=validation[1])
         work = partial(
-            _fit_share, ready.features, shares, scratch / VALIDATION,
-            ready.problem.seed, sum(counts.values()),
+            _fit_share, ready.features, shares, splits, scratch / VALIDATION, first,
+            ready.problem, len(ready.split.train),
         )  # fmt: skip
         return lgb.Booster(model_str=runner.together(work, len(shares))[0])
     finally:
@@ -62,18 +82,16 @@ def fit_together(ready: Prepared, runner: Runner) -> lgb.Booster:
 def _fit_share(
     features: Sequence[Feature],
     shares: Sequence[Sequence[Path]],
+    splits: Sequence[str],
     validation: Path,
-    seed: int,
-    n_rows: int,
+    first: str | None,
+    problem: Problem,
+    n_train: int,
     number: int,
     addresses: Sequence[str],
 ) -> str:
     """What one machine does; the first gives the model, all of which are the same."""
-    parts = [rows_of(path, features, "train") for path in shares[number]]
-    train = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-    del parts
-    with np.load(validation) as held:
-        stop_by = held["matrix"], held["label"]
+    rows = joined(*(rows_of(path, features, splits) for path in shares[number]))
     network = {
         "num_machines": len(addresses),
         "machines": ",".join(addresses),
@@ -83,11 +101,14 @@ def _fit_share(
         "time_out": WAIT_MINUTES,
     }
     lgb.register_logger(_Silent())
-    alone = len(addresses) == 1
-    booster = fit(
-        features, train, stop_by, seed, None, n_rows,
-        {"num_threads": 1, **({} if alone else network)},
-    )  # fmt: skip
+    more = {"num_threads": 1, **({} if len(addresses) == 1 else network)}
+    seed, monotone = problem.seed, problem.monotone
+    if first is None:
+        with np.load(validation) as held:
+            stop_by = held["matrix"], held["label"]
+        booster = fit(features, rows, stop_by, seed, None, n_train, more, monotone)
+    else:
+        booster = refit(features, rows, n_train, seed, lgb.Booster(model_str=first), monotone, more)
     return _nowhere(booster.model_to_string()) if number == 0 else ""
 
 
@@ -117,6 +138,6 @@ def _shares(counts: dict[Path, int], most: int) -> list[list[Path]]:
     return shares
 
 
-def _n_train(path: Path) -> int:
+def _n_rows(path: Path, splits: Sequence[str]) -> int:
     split = pq.read_table(path, columns=["split"])["split"]
-    return int(pc.sum(pc.equal(split, "train")).as_py() or 0)
+    return int(pc.sum(pc.is_in(split, pa.array(splits, pa.string()))).as_py() or 0)

@@ -20,8 +20,9 @@ from features.cutoffs import resolve, settle
 from features.overview import Overview, overview
 from features.sources import Histories, SourceAccount
 from training.clock import Clock
-from training.distributed import fit_together
-from training.fitting import fit
+from training.distributed import fit_together, refit_together
+from training.fitting import fit, refit
+from training.label_table import SPLITS
 from training.on_buckets import build_on_buckets, prepare_on_buckets
 from training.partitions import part_file, vectors, write_part
 from training.prepare import Prepared, ask, chosen_of, prepare
@@ -55,7 +56,10 @@ class Engine(Protocol):
         """Rows, split and vectors; an engine that keeps them on disk does so in `folder`."""
 
     def fit(self, ready: Prepared) -> lgb.Booster:
-        """The trees."""
+        """The trees, fitted on the training part."""
+
+    def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
+        """Trees as those of `first`, fitted on rows known before the test, or on all matured."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,16 @@ class InProcess:
             self.say(f"  {done} rounds, validation log loss {loss:.4f}")
 
         train, validation = ready.parts["train"], ready.parts["validation"]
-        return fit(ready.features, train, validation, ready.problem.seed, progress)
+        return fit(
+            ready.features, train, validation, ready.problem.seed, progress,
+            monotone=ready.problem.monotone,
+        )  # fmt: skip
+
+    def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
+        return refit(
+            ready.features, ready.before_test if before_test else ready.all_matured,
+            len(ready.split.train), ready.problem.seed, first, ready.problem.monotone,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,3 +168,7 @@ class OnBuckets:
 
     def fit(self, ready: Prepared) -> lgb.Booster:
         return fit_together(ready, self.runner)
+
+    def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
+        splits = SPLITS[:2] if before_test else SPLITS
+        return refit_together(ready, self.runner, splits, first)

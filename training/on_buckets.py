@@ -42,6 +42,7 @@ from training.partitions import (
 )
 from training.peers import Changes, joined
 from training.prepare import (
+    PURGED,
     Prepared,
     catalogue_share,
     choose_features,
@@ -97,7 +98,9 @@ def prepare_on_buckets(
     )
     with clock.stage("load"):
         parts = load(folder, rows, features, labelled, split)
-    return Prepared(problem, labelled, split, features, parts, folder)
+    nothing = np.empty(0, np.int64)
+    parts[PURGED] = (np.empty((0, len(features)), np.float32), labelled.label[nothing])
+    return Prepared(problem, labelled, split, features, parts, nothing, folder)
 
 
 def _label(

@@ -18,7 +18,7 @@ from features.catalogue import default_catalogue
 from features.config import Business, Problem
 from features.engine import Matrix, compute, compute_exact
 from features.errors import ProblemError
-from features.event_log import EventLog
+from features.event_log import EventLog, Ints
 from features.feature import Feature
 from features.groups import with_groups
 from features.own import own_features
@@ -32,6 +32,9 @@ from training.splits import Split, split_rows
 Floats = NDArray[np.float64]
 Part = tuple[Matrix, NDArray[np.int8]]
 """A matrix `(n_rows, n_features)` and labels `(n_rows,)`."""
+
+PURGED = "purged"
+"""What the parts call rows that no part holds."""
 
 ENOUGH_ROWS = 200_000
 """What medians and rules are found on; more rows change no digit that is read."""
@@ -72,8 +75,11 @@ class Prepared:
     split: Split
     features: tuple[Feature, ...]
     parts: dict[str, Part]
-    """Matrix and labels of train, validation and test; where the training set lies on disk,
-    train is thinned to what is looked at."""
+    """Matrix and labels of train, validation and test, and of purged rows where they are at hand;
+    where the training set lies on disk, train is thinned to what is looked at."""
+    purged: Ints
+    """Labelled rows that no part holds because of the purge, in the order of their part; the
+    model that is registered may learn from them."""
     folder: Path | None = None
     """Where the training set lies on disk, if it does."""
     stake: Floats | None = None
@@ -86,14 +92,51 @@ class Prepared:
         return float(self.labelled.label[self.split.train].mean())
 
     @property
+    def known_before_test(self) -> Ints:
+        """Rows whose labels were known before the test's first cutoff: train and validation, and
+        what was purged between them."""
+        return np.concatenate([self.split.train, self.split.validation, self.purged[self._over]])
+
+    @property
+    def _over(self) -> NDArray[np.bool_]:
+        """Which purged rows' labels were known before the test's first cutoff."""
+        moments = self.labelled.moments
+        cutoff = moments.rows.cutoff_time
+        first = cutoff[self.split.test].min()
+        known = np.maximum(moments.closes, moments.rows.known_time)[self.purged]
+        return np.asarray((known <= first) & (cutoff[self.purged] < first))
+
+    @property
+    def has_newer_rows(self) -> bool:
+        """Whether purged rows are newer than the training part and were known before the test."""
+        return bool(self._over.any())
+
+    @property
+    def before_test(self) -> Part:
+        """Matrix and labels of `known_before_test`."""
+        matrix, label = self.parts[PURGED]
+        over = self._over
+        return joined(self.parts["train"], self.parts["validation"], (matrix[over], label[over]))
+
+    @property
+    def all_matured(self) -> Part:
+        """Every row whose label is known."""
+        return joined(*(self.parts[name] for name in (*SPLITS, PURGED)))
+
+    @property
     def seen(self) -> Part:
         """Rows on which a rule may be chosen: train and validation, thinned if many."""
         parts = [self.parts["train"], self.parts["validation"]]
         step = -(-sum(len(label) for _, label in parts) // ENOUGH_ROWS)
-        return (
-            np.concatenate([matrix[::step] for matrix, _ in parts]),
-            np.concatenate([label[::step] for _, label in parts]),
-        )
+        return joined(*((matrix[::step], label[::step]) for matrix, label in parts))
+
+
+def joined(*parts: Part) -> Part:
+    """Several parts, one after the other."""
+    return (
+        np.concatenate([matrix for matrix, _ in parts]),
+        np.concatenate([label for _, label in parts]),
+    )
 
 
 def prepare(
@@ -105,10 +148,13 @@ def prepare(
     """Label the cohort, split it, and compute the features that the training part calls for."""
     asked = ask(business, problem, histories, clock)
     with clock.stage("features") as told:
-        features, vectors = _matrix(business, asked)
+        purged = purged_rows(asked.labelled, asked.split)
+        features, vectors = _matrix(business, asked, purged)
         told.append(f"{vectors.shape[0]:,} rows × {len(features)} features")
-    parts = _parts(asked.labelled, asked.split, vectors)
-    return Prepared(problem, asked.labelled, asked.split, features, parts, stake=_stake(asked))
+    parts = _parts(asked.labelled, asked.split, purged, vectors)
+    return Prepared(
+        problem, asked.labelled, asked.split, features, parts, purged, stake=_stake(asked)
+    )
 
 
 def ask(business: Business, problem: Problem, histories: Histories, clock: Clock) -> Asked:
@@ -184,11 +230,19 @@ def catalogue_share(n_events: int) -> float:
     return min(1.0, CATALOGUE_EVENTS / max(n_events, 1))
 
 
-def _matrix(business: Business, asked: Asked) -> tuple[tuple[Feature, ...], Matrix]:
+def purged_rows(labelled: Labelled, split: Split) -> Ints:
+    """Rows that no part holds; none where training rows were thinned, for they are enough."""
+    if len(labelled) > MOST_ROWS:
+        return np.empty(0, np.int64)
+    return np.setdiff1d(np.arange(len(labelled)), split.all_rows)
+
+
+def _matrix(business: Business, asked: Asked, purged: Ints) -> tuple[tuple[Feature, ...], Matrix]:
     """The features that the training part's past calls for, of every row that is used."""
     features = chosen_of(business, asked)
 
-    used = asked.labelled.moments.rows.take(asked.split.all_rows)
+    rows = np.concatenate([asked.split.all_rows, purged])
+    used = asked.labelled.moments.rows.take(rows)
     # Drawn on a terminal alone; a log gets the stage's line.
     with tqdm(total=len(used), desc="  features", unit=" rows", leave=False, disable=None) as bar:
         matrix = compute(
@@ -207,11 +261,10 @@ def _stake(asked: Asked) -> Floats | None:
     return compute_exact([feature], asked.log, asked.attributes, rows)[:, 0]
 
 
-def _parts(labelled: Labelled, split: Split, vectors: Matrix) -> dict[str, Part]:
+def _parts(labelled: Labelled, split: Split, purged: Ints, vectors: Matrix) -> dict[str, Part]:
     """Matrix and labels of each part; `vectors` holds the parts one after the other."""
     parts, begin = {}, 0
-    for name in SPLITS:
-        rows = getattr(split, name)
+    for name, rows in (*((name, getattr(split, name)) for name in SPLITS), (PURGED, purged)):
         parts[name] = (vectors[begin : begin + len(rows)], labelled.label[rows])
         begin += len(rows)
     return parts

@@ -5,7 +5,7 @@ in the module that its name says.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ import numpy as np
 from features.config import Business, slug
 from features.durations import format_moment, spell_duration
 from features.engine import Matrix
+from features.event_log import Ints
 from features.feature import Feature
+from features.own import own_features
 from models.calibration import fit_sigmoid
 from models.contract import Contract
 from models.files import save
@@ -26,7 +28,7 @@ from training.clock import Clock
 from training.engines import Engine
 from training.evaluation import MODEL, Metrics
 from training.findings import Finding, spelled
-from training.fitting import FEW_ROWS, parameters, refit
+from training.fitting import FEW_ROWS, constraints, parameters, rounds_of, shape_of
 from training.judging import (
     LookBack,
     Verdict,
@@ -39,10 +41,14 @@ from training.labels import Labelled
 from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.preflight import preflight, refuse
-from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
+from training.prepare import ENOUGH_ROWS, Floats, Prepared
 from training.record import Record, tell
+from training.screening import screened
 from training.splits import Split
 from training.tracking import Logged, log_run
+
+JUDGED = "judged"
+"""The folder of the model that the metrics belong to, beside the one that is registered."""
 
 TRAINING_SET = "training_set"
 """Where an engine that keeps the training set on disk does so, beside the model."""
@@ -131,15 +137,21 @@ def train(
         say(f"  a cutoff every {spell_duration(problem.every or 0)}: closer ones are too many rows")
     record = Record(business=business.name, problem=name)
     folder = (workspace / slug(business.name) / slug(name)).resolve()
-    ready = engine.prepare(business, problem, folder / TRAINING_SET, clock)
-    checks = preflight(problem, ready.labelled, ready.split, engine.sources, engine.end)
+    whole = engine.prepare(business, problem, folder / TRAINING_SET, clock)
+    checks = preflight(problem, whole.labelled, whole.split, engine.sources, engine.end)
     for line in chain.from_iterable(map(spelled, checks)):
         say(line)
     refuse(checks)
-    model = _fit(business, name, ready, engine, clock)
+    with clock.stage("personas") as told:
+        personas = personas_of(whole)
+        told.append(account_of(personas))
+    with clock.stage("screen") as told:
+        ready, personas = screened(whole, own_features(business.features.own), personas)
+        told.append(f"{len(ready.features)} of {len(whole.features)} columns are worth fitting on")
+    model = _fit(business, name, ready, personas, engine, clock)
     with clock.stage("judge") as told:
         matrix, label = ready.parts["test"]
-        verdict = judge_test(ready, model.probabilities(matrix))
+        verdict = judge_test(whole, model.probabilities(matrix))
         metrics, found, rule = verdict.metrics, verdict.found, verdict.rule
         told.append(f"AUROC {metrics.auroc:.3f} on {metrics.n:,} untouched rows")
     with clock.stage("back-test") as told:
@@ -147,7 +159,9 @@ def train(
         told.append(f"{len(looked.backtest)} periods, and a random split for comparison")
     with clock.stage("plots"):
         title = f"{business.name}: {name}, {metrics.n:,} rows that nothing was fitted on"
-        rule_scores = None if rule is None else rule_score(matrix[:, rule[0]], rule[1])
+        rule_scores = (
+            None if rule is None else rule_score(whole.parts["test"][0][:, rule[0]], rule[1])
+        )
         draw_metrics(
             folder / "plots", label, model.probabilities(matrix), rule_scores, metrics, title, found
         )
@@ -155,9 +169,11 @@ def train(
         draw_contributions(
             folder / "plots", *model.contributions(shown), shown, model.contract.names
         )
+    final = _final(model, ready, engine, clock)
     with clock.stage("register") as told:
-        record.digest = save(model, folder / "model")
-        tell(record, ready, model, _parameters(ready, model), _numbers(verdict, looked, ready),
+        record.digest = save(final, folder / "model")
+        save(model, folder / JUDGED)
+        tell(record, ready, final, _parameters(ready, model), _numbers(verdict, looked, ready),
              manifest(engine))  # fmt: skip
         logged = log_run(workspace, record, folder)
         told.append(
@@ -173,27 +189,29 @@ def train(
 
 
 def _look_back(ready: Prepared, model: FittedModel) -> LookBack:
-    """The model's own parameters and rounds, judged on other rows."""
-    n_train = len(ready.parts["train"][1])
-    if len(ready.split.train) < FEW_ROWS:
-        n_train += len(ready.parts["validation"][1])
-    chosen = parameters(len(ready.split.train), len(ready.features), ready.problem.seed)
-    return look_back(ready, chosen, model.booster.num_trees(), n_train)
+    """The model's own parameters and rounds, one fit each, judged on other rows."""
+    n_train = len(ready.split.train)
+    chosen = parameters(n_train, len(ready.features), ready.problem.seed)
+    chosen |= shape_of(model.booster) | constraints(ready.features, ready.problem.monotone)
+    return look_back(ready, chosen, rounds_of(model.booster, chosen, n_train), n_train)
 
 
 def _fit(
     business: Business,
     name: str,
     ready: Prepared,
+    personas: Personas | None,
     engine: Engine,
     clock: Clock,
 ) -> FittedModel:
     """Fit trees on train, stop and calibrate on validation, and write down the contract.
 
-    Where rows are few the trees are then fitted again on train and validation, and that model
-    is what is judged on the untouched test rows, saved and served. Its calibration is that of
-    the first fit, whose validation rows were not learned from; so are the scores of the
-    validation rows in the contract. Base rate and usual values stay those of the training part.
+    Where rows are few, or a purge kept newer ones back, the trees are then fitted again on all
+    that was known before the test.
+    What this gives is judged on the untouched test rows; what is registered is `_final`. The
+    calibration is that of the first fit, whose validation rows were not learned from; so are the
+    scores of the validation rows in the contract. Base rate and usual values stay those of the
+    training part.
     """
     parts = ready.parts
     with clock.stage("fit") as told:
@@ -203,17 +221,10 @@ def _fit(
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
         calibration = fit_sigmoid(margin, parts["validation"][1])
         told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
-    if len(ready.split.train) < FEW_ROWS:
-        with clock.stage("refit") as told:
-            seen = _before_test(ready)
-            booster = refit(
-                ready.features, seen, len(ready.split.train), ready.problem.seed,
-                booster.num_trees(),
-            )  # fmt: skip
-            told.append(f"{len(seen[1]):,} rows of train and validation")
-    with clock.stage("personas") as told:
-        personas = personas_of(ready)
-        told.append(account_of(personas))
+    again = len(ready.split.train) < FEW_ROWS or ready.has_newer_rows
+    if again:
+        with clock.stage("refit"):
+            booster = engine.refit(ready, booster, before_test=True)
     with clock.stage("contract"):
         newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
@@ -227,19 +238,23 @@ def _fit(
             usual=_usual(ready.features, parts["train"][0]),
             score_quantiles=_percentiles(calibration.probability(newest)),
             base_rate=ready.base_rate,
-            trained=_trained(ready.labelled, ready.split, engine),
+            trained=_trained(ready, engine, again),
             personas=personas,
         )
     return FittedModel(booster, calibration, contract)
 
 
-def _before_test(ready: Prepared) -> Part:
-    """The rows of train and validation."""
-    train, validation = ready.parts["train"], ready.parts["validation"]
-    return (
-        np.concatenate([train[0], validation[0]]),
-        np.concatenate([train[1], validation[1]]),
-    )
+def _final(judged: FittedModel, ready: Prepared, engine: Engine, clock: Clock) -> FittedModel:
+    """The model that is registered: the judged one's rounds fitted on all rows that have matured.
+
+    Its calibration, usual values and percentiles are the judged model's, for they were found on
+    rows that the judged trees had not learned from; no row is left that these have not.
+    """
+    with clock.stage("refit on all") as told:
+        booster = engine.refit(ready, judged.booster, before_test=False)
+        trained = {**judged.contract.trained, "this_model": "registered"}
+        told.append(f"{trained['fitted']['registered']['n_rows']:,} rows")
+    return replace(judged, booster=booster, contract=replace(judged.contract, trained=trained))
 
 
 def manifest(engine: Engine) -> dict[str, Any]:
@@ -263,18 +278,38 @@ def manifest(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _trained(labelled: Labelled, split: Split, engine: Engine) -> dict[str, Any]:
-    """What the model was fitted on, for its contract."""
-    cutoff = labelled.moments.rows.cutoff_time[split.train]
+def _trained(ready: Prepared, engine: Engine, again: bool) -> dict[str, Any]:
+    """What the models were fitted on, for their contracts.
+
+    `fitted` tells of both: the metrics are those of `judged`, which saw nothing at or after the
+    test's first cutoff; `registered` was fitted on everything. `this_model` says which one it is.
+    """
+    split, whole = ready.split, [*ready.split.all_rows, *ready.purged]
+    judged = ready.known_before_test if again else split.train
     return {
-        "first_cutoff": format_moment(int(cutoff.min())),
-        "last_cutoff": format_moment(int(cutoff.max())),
+        **_span(ready.labelled, split.train),
         "history_end": format_moment(engine.end),
         "data_digest": engine.digest,
         "n_train": len(split.train),
-        "refit_on_validation": len(split.train) < FEW_ROWS,
         "split": split.how,
+        "this_model": "judged",
+        "fitted": {
+            "judged": _fitted(ready.labelled, judged),
+            "registered": _fitted(ready.labelled, np.asarray(whole)),
+        },
     }
+
+
+def _span(labelled: Labelled, rows: Ints) -> dict[str, Any]:
+    cutoff = labelled.moments.rows.cutoff_time[rows]
+    return {
+        "first_cutoff": format_moment(int(cutoff.min())),
+        "last_cutoff": format_moment(int(cutoff.max())),
+    }
+
+
+def _fitted(labelled: Labelled, rows: Ints) -> dict[str, Any]:
+    return {**_span(labelled, rows), "n_rows": len(rows)}
 
 
 def _percentiles(probabilities: Floats) -> tuple[float, ...]:
@@ -307,8 +342,8 @@ def _parameters(ready: Prepared, model: FittedModel) -> dict[str, Any]:
         **parameters(len(ready.split.train), len(ready.features), ready.problem.seed),
         "split": ready.split.how,
         "n_features": len(ready.features),
-        "rounds": model.booster.num_trees(),
-        "refit": len(ready.split.train) < FEW_ROWS,
+        "trees": model.booster.num_trees(),
+        "refit": len(ready.split.train) < FEW_ROWS or ready.has_newer_rows,
     }
 
 

@@ -62,7 +62,7 @@ def log_run(workspace: Path, record: Record, folder: Path) -> Logged:
     Parameters
     ----------
     folder
-        Holds `model/` as `models.files.save` wrote it, and `plots/`.
+        Holds `model/` and `judged/` as `models.files.save` wrote them, and `plots/`.
     """
     entry = keep(folder, record)
     try:

@@ -182,8 +182,8 @@ def load(
     }
 
 
-def rows_of(path: Path, features: Sequence[Feature], split: str | None = None) -> Part:
-    """The vectors and labels in one file, of all rows or of one split; NaN where missing."""
+def rows_of(path: Path, features: Sequence[Feature], splits: Sequence[str] | None = None) -> Part:
+    """The vectors and labels in one file, of all rows or of some splits; NaN where missing."""
     try:
         table = pq.read_table(
             path, columns=["label", "split", *feature_names(features)], use_threads=False
@@ -193,8 +193,8 @@ def rows_of(path: Path, features: Sequence[Feature], split: str | None = None) -
             f"There is no file {path}, though a task wrote it. Every machine of the cluster must "
             "see the folder of the training set under the same path."
         ) from error
-    if split is not None:
-        table = table.filter(pc.equal(table["split"], split))
+    if splits is not None:
+        table = table.filter(pc.is_in(table["split"], pa.array(splits, pa.string())))
     label = table["label"].to_numpy()
     table = table.drop_columns(["label", "split"])
     out = np.empty((table.num_rows, len(features)), table.schema.field(0).type.to_pandas_dtype())

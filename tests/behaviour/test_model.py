@@ -51,6 +51,24 @@ def test_the_order_of_rows_in_the_files_changes_nothing(
         assert first.read_bytes() == (tmp_path / "shop" / "churn" / "model" / name).read_bytes()
 
 
+def test_the_judged_and_the_registered_model_say_what_they_learned_from(
+    shop_run: tuple[Path, object], model: FittedModel
+) -> None:
+    """Metrics come from trees that end before the test; what is registered saw every row."""
+    judged = load(shop_run[0] / "shop" / "churn" / "judged")
+    assert ("judged", "registered") == (
+        judged.contract.trained["this_model"],
+        model.contract.trained["this_model"],
+    )
+    fitted = model.contract.trained["fitted"]
+    assert fitted == judged.contract.trained["fitted"]
+    assert fitted["judged"]["n_rows"] < fitted["registered"]["n_rows"]
+    assert fitted["judged"]["last_cutoff"] < fitted["registered"]["last_cutoff"]
+    assert judged.booster.num_trees() == model.booster.num_trees()
+    assert judged.booster.model_to_string() != model.booster.model_to_string()
+    assert judged.calibration == model.calibration
+
+
 def test_silence_raises_the_risk(shop: Path, model: FittedModel) -> None:
     """As time passes without an order, a regular customer's score rises."""
     histories = read_histories(read_config(shop))

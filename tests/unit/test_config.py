@@ -146,3 +146,17 @@ def test_what_acting_brings_and_how_rows_are_split_is_checked(lines: str, says: 
     """A share beyond 1, a negative cost, a misspelt key and an unknown way are refused."""
     with pytest.raises(ValueError, match=says):
         Problem(labels="x", **tomllib.loads(lines))
+
+
+def test_a_direction_is_up_or_down(tmp_path: Path) -> None:
+    """A declared direction that is neither up nor down is refused where it stands."""
+    path = tmp_path / "journey.toml"
+    path.write_text(
+        'name = "shop"\n[[events]]\nsql = "select 1"\n[problems.churn]\n'
+        'outcome = { silence_of = "order" }\nhorizon = "28d"\n'
+        'monotone = { "order_count_*" = "rising" }\n'
+    )
+    with pytest.raises(ConfigError, match=r"""found 'rising', expected "up" or "down"\."""):
+        read_config(path)
+    path.write_text(path.read_text().replace("rising", "down"))
+    assert {"order_count_*": "down"} == read_config(path).problem("churn").monotone
