@@ -1,6 +1,6 @@
 """The data scientist's commands: `python -m training COMMAND CONFIG`.
 
-`build`, `train` and `audit` are here; what is done with finished models (`register`, `promote`,
+`build`, `train`, `audit` and `preflight` are here; what is done with finished models (`register`, `promote`,
 `reject`, `rollback`, `compare`) is in `training.registry_commands`.
 """
 
@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from features.buckets import Buckets, open_buckets, write_buckets
 from features.cluster import DEFAULT_MASTER, OneProcess, spark
 from features.config import Business, read_config, slug
+from features.cutoffs import resolve
 from features.errors import ConfigError, MilepostError
 from features.sources import REJECTED, Histories, doubts, reach, read_histories
 from models.registry import TRACKING_URI, shown_uri, tracking_uri
@@ -26,6 +27,9 @@ from training.audit import audit, verdict
 from training.audit_report import report
 from training.clock import Clock
 from training.engines import Engine, InProcess, OnBuckets
+from training.findings import STOP, tell
+from training.preflight import preflight
+from training.prepare import ask
 from training.registry_commands import add_commands, chosen_problems
 from training.run import Result, train
 
@@ -105,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     look.add_argument("--json", action="store_true", help="end with one JSON object a problem")
     look.set_defaults(run=_audit)
+    before = commands.add_parser(
+        "preflight", parents=[common], help="say whether a model can be fitted and believed"
+    )
+    before.add_argument("--json", action="store_true", help="end with one JSON object a problem")
+    before.set_defaults(run=_preflight)
     add_commands(commands, common)
     return parser
 
@@ -150,6 +159,24 @@ def _audit(business: Business, chosen: argparse.Namespace) -> int:
         found.append(audit(business, name, histories, say=say))
         print(json.dumps(found[-1].to_json()) if chosen.json else report(found[-1]), flush=True)
     return verdict(found)
+
+
+def _preflight(business: Business, chosen: argparse.Namespace) -> int:
+    """Every problem's verdict; 2 when one of them can't be fitted."""
+    names = chosen_problems(business, chosen)
+    histories = _read(business, chosen)
+    stopped = False
+    for name in names:
+        say(f"{business.name}: {name}")
+        problem = resolve(business.problem(name), histories.log, histories.attributes)
+        asked = ask(business, problem, histories, Clock(say))
+        found = preflight(problem, asked.labelled, asked.split, histories.sources, histories.end)
+        stopped |= any(finding.severity == STOP for finding in found)
+        lines = [f"{name}: {len(found) or 'no'} finding{'s' if len(found) != 1 else ''}"]
+        lines += [line for finding in found for line in tell(finding)]
+        as_json = {"problem": name, "findings": [finding.to_json() for finding in found]}
+        print(json.dumps(as_json) if chosen.json else "\n".join(lines), flush=True)
+    return BAD_INPUT if stopped else 0
 
 
 @contextmanager

@@ -1,14 +1,11 @@
 """An audit as a person reads it in a terminal.
 
-Takes an `Audit`; gives text of at most 96 columns. Knows nothing about how anything is found.
+Takes an `Audit`; gives text of `findings.WIDTH` columns. Knows nothing about how anything is
+found.
 """
 
-import textwrap
-
 from training.audit import Audit
-from training.findings import LEAK, NOTE, WARNING, Finding
-
-WIDTH = 96
+from training.findings import LEAK, NOTE, WARNING, tell, wrapped
 
 VERDICTS = {
     LEAK: "LEAK: do not trust this model's figures until it is mended",
@@ -27,18 +24,9 @@ def report(found: Audit) -> str:
     worst = found.findings[0].severity if found.findings else NOTE
     lines = [f"{found.problem}: {VERDICTS[worst]}{f' ({counts})' if counts else ''}"]
     for finding in found.findings:
-        lines += ["", *_told(finding)]
-    lines += ["", *_wrapped(_tried(found), "  ")]
+        lines += ["", *tell(finding)]
+    lines += ["", *wrapped(_tried(found), "  ")]
     return "\n".join(lines)
-
-
-def _told(finding: Finding) -> list[str]:
-    """A heading, what was found, and the mends."""
-    lines = [f"  {finding.code} {finding.severity}: {finding.title}"]
-    lines += _wrapped(finding.says, "      ")
-    for mend in finding.mends:
-        lines += _wrapped(f"→ {mend}", "      ", "        ")
-    return lines
 
 
 def _tried(found: Audit) -> str:
@@ -51,15 +39,4 @@ def _tried(found: Audit) -> str:
         f"Tried: {proof.n_values:,} values of {found.n_features} features at {proof.n_edges} "
         f"cutoffs while everything beyond them was {', '.join(some)} and {last}; {says}. Labels "
         f"were turned round, and rows computed alone. Looked at {rows} rows, split {found.split}."
-    )
-
-
-def _wrapped(text: str, indent: str, later: str | None = None) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent if later is None else later,
-        break_long_words=False,
-        break_on_hyphens=False,
     )

@@ -1,16 +1,20 @@
-"""What an audit can find: stable codes, severities, and how a finding is told.
+"""What an audit or a pre-flight check can find: stable codes, severities, how a finding is told.
 
-Takes counts and sentences from the checks; gives `Finding`. Knows nothing about how anything
-is found.
+Takes counts and sentences from the checks; gives `Finding`, and its lines for a terminal. Knows
+nothing about how anything is found.
 """
 
+import textwrap
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-LEAK, WARNING, NOTE = "leak", "warning", "note"
-SEVERITIES = (LEAK, WARNING, NOTE)
-"""A leak makes the scores worthless or the metrics untrue; a warning has to be explained by a
-person; a note is worth knowing."""
+WIDTH = 96
+"""Columns of a terminal that are written on."""
+
+STOP, LEAK, WARNING, NOTE = "stop", "leak", "warning", "note"
+SEVERITIES = (STOP, LEAK, WARNING, NOTE)
+"""After a stop nothing is fitted; a leak makes the scores worthless or the metrics untrue; a
+warning has to be explained by a person; a note is worth knowing."""
 
 CODES = {
     "L01": "a feature moves when the row's future changes",
@@ -38,8 +42,19 @@ CODES = {
     "L33": "labels are given before their window is over",
     "L34": "train and test can be told apart",
     "L35": "an id encodes time or outcome",
+    "P01": "too few positives",
+    "P02": "too short a history",
+    "P03": "no recent data",
+    "P04": "a single-valued outcome",
+    "P05": "a source has gone quiet",
+    "P06": "the cohort is too small",
+    "P07": "an outcome that is very rare or very common",
+    "P08": "the outcome's rate has changed",
+    "P09": "most outcomes are unknown",
+    "P10": "a single cutoff",
 }
-"""Every code an audit may print; a code keeps its meaning for ever and is never used again."""
+"""Every code an audit (L) or a pre-flight check (P) may print; a code keeps its meaning
+for ever and is never used again."""
 
 
 @dataclass(frozen=True)
@@ -68,3 +83,24 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the title of the code."""
         return {"title": self.title, **asdict(self), "mends": list(self.mends)}
+
+
+def tell(finding: Finding) -> list[str]:
+    """A heading, what was found, and the mends, as lines for a terminal."""
+    lines = [f"  {finding.code} {finding.severity}: {finding.title}"]
+    lines += wrapped(finding.says, "      ")
+    for mend in finding.mends:
+        lines += wrapped(f"→ {mend}", "      ", "        ")
+    return lines
+
+
+def wrapped(text: str, indent: str, later: str | None = None) -> list[str]:
+    """A paragraph as lines of at most `WIDTH` columns."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent if later is None else later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

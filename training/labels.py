@@ -136,7 +136,7 @@ def check_cohort(verdicts: Mapping[int, int]) -> None:
         return
     why = "; ".join(f"{verdicts[code]:,} rows: {OUTSIDE[code][1]}" for code in sorted(verdicts))
     raise ProblemError(
-        f"The cohort is empty ({why or 'no cutoff lies in the history'}). Widen the problem's "
+        f"P06 the cohort is empty ({why or 'no cutoff lies in the history'}). Widen the problem's "
         "cohort (active_within, event, without), or look whether the events carry the names and "
         "times that it expects."
     )
@@ -228,7 +228,7 @@ def check_classes(problem: Problem, labelled: Labelled) -> None:
             else "The history must go on for gap + horizon after a cutoff: bring a longer history, "
             "or shorten them."
         )
-        raise ProblemError(f"No row has a known label ({why or 'no rows'}). {mend}")
+        raise ProblemError(f"P04 no row has a known label ({why or 'no rows'}). {mend}")
     positives = int(labelled.label.sum())
     if positives in (0, len(labelled)):
         mend = (
@@ -238,6 +238,6 @@ def check_classes(problem: Problem, labelled: Labelled) -> None:
             "enough for it to happen (or short enough for it not to)."
         )
         raise ProblemError(
-            f"All {len(labelled):,} known labels are {'1' if positives else '0'}: there is nothing "
-            f"to tell apart. {mend}"
+            f"P04 a single-valued outcome: all {len(labelled):,} known labels are "
+            f"{'1' if positives else '0'}: there is nothing to tell apart. {mend}"
         )

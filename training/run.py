@@ -6,6 +6,7 @@ in the module that its name says.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from training.baselines import Baseline, baselines, best_rule, rule_score
 from training.clock import Clock
 from training.engines import Engine
 from training.evaluation import Metrics, evaluate
+from training.findings import Finding, tell
 from training.fitting import FEW_ROWS, parameters, refit
 from training.labels import Labelled
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
+from training.preflight import preflight, refuse
 from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
 from training.record import Record, tell
 from training.splits import Split
@@ -49,6 +52,8 @@ class Result:
     n_rounds: int
     unknown: dict[str, int]
     split: Split
+    checks: tuple[Finding, ...]
+    """Of the pre-flight check."""
     seconds: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
@@ -76,6 +81,7 @@ class Result:
             "n_rounds": self.n_rounds,
             "split": self.split.how,
             "notes": list(self.split.notes),
+            "preflight": [finding.to_json() for finding in self.checks],
             "seconds": self.seconds,
         }
 
@@ -105,6 +111,10 @@ def train(
     record = Record(business=business.name, problem=name)
     folder = (workspace / slug(business.name) / slug(name)).resolve()
     ready = engine.prepare(business, problem, folder / TRAINING_SET, clock)
+    checks = preflight(problem, ready.labelled, ready.split, engine.sources, engine.end)
+    for line in chain.from_iterable(map(tell, checks)):
+        say(line)
+    refuse(checks)
     model = _fit(business, name, ready, engine, clock)
     with clock.stage("judge") as told:
         matrix, label = ready.parts["test"]
@@ -135,7 +145,7 @@ def train(
     return Result(
         name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
-        clock.seconds,
+        checks, clock.seconds,
     )  # fmt: skip
 
 

@@ -70,7 +70,8 @@ def split_rows(problem: Problem, labelled: Labelled, customers: Sequence[str]) -
     if split is None:
         positives = int(labelled.label.sum())
         raise ProblemError(
-            f"{len(labelled):,} labelled rows with {positives:,} positives can't be split into "
+            f"P01 too few of a class: {len(labelled):,} labelled rows with {positives:,} positives "
+            "can't be split into "
             "train, validation and test with both classes in each. Bring a longer history, more "
             "customers, or a shorter horizon."
         )

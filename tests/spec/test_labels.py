@@ -432,5 +432,5 @@ def test_an_empty_cohort_and_a_short_history_say_so() -> None:
     with pytest.raises(ProblemError, match="history is too short"):
         labels_of(Problem(outcome={"event": "buy"}, horizon="90d"), log, "2024-01-31")
     nobody = Problem(outcome={"silence_of": "look"}, cohort={"without": ["buy"]}, horizon="3d")
-    with pytest.raises(ProblemError, match="cohort is empty"):
+    with pytest.raises(ProblemError, match="P06 the cohort is empty"):
         labels_of(nobody, log, "2024-01-31")
