@@ -1,7 +1,7 @@
 """The data scientist's commands: `python -m training COMMAND CONFIG`.
 
-`build`, `train`, `audit` and `preflight` are here; what is done with finished models (`register`, `promote`,
-`reject`, `rollback`, `compare`) is in `training.registry_commands`.
+`build`, `train`, `audit` and `preflight` are here; what is done with finished models
+(`register`, `promote`, `reject`, `rollback`, `compare`) is in `training.registry_commands`.
 """
 
 import argparse

@@ -30,7 +30,7 @@ from training.labels import Labelled
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.preflight import preflight, refuse
 from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
-from training.record import Record, tell
+from training.record import Record, complete
 from training.splits import Split
 from training.tracking import Logged, log_run
 
@@ -134,7 +134,7 @@ def train(
         )
     with clock.stage("register") as told:
         record.digest = save(model, folder / "model")
-        tell(record, ready, model, _parameters(ready, model), _numbers(metrics, found, ready),
+        complete(record, ready, model, _parameters(ready, model), _numbers(metrics, found, ready),
              manifest(engine))  # fmt: skip
         logged = log_run(workspace, record, folder)
         told.append(
