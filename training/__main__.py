@@ -27,7 +27,7 @@ from training.audit import audit, verdict
 from training.audit_report import report
 from training.clock import Clock
 from training.engines import Engine, InProcess, OnBuckets
-from training.findings import STOP, spelled
+from training.findings import STOP, tell
 from training.judging import summary_lines
 from training.preflight import preflight
 from training.prepare import ask
@@ -174,7 +174,7 @@ def _preflight(business: Business, chosen: argparse.Namespace) -> int:
         found = preflight(problem, asked.labelled, asked.split, histories.sources, histories.end)
         stopped |= any(finding.severity == STOP for finding in found)
         lines = [f"{name}: {len(found) or 'no'} finding{'s' if len(found) != 1 else ''}"]
-        lines += [line for finding in found for line in spelled(finding)]
+        lines += [line for finding in found for line in tell(finding)]
         as_json = {"problem": name, "findings": [finding.to_json() for finding in found]}
         print(json.dumps(as_json) if chosen.json else "\n".join(lines), flush=True)
     return BAD_INPUT if stopped else 0

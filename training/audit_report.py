@@ -5,7 +5,7 @@ found.
 """
 
 from training.audit import Audit
-from training.findings import LEAK, NOTE, WARNING, spelled, wrapped
+from training.findings import LEAK, NOTE, WARNING, tell, wrapped
 
 VERDICTS = {
     LEAK: "LEAK: do not trust this model's figures until it is mended",
@@ -24,7 +24,7 @@ def report(found: Audit) -> str:
     worst = found.findings[0].severity if found.findings else NOTE
     lines = [f"{found.problem}: {VERDICTS[worst]}{f' ({counts})' if counts else ''}"]
     for finding in found.findings:
-        lines += ["", *spelled(finding)]
+        lines += ["", *tell(finding)]
     lines += ["", *wrapped(_tried(found), "  ")]
     return "\n".join(lines)
 

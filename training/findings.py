@@ -85,7 +85,7 @@ class Finding:
         return {"title": self.title, **asdict(self), "mends": list(self.mends)}
 
 
-def spelled(finding: Finding) -> list[str]:
+def tell(finding: Finding) -> list[str]:
     """A heading, what was found, and the mends, as lines for a terminal."""
     lines = [f"  {finding.code} {finding.severity}: {finding.title}"]
     lines += wrapped(finding.says, "      ")

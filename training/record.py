@@ -172,7 +172,7 @@ def parts_of(ready: Prepared, data_digest: str) -> list[Part]:
     return parts
 
 
-def tell(
+def complete(
     record: Record,
     ready: Prepared,
     model: FittedModel,

@@ -27,7 +27,7 @@ from training.baselines import Baseline, rule_score
 from training.clock import Clock
 from training.engines import Engine
 from training.evaluation import MODEL, Metrics
-from training.findings import Finding, spelled
+from training.findings import Finding, tell
 from training.fitting import FEW_ROWS, constraints, parameters, rounds_of, shape_of
 from training.judging import (
     LookBack,
@@ -42,7 +42,7 @@ from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.preflight import preflight, refuse
 from training.prepare import ENOUGH_ROWS, Floats, Prepared
-from training.record import Record, tell
+from training.record import Record, complete
 from training.screening import screened
 from training.splits import Split
 from training.tracking import Logged, log_run
@@ -139,7 +139,7 @@ def train(
     folder = (workspace / slug(business.name) / slug(name)).resolve()
     whole = engine.prepare(business, problem, folder / TRAINING_SET, clock)
     checks = preflight(problem, whole.labelled, whole.split, engine.sources, engine.end)
-    for line in chain.from_iterable(map(spelled, checks)):
+    for line in chain.from_iterable(map(tell, checks)):
         say(line)
     refuse(checks)
     with clock.stage("personas") as told:
@@ -173,7 +173,7 @@ def train(
     with clock.stage("register") as told:
         record.digest = save(final, folder / "model")
         save(model, folder / JUDGED)
-        tell(record, ready, final, _parameters(ready, model), _numbers(verdict, looked, ready),
+        complete(record, ready, final, _parameters(ready, model), _numbers(verdict, looked, ready),
              manifest(engine))  # fmt: skip
         logged = log_run(workspace, record, folder)
         told.append(

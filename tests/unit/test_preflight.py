@@ -10,7 +10,7 @@ from features.durations import days
 from features.engine import Rows
 from features.errors import ProblemError
 from features.sources import SourceAccount
-from training.findings import STOP, Finding, spelled
+from training.findings import STOP, Finding, tell
 from training.labels import Labelled
 from training.preflight import preflight, refuse
 from training.splits import Split, split_rows
@@ -163,4 +163,4 @@ def test_every_finding_has_mends_and_fits_the_terminal() -> None:
     labelled = rows(label, np.repeat([0, 10, 20], 1_000), customers=50)
     for finding in found(labelled, thirds(labelled)).values():
         assert 1 <= len(finding.mends) <= 4
-        assert max(map(len, spelled(finding))) <= 96
+        assert max(map(len, tell(finding))) <= 96
