@@ -15,7 +15,7 @@ from typing import Any
 from features.config import Problem
 from features.feature import Feature, feature_from_json, feature_names
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the files change in a way that older code can't read."""
 
 BANDS = ((95.0, "very high"), (80.0, "high"), (50.0, "medium"), (0.0, "low"))
@@ -98,7 +98,10 @@ def contract_from_json(text: bytes) -> Contract:
     """
     data = json.loads(text)
     if data.get("format") != FORMAT:
-        raise ValueError(f"found contract format {data.get('format')!r}, expected {FORMAT}")
+        raise ValueError(
+            f"found contract format {data.get('format')!r}, expected {FORMAT}; train it again with "
+            "this version, or serve it with the one that trained it"
+        )
     contract = Contract(
         business=data["business"],
         problem_name=data["problem_name"],

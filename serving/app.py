@@ -35,6 +35,7 @@ from serving.schemas import (
     ReasonOut,
     ScoreAnswer,
     ScoreRequest,
+    WeekOut,
 )
 from serving.scoring import Score, Scorer
 from serving.store import Store, open_store
@@ -225,6 +226,9 @@ def _score_answer(
         band=score.band,
         base_points=score.base,
         reasons=[_reason(reason) for reason in score.reasons],
+        weekly_risk=[
+            WeekOut(until=format_moment(until), probability=p) for until, p in score.weekly
+        ],
         value_at_stake=score.value_at_stake,
         as_of=format_moment(score.as_of),
         valid_until=_moment(score.valid_until),

@@ -180,6 +180,16 @@ class ReasonOut(BaseModel):
     """The statement and what it does to the score."""
 
 
+class WeekOut(BaseModel):
+    """The chance by the end of one week of the outcome window."""
+
+    until: str
+    """When the week ends; the last one ends with the window."""
+    probability: float
+    """That the outcome's event has happened by then; where the outcome is that something does not
+    happen, that it has not happened until then. The last week's is the score."""
+
+
 class NoScore(BaseModel):
     """Why there is no score."""
 
@@ -202,6 +212,8 @@ class ScoreAnswer(BaseModel):
     """The score of a typical customer (at the mean log-odds of the training rows), in percentage
     points; the reasons move it from here."""
     reasons: list[ReasonOut]
+    weekly_risk: list[WeekOut]
+    """How the score comes about week by week; empty where the model does not know when."""
     value_at_stake: float | None
     as_of: str
     valid_until: str | None

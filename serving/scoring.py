@@ -19,6 +19,7 @@ from features.outcomes import happened
 from models.fitted import band
 from models.reasons import Reason, explain
 from models.registry import Registered
+from models.weekly_risk import WEEK
 from serving.store import Journey, Store
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,9 @@ class Score:
     reasons: Sequence[Reason] = ()
     """Signed percentage points; those of all reasons and the base add up to the score."""
     value_at_stake: float | None = None
+    weekly: Sequence[tuple[int, float]] = ()
+    """The end of each week of the outcome window, and the probability by then; the last one is
+    the score. See `models.weekly_risk`."""
     vector: Mapping[str, float | None] | None = None
     """The feature vector, where it was asked for."""
     no_score: tuple[str, str] | None = None
@@ -121,6 +125,7 @@ class Scorer:
         contributions, base = model.contributions(vectors)
         probabilities = model.probabilities(vectors)
         percentiles = model.percentiles(probabilities)
+        weekly = model.weekly(vectors, asked)
         scores = []
         for i, cutoff in enumerate(asked.rows.cutoff_time.tolist()):
             why, start = explain(
@@ -141,6 +146,7 @@ class Scorer:
                     base=start,
                     reasons=why,
                     value_at_stake=None if np.isnan(stake[i]) else float(stake[i]),
+                    weekly=() if weekly is None else dated(weekly[i], asked, i),
                     vector=self._named(vectors[i]) if with_vector else None,
                 )
             )
@@ -172,3 +178,10 @@ class Scorer:
     def _named(self, vector: Matrix) -> dict[str, float | None]:
         names = self.registered.model.contract.names
         return {n: None if np.isnan(v) else float(v) for n, v in zip(names, vector, strict=True)}
+
+
+def dated(curve: Floats, asked: Moments, row: int) -> list[tuple[int, float]]:
+    """A row's curve with the end of each of its weeks, microseconds UTC."""
+    opens, closes = int(asked.opens[row]), int(asked.closes[row])
+    known = curve[~np.isnan(curve)].tolist()
+    return [(min(opens + (w + 1) * WEEK, closes), p) for w, p in enumerate(known)]

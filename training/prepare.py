@@ -18,7 +18,7 @@ from features.catalogue import default_catalogue
 from features.config import Business, Problem
 from features.engine import Matrix, compute
 from features.errors import ProblemError
-from features.event_log import EventLog
+from features.event_log import EventLog, Ints
 from features.feature import Feature
 from features.groups import with_groups
 from features.own import own_features
@@ -81,6 +81,12 @@ class Prepared:
     def base_rate(self) -> float:
         """The share of positives in the training part."""
         return float(self.labelled.label[self.split.train].mean())
+
+    def rows(self, part: str) -> Ints:
+        """Positions in `labelled` of a part's rows, as they stand in its matrix."""
+        rows: Ints = getattr(self.split, part)
+        thinned = self.folder is not None and part == "train"
+        return rows[:: -(-len(rows) // ENOUGH_ROWS)] if thinned else rows
 
     @property
     def seen(self) -> Part:

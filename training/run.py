@@ -15,7 +15,7 @@ from features.config import Business, slug
 from features.durations import format_moment, spell_duration
 from features.engine import Matrix
 from features.feature import Feature
-from models.calibration import fit_sigmoid
+from models.calibration import fit_calibration
 from models.contract import Contract
 from models.files import save
 from models.fitted import FittedModel
@@ -28,6 +28,7 @@ from training.labels import Labelled
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
 from training.splits import Split
+from training.timing import fit_weekly_risk, judge_weekly_risk, weekly_account
 from training.tracking import Logged, log_run
 
 TRAINING_SET = "training_set"
@@ -49,6 +50,8 @@ class Result:
     unknown: dict[str, int]
     split: Split
     seconds: dict[str, float]
+    weekly_risk: dict[str, float]
+    """Integrated Brier score of the weekly curves and of an even spread; see `training.timing`."""
 
     def to_json(self) -> dict[str, Any]:
         """The summary that `--json` prints."""
@@ -70,6 +73,7 @@ class Result:
                 for b in self.found
             },
             "best_rule": next((b.says for b in self.found if b.name == "best_rule"), None),
+            "weekly_risk": self.weekly_risk,
             "n_features": self.n_features,
             "n_rounds": self.n_rounds,
             "split": self.split.how,
@@ -109,6 +113,7 @@ def train(
         rule = best_rule(ready.features, *ready.seen)
         found = baselines(ready.features, rule, ready.parts["test"])
         told.append(f"AUROC {metrics.auroc:.3f} on {metrics.n:,} untouched rows")
+        weekly = judge_weekly_risk(model, ready)
     with clock.stage("plots"):
         title = f"{business.name}: {name}, {metrics.n:,} rows that nothing was fitted on"
         rule_scores = None if rule is None else rule_score(matrix[:, rule[0]], rule[1])
@@ -129,7 +134,7 @@ def train(
     return Result(
         name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
-        clock.seconds,
+        clock.seconds, weekly,
     )  # fmt: skip
 
 
@@ -153,8 +158,12 @@ def _fit(
         told.append(f"{booster.num_trees()} trees")
     with clock.stage("calibrate") as told:
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
-        calibration = fit_sigmoid(margin, parts["validation"][1])
-        told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
+        who = ready.labelled.moments.rows.customer[ready.split.validation]
+        calibration = fit_calibration(margin, parts["validation"][1], who)
+        told.append(calibration.account())
+    with clock.stage("when") as told:
+        weekly = fit_weekly_risk(ready, booster)
+        told.append(weekly_account(weekly))
     if len(ready.split.train) < FEW_ROWS:
         with clock.stage("refit") as told:
             seen = _before_test(ready)
@@ -178,7 +187,7 @@ def _fit(
             base_rate=ready.base_rate,
             trained=_trained(ready.labelled, ready.split, engine),
         )
-    return FittedModel(booster, calibration, contract)
+    return FittedModel(booster, calibration, contract, weekly)
 
 
 def _before_test(ready: Prepared) -> Part:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import RegistryError
-from models.files import CALIBRATION, CHECKSUMS, CONTRACT
+from models.files import BESIDE
 from models.fitted import FittedModel
 from models.registry import connect, model_name, point_aliases, register, tracking_uri
 
@@ -107,7 +107,7 @@ def _log_model(model: FittedModel, folder: Path) -> str:
         name="model",
         signature=signature,
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-        extra_files=[str(folder / file) for file in (CONTRACT, CALIBRATION, CHECKSUMS)],
+        extra_files=[str(folder / file) for file in BESIDE],
     )
     if info.signature is None:
         raise RegistryError(
