@@ -103,7 +103,7 @@ class Beta(Calibration):
             )
 
     def log_odds(self, margin: Floats) -> Floats:
-        low, high = _logs(margin)
+        low, high = logs(margin)
         return self.below * low + self.above * high + self.intercept
 
     def account(self) -> str:
@@ -176,8 +176,11 @@ def sigmoid(log_odds: Floats) -> Floats:
     return np.asarray(np.where(log_odds >= 0, 1 / (1 + small), small / (1 + small)))
 
 
-def _logs(margin: Floats) -> tuple[Floats, Floats]:
-    """`ln s` and `-ln(1 - s)` of the sigmoid `s`; both rise with the margin."""
+def logs(margin: Floats) -> tuple[Floats, Floats]:
+    """What beta calibration is linear in: `ln s` and `-ln(1 - s)` of the margin's sigmoid `s`.
+
+    Both rise with the margin.
+    """
     small = np.log1p(np.exp(-np.abs(margin)))
     return np.minimum(margin, 0.0) - small, np.maximum(margin, 0.0) + small
 
@@ -241,7 +244,7 @@ def fit_sigmoid(margin: Floats, label: Labels) -> Sigmoid:
 
 def fit_beta(margin: Floats, label: Labels) -> Calibration:
     """Fit beta calibration on held-back rows; the sigmoid where a slope would not be above 0."""
-    fitted = LogisticRegression(C=1e6).fit(np.column_stack(_logs(margin)), label)
+    fitted = LogisticRegression(C=1e6).fit(np.column_stack(logs(margin)), label)
     below, above = fitted.coef_[0].tolist()
     if min(below, above) <= 0:
         return fit_sigmoid(margin, label)
@@ -257,7 +260,8 @@ def fit_isotonic(margin: Floats, label: Labels) -> Calibration:
     tail = fit_sigmoid(margin, label)
     least = 1 / (len(margin) + 2)
     steps = IsotonicRegression(y_min=least, y_max=1 - least).fit_transform(margin, label)
-    height, place, size = np.unique(steps, return_inverse=True, return_counts=True)
+    # Steps that are one step but for the last bits of a mean are one step.
+    height, place, size = np.unique(np.round(steps, 9), return_inverse=True, return_counts=True)
     centre = np.bincount(place, margin) / size
     if len(height) < 2 or not (np.diff(centre) > 0).all():
         return tail

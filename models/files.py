@@ -7,6 +7,7 @@ nothing about where the folder lies.
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 
@@ -14,6 +15,7 @@ from features.errors import ModelFilesError
 from models.calibration import calibration_from_json
 from models.contract import contract_from_json
 from models.fitted import FittedModel
+from models.interval import interval_from_json
 from models.weekly_risk import weekly_risk_from_json
 
 TREES, CONTRACT, CALIBRATION = "model.lgb", "contract.json", "calibration.json"
@@ -35,7 +37,7 @@ def save(model: FittedModel, folder: Path) -> str:
     contents = {
         TREES: model.booster.model_to_string().encode(),
         CONTRACT: model.contract.to_json(),
-        CALIBRATION: _json(model.calibration.to_json()),
+        CALIBRATION: _json(_calibration(model)),
         WEEKLY_RISK: _json(None if weekly is None else weekly.to_json()),
     }
     for name, content in contents.items():
@@ -72,16 +74,25 @@ def load(folder: Path, digest: str | None = None) -> FittedModel:
                 raise ModelFilesError(
                     f"{name} in {folder} was altered after the model was saved. Register it again."
                 )
-        contract = contract_from_json(contents[CONTRACT])
-        weekly = json.loads(contents[WEEKLY_RISK])
+        calibration, weekly = (json.loads(contents[name]) for name in (CALIBRATION, WEEKLY_RISK))
+        band = calibration["interval"]
         return FittedModel(
             lgb.Booster(model_str=contents[TREES].decode()),
-            calibration_from_json(json.loads(contents[CALIBRATION])),
-            contract,
+            calibration_from_json(calibration["curve"]),
+            contract_from_json(contents[CONTRACT]),
             None if weekly is None else weekly_risk_from_json(weekly),
+            None if band is None else interval_from_json(band),
         )
     except (ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
         raise ModelFilesError(f"The model in {folder} can't be read: {error}.") from error
+
+
+def _calibration(model: FittedModel) -> dict[str, Any]:
+    band = model.interval
+    return {
+        "curve": model.calibration.to_json(),
+        "interval": None if band is None else band.to_json(),
+    }
 
 
 def _json(data: object) -> bytes:
@@ -92,4 +103,7 @@ def _read(folder: Path, name: str) -> bytes:
     for place in (folder / name, folder / EXTRA_FOLDER / name):
         if place.is_file():
             return place.read_bytes()
-    raise ModelFilesError(f"The model in {folder} has no {name}.")
+    raise ModelFilesError(
+        f"The model in {folder} has no {name}. It is incomplete, or another version trained it: "
+        "train it again."
+    )

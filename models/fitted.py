@@ -18,6 +18,7 @@ from features.event_log import EventLog
 from features.program import Plan, prepare
 from models.calibration import Calibration
 from models.contract import BANDS, Contract
+from models.interval import Interval
 from models.weekly_risk import WeeklyRisk
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,8 @@ class FittedModel:
     contract: Contract
     weekly_risk: WeeklyRisk | None = None
     """None where nobody knows when outcomes happened."""
+    interval: Interval | None = None
+    """The band around the calibration; None where none was fitted."""
 
     def __post_init__(self) -> None:
         names = tuple(self.booster.feature_name())
@@ -72,6 +75,13 @@ class FittedModel:
             self.booster.predict(vectors, pred_contrib=True, num_threads=_threads(vectors))
         )
         return values[:, :-1], values[:, -1]
+
+    def bounds(self, vectors: Matrix) -> tuple[Floats, Floats] | None:
+        """Lower and upper bounds of the scores, `(n_rows,)` each; see `models.interval`."""
+        if self.interval is None:
+            return None
+        margins = self.margins(vectors)
+        return self.interval.bounds(margins, self.calibration.probability(margins))
 
     def weekly(self, vectors: Matrix, moments: Moments) -> Floats | None:
         """The probability at the end of each week of the windows, `(n_rows, n_weeks)`.

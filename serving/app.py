@@ -28,6 +28,7 @@ from serving.pages import HEADERS, at_risk_page, docs_page
 from serving.schemas import (
     AtRisk,
     AtRiskRow,
+    IntervalOut,
     Live,
     NoScore,
     ProblemDocument,
@@ -222,6 +223,7 @@ def _score_answer(
         customer=request.customer,
         status="scored" if score.no_score is None else "no_score",
         probability=score.probability,
+        interval=_interval(score),
         percentile=score.percentile,
         band=score.band,
         base_points=score.base,
@@ -253,6 +255,7 @@ def _at_risk(scorer: Scorer, limit: int) -> AtRisk:
             AtRiskRow(
                 customer=standing.customer,
                 probability=standing.score.probability or 0.0,
+                interval=_interval(standing.score),
                 percentile=standing.score.percentile or 0.0,
                 band=standing.score.band,
                 value_at_stake=standing.score.value_at_stake,
@@ -263,6 +266,13 @@ def _at_risk(scorer: Scorer, limit: int) -> AtRisk:
             for standing in scorer.highest(limit)
         ],
     )
+
+
+def _interval(score: Score) -> IntervalOut | None:
+    if score.interval is None:
+        return None
+    low, high, level = score.interval
+    return IntervalOut(low=low, high=high, level=level)
 
 
 def _reason(reason: Reason) -> ReasonOut:

@@ -180,6 +180,16 @@ class ReasonOut(BaseModel):
     """The statement and what it does to the score."""
 
 
+class IntervalOut(BaseModel):
+    """How sure the score is: where the rate among customers with such a score lies."""
+
+    low: float
+    high: float
+    level: float
+    """In this share of samples of customers the interval holds the true rate at the score. It says
+    nothing about how far one customer differs from others with the same score."""
+
+
 class WeekOut(BaseModel):
     """The chance by the end of one week of the outcome window."""
 
@@ -205,6 +215,7 @@ class ScoreAnswer(BaseModel):
     status: Literal["scored", "no_score"]
     probability: float | None
     """Calibrated probability that the outcome happens within the horizon, 0 to 1."""
+    interval: IntervalOut | None
     percentile: float | None
     """Where the score stands among the customers that the model was judged on, 0 to 100."""
     band: Literal["low", "medium", "high", "very high"] | None
@@ -230,6 +241,7 @@ class AtRiskRow(BaseModel):
 
     customer: str
     probability: float
+    interval: IntervalOut | None
     percentile: float
     band: Literal["low", "medium", "high", "very high"]
     value_at_stake: float | None

@@ -16,7 +16,7 @@ from features.engine import Matrix, Rows, compute_exact
 from features.event_log import EventLog
 from features.feature import Feature
 from features.outcomes import happened
-from models.fitted import band
+from models.fitted import FittedModel, band
 from models.reasons import Reason, explain
 from models.registry import Registered
 from models.weekly_risk import WEEK
@@ -34,6 +34,8 @@ class Score:
     valid_until: int | None
     probability: float | None = None
     """Calibrated, 0 to 1; None where there is no score."""
+    interval: tuple[float, float, float] | None = None
+    """Lower and upper bound of the rate among such customers, and level; see `models.interval`."""
     percentile: float | None = None
     band: str | None = None
     base: float | None = None
@@ -126,6 +128,7 @@ class Scorer:
         probabilities = model.probabilities(vectors)
         percentiles = model.percentiles(probabilities)
         weekly = model.weekly(vectors, asked)
+        intervals = _intervals(model, vectors)
         scores = []
         for i, cutoff in enumerate(asked.rows.cutoff_time.tolist()):
             why, start = explain(
@@ -141,6 +144,7 @@ class Scorer:
                     as_of=cutoff,
                     valid_until=self._valid_until(cutoff),
                     probability=float(probabilities[i]),
+                    interval=intervals[i],
                     percentile=float(percentiles[i]),
                     band=band(float(percentiles[i])),
                     base=start,
@@ -178,6 +182,16 @@ class Scorer:
     def _named(self, vector: Matrix) -> dict[str, float | None]:
         names = self.registered.model.contract.names
         return {n: None if np.isnan(v) else float(v) for n, v in zip(names, vector, strict=True)}
+
+
+def _intervals(model: FittedModel, vectors: Matrix) -> list[tuple[float, float, float] | None]:
+    """Bounds and level of each row's score."""
+    bounds = model.bounds(vectors)
+    if model.interval is None or bounds is None:
+        return [None] * len(vectors)
+    level = model.interval.level
+    pairs = zip(bounds[0].tolist(), bounds[1].tolist(), strict=True)
+    return [(low, high, level) for low, high in pairs]
 
 
 def dated(curve: Floats, asked: Moments, row: int) -> list[tuple[int, float]]:

@@ -19,6 +19,7 @@ from models.calibration import fit_calibration
 from models.contract import Contract
 from models.files import save
 from models.fitted import FittedModel
+from models.interval import fit_interval
 from training.baselines import Baseline, baselines, best_rule, rule_score
 from training.clock import Clock
 from training.engines import Engine
@@ -160,6 +161,7 @@ def _fit(
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
         who = ready.labelled.moments.rows.customer[ready.split.validation]
         calibration = fit_calibration(margin, parts["validation"][1], who)
+        interval = fit_interval(calibration, margin, parts["validation"][1], who)
         told.append(calibration.account())
     with clock.stage("when") as told:
         weekly = fit_weekly_risk(ready, booster)
@@ -187,7 +189,7 @@ def _fit(
             base_rate=ready.base_rate,
             trained=_trained(ready.labelled, ready.split, engine),
         )
-    return FittedModel(booster, calibration, contract, weekly)
+    return FittedModel(booster, calibration, contract, weekly, interval)
 
 
 def _before_test(ready: Prepared) -> Part:
