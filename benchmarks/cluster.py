@@ -22,10 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.buckets import Buckets, bucket_of, open_buckets, write_buckets
+from features.categorical import Categorical
 from features.cluster import DEFAULT_MASTER, OneProcess, Runner, spark
 from features.config import Business
 from features.durations import DAY, days
-from features.event_log import Categorical, EventLog, empty_log
+from features.event_log import EventLog, empty_log
 from features.feature import Feature
 from features.language import events
 from features.sources import Histories

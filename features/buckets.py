@@ -25,19 +25,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from features.categorical import ABSENT, Categorical
 from features.config import Business
 from features.durations import MISSING_TIME
 from features.errors import BucketError
-from features.event_log import (
-    ABSENT,
-    CATEGORY,
-    NUMBER,
-    Categorical,
-    EventLog,
-    Ints,
-    build_log,
-    union,
-)
+from features.event_log import CATEGORY, NUMBER, EventLog, Ints, build_log, union
 from features.overview import Overview, overview
 from features.sources import Histories, SourceAccount
 

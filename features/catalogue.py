@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.categorical import Categorical
 from features.durations import DAY, MISSING_TIME, days
-from features.event_log import Categorical, EventLog
+from features.event_log import EventLog
 from features.feature import EVENT, TEXT, Feature, words
 from features.groups import MEMBER
 from features.kinds import KINDS

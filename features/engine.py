@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import kernels
-from features.event_log import ABSENT, EventLog, Floats, Ints, address, build_log, empty_log
+from features.categorical import ABSENT
+from features.event_log import EventLog, Floats, Ints, address, build_log, empty_log
 from features.feature import EVENT, Feature, Where
 from features.groups import group_of, places
 from features.kernels import Asked

@@ -7,16 +7,15 @@ cutoffs or features.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features import kernels
+from features.categorical import Categorical, Text
 from features.durations import DAY
 
 Ints = NDArray[np.int64]
@@ -25,74 +24,12 @@ Floats = NDArray[np.float64]
 NUMBER, CATEGORY, TIME = "number", "category", "time"
 """The kinds of a property."""
 
+LONG = 100_000
+"""Columns of text of so many rows are worth a thread of their own."""
+
 LARGEST = 1e25
 """A larger number measures nothing and becomes missing, as infinity does; so no sum, square or
 slope overflows, in whichever precision it is stored."""
-
-ABSENT = -1
-"""The code of a missing category."""
-
-
-@dataclass(frozen=True)
-class Categorical:
-    """A column of text as codes into sorted levels."""
-
-    codes: NDArray[np.int32]
-    """Shape `(n_events,)`; `ABSENT` where missing."""
-    levels: tuple[str, ...]
-    """Sorted, so that codes order as the text does whatever other rows there are."""
-
-    @classmethod
-    def of(cls, column: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> "Categorical":
-        """Encode text; nulls become `ABSENT`."""
-        array = _one_chunk(column)
-        if pa.types.is_dictionary(array.type):
-            return cls._ranked(array.indices, array.dictionary.cast(pa.string()))
-        encoded = array.cast(pa.string()).dictionary_encode()
-        return cls._ranked(encoded.indices, encoded.dictionary, all_used=True)
-
-    @classmethod
-    def of_runs(cls, column: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> "Categorical":
-        """The same, faster where equal values stand together and ascend, as ids often do."""
-        array = _one_chunk(column)
-        if pa.types.is_dictionary(array.type) or not len(array) or array.null_count:
-            return cls.of(array)
-        changes = pc.not_equal(array[1:], array[:-1]).to_numpy(zero_copy_only=False)
-        starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
-        levels = array.take(pa.array(starts)).cast(pa.string()).to_pylist()
-        if any(later <= earlier for earlier, later in pairwise(levels)):
-            return cls.of(array)
-        lengths = np.diff(starts, append=len(array))
-        return cls(np.repeat(np.arange(len(levels), dtype=np.int32), lengths), tuple(levels))
-
-    @classmethod
-    def _ranked(
-        cls, indices: pa.Array, dictionary: pa.Array, all_used: bool = False
-    ) -> "Categorical":
-        """Codes that order as the text does; a level that no row has is left out."""
-        used = np.arange(len(dictionary))
-        if not all_used:
-            used = np.sort(pc.unique(indices).drop_null().to_numpy(zero_copy_only=False))
-        seen = dictionary.take(pa.array(used, pa.int64())).to_pylist()
-        if len(set(seen)) < len(seen) or None in seen:
-            return cls.of(dictionary.take(indices))
-        order = sorted(range(len(seen)), key=seen.__getitem__)
-        rank = np.full(len(dictionary) + 1, ABSENT, np.int32)
-        rank[used[order]] = np.arange(len(seen), dtype=np.int32)
-        places = indices
-        if indices.null_count:
-            places = pc.fill_null(indices, pa.scalar(len(dictionary), indices.type))
-        codes = rank[places.to_numpy(zero_copy_only=False)]
-        return cls(codes, tuple(seen[place] for place in order))
-
-    def code(self, level: str) -> int:
-        """The code of a level; a value that no event has when the level is unknown."""
-        at = bisect_left(self.levels, level)
-        return at if at < len(self.levels) and self.levels[at] == level else ABSENT - 1
-
-    def take(self, order: Ints | slice) -> "Categorical":
-        """The same column with its rows in another order."""
-        return replace(self, codes=self.codes[order])
 
 
 @dataclass(frozen=True)
@@ -179,8 +116,11 @@ class EventLog:
         """The same log with the rows `source` at the places `to`."""
 
         def column(values: NDArray[Any]) -> NDArray[Any]:
+            new, old = values[source], values[to]
+            if np.array_equal(new, old, equal_nan=values.dtype.kind == "f"):
+                return values
             copy = values.copy()
-            copy[to] = values[source]
+            copy[to] = new
             return copy
 
         happened = column(self.event_time)
@@ -237,12 +177,12 @@ class EventLog:
 
 
 def build_log(
-    customer: pa.Array | pa.ChunkedArray | Sequence[str],
+    customer: Text,
     event_time: Ints,
-    event: pa.Array | pa.ChunkedArray | Sequence[str | None],
+    event: Text,
     recorded_time: Ints | None = None,
     numbers: Mapping[str, Floats] | None = None,
-    categories: Mapping[str, pa.Array | pa.ChunkedArray | Sequence[str | None]] | None = None,
+    categories: Mapping[str, Text] | None = None,
     times: Mapping[str, Ints] | None = None,
 ) -> EventLog:
     """Sort columns into an `EventLog`.
@@ -264,12 +204,11 @@ def build_log(
     ValueError
         When the columns differ in length.
     """
-    who = Categorical.of_runs(customer)
-    what = Categorical.of(event)
+    who, what, *texts = _encoded(customer, event, *(categories or {}).values())
     happened = np.ascontiguousarray(event_time, dtype=np.int64)
     recorded = happened if recorded_time is None else np.ascontiguousarray(recorded_time, np.int64)
     number = {name: _finite(column) for name, column in sorted((numbers or {}).items())}
-    category = {name: Categorical.of(column) for name, column in sorted((categories or {}).items())}
+    category = dict(sorted(zip(categories or {}, texts, strict=True)))
     time = {name: np.asarray(column, np.int64) for name, column in sorted((times or {}).items())}
     _check_lengths(who, happened, what, recorded, number, category, time)
     log = EventLog((), np.zeros(1, np.int64), happened, recorded, what, number, category, time)
@@ -297,10 +236,14 @@ def _offsets(counts: Ints) -> Ints:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
-def _one_chunk(column: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> pa.Array:
-    if isinstance(column, pa.ChunkedArray):
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return column if isinstance(column, pa.Array) else pa.array(column, pa.string())
+def _encoded(customer: Text, *columns: Text) -> list[Categorical]:
+    """Every column of text as codes, two at a time where they are long."""
+    if len(customer) < LONG:
+        return [Categorical.of_runs(customer), *map(Categorical.of, columns)]
+    with ThreadPoolExecutor(2) as pool:
+        who = pool.submit(Categorical.of_runs, customer)
+        rest = pool.map(Categorical.of, columns)
+        return [who.result(), *rest]
 
 
 def _finite(column: Floats) -> Floats:
@@ -338,16 +281,17 @@ def _sorted(log: EventLog, who: Categorical) -> EventLog:
     order: Ints | slice = slice(None)
     if not ascending:
         order = np.lexsort((times, codes)).astype(np.int64)
-    sizes = np.bincount(codes, minlength=len(who.levels))
-    log = log.rows(order, who.levels, _offsets(sizes))
-    if ascending and not n_ties:
+        codes = codes[order]
+    # Of sorted codes, so that nothing of the log's length is made.
+    offsets = np.searchsorted(codes, np.arange(len(who.levels) + 1, dtype=np.int32))
+    log = log.rows(order, who.levels, offsets.astype(np.int64))
+    times = log.event_time
+    if not ascending:
+        _, n_ties = kernels.order_of(n, address(codes), address(times))
+    if not n_ties:
         return log
-    codes = codes[order]
-    tied = (codes[1:] == codes[:-1]) & (log.event_time[1:] == log.event_time[:-1])
-    inside = np.zeros(n, dtype=bool)
-    inside[1:] |= tied
-    inside[:-1] |= tied
-    places = np.flatnonzero(inside)
+    places = np.empty(2 * n_ties, np.int64)
+    places = places[: kernels.tied(n, address(codes), address(times), places)]
     again = places[np.lexsort([key[places] for key in reversed(log.content)] + [codes[places]])]
     moved = again != places
     return log.moved(places[moved], again[moved]) if moved.any() else log

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from features.event_log import ABSENT, Categorical, EventLog, Ints, empty_log
+from features.categorical import ABSENT, Categorical
+from features.event_log import EventLog, Ints, empty_log
 
 MEMBER = "customer"
 """In a group's journey: the property that says which customer an event is of."""

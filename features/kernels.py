@@ -154,8 +154,7 @@ class Chosen(NamedTuple):
     span_low: Any
     """`(n_spans, stride)`: the first of them inside each span."""
     stride: Any
-    width: Any
-    """Columns of the customer's own small matrix."""
+    """The most rows: so many places has each column of the customer's own small matrix."""
 
 
 class Scratch(NamedTuple):
@@ -210,7 +209,7 @@ _as_double = _address_as(types.float64)
 _as_float = _address_as(types.float32)
 
 
-@njit
+@njit(error_model="numpy")
 def _open_columns(a):
     return Columns(
         _as_int64(a[0]), _as_int64(a[1]), _as_int64(a[2]), _as_int64(a[3]), _as_int64(a[4]),
@@ -218,7 +217,7 @@ def _open_columns(a):
     )  # fmt: skip
 
 
-@njit
+@njit(error_model="numpy")
 def _open_program(a):
     return Program(
         a[0], _as_int64(a[1]), _as_int64(a[2]), _as_int64(a[3]), _as_int64(a[4]), _as_int64(a[5]),
@@ -228,7 +227,7 @@ def _open_program(a):
     )  # fmt: skip
 
 
-@njit
+@njit(error_model="numpy")
 def _open_asked(a):
     return Asked(
         _as_int64(a[0]), _as_int64(a[1]), _as_int64(a[2]), _as_int64(a[3]), _as_int64(a[4]), a[5],
@@ -239,7 +238,7 @@ def _open_asked(a):
 # ---- exact arithmetic with two doubles ----
 
 
-@njit
+@njit(error_model="numpy")
 def _two_sum(a, b):
     """a + b as a sum and its rounding error."""
     s = a + b
@@ -247,7 +246,7 @@ def _two_sum(a, b):
     return s, (a - (s - t)) + (b - t)
 
 
-@njit
+@njit(error_model="numpy")
 def _two_product(a, b):
     """a × b as a product and its rounding error."""
     p = a * b
@@ -260,21 +259,21 @@ def _two_product(a, b):
     return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
 
 
-@njit
+@njit(error_model="numpy")
 def _add(h, lo, x, y):
     """(h + lo) + (x + y), as two doubles."""
     s, e = _two_sum(h, x)
     return _two_sum(s, e + (lo + y))
 
 
-@njit
+@njit(error_model="numpy")
 def _multiply(h, lo, x, y):
     """(h + lo) × (x + y), as two doubles."""
     p, e = _two_product(h, x)
     return _two_sum(p, e + (h * y + lo * x))
 
 
-@njit
+@njit(error_model="numpy")
 def _between(high, low, start, end):
     """The sum of a slice from compensated prefix sums, as two doubles."""
     return _add(high[end], low[end], -high[start], -low[start])
@@ -283,29 +282,29 @@ def _between(high, low, start, end):
 # ---- how often, how recently, in what rhythm ----
 
 
-@njit
+@njit(error_model="numpy")
 def _divide(above, below):
     return above / below if below > 0 else NAN
 
 
-@njit
+@njit(error_model="numpy")
 def _counts(what, v, slots, begin, end, out):
     """Counts, shares and trends."""
     for k in range(begin, end):
         w, other, column = slots[3 * k], slots[3 * k + 1], slots[3 * k + 2]
         if what == COUNT:
             for r in range(v.rows):
-                out[r * v.width + column] = v.high[r] - v.low[w * v.stride + r]
+                out[column * v.stride + r] = v.high[r] - v.low[w * v.stride + r]
         elif what == TREND:
             for r in range(v.rows):
                 n = float(v.high[r] - v.low[w * v.stride + r])
-                out[r * v.width + column] = _divide(
+                out[column * v.stride + r] = _divide(
                     n, float(v.high[r] - v.low[other * v.stride + r])
                 )
         elif what == SHARE:
             for r in range(v.rows):
                 n = float(v.high[r] - v.low[w * v.stride + r])
-                out[r * v.width + column] = _divide(
+                out[column * v.stride + r] = _divide(
                     n, float(v.all_high[r] - v.span_low[other * v.stride + r])
                 )
         else:
@@ -313,12 +312,12 @@ def _counts(what, v, slots, begin, end, out):
                 first, low = max(0, v.all_high[r] - other), v.low[w * v.stride + r]
                 while low < v.high[r] and v.place[low] < first:
                     low += 1
-                out[r * v.width + column] = _divide(
+                out[column * v.stride + r] = _divide(
                     float(v.high[r] - low), float(v.all_high[r] - first)
                 )
 
 
-@njit
+@njit(error_model="numpy")
 def _elapsed(what, v, slots, begin, out):
     """Days since the first or last event, and the pauses whose ends alone matter."""
     column = slots[3 * begin + 2]
@@ -335,21 +334,21 @@ def _elapsed(what, v, slots, begin, out):
                 value = (last - v.time[n - 2]) / DAY
             elif n > 1 and what == LATENESS:
                 value = _divide((v.cutoff[r] - last) / DAY, (last - first) / DAY / (n - 1))
-        out[r * v.width + column] = value
+        out[column * v.stride + r] = value
 
 
-@njit
+@njit(error_model="numpy")
 def _gap_means(v, slots, begin, end, out):
     for k in range(begin, end):
         w, column = slots[3 * k], slots[3 * k + 2]
         for r in range(v.rows):
             low, n = v.low[w * v.stride + r], v.high[r] - v.low[w * v.stride + r]
-            out[r * v.width + column] = (
+            out[column * v.stride + r] = (
                 (v.time[low + n - 1] - v.time[low]) / DAY / (n - 1) if n > 1 else NAN
             )
 
 
-@njit
+@njit(error_model="numpy")
 def _gaps(what, v, slots, begin, out):
     """Spread and extreme of all pauses (Welford, 1962), and the most events on one day."""
     column = slots[3 * begin + 2]
@@ -382,10 +381,10 @@ def _gaps(what, v, slots, begin, out):
                 value = deviation
             elif what == BURSTINESS:
                 value = (deviation - mean) / (deviation + mean) if deviation + mean > 0 else NAN
-        out[r * v.width + column] = value
+        out[column * v.stride + r] = value
 
 
-@njit
+@njit(error_model="numpy")
 def _runs(what, v, slots, begin, end, out, s):
     """Days and sessions: runs of events; a window cuts the run that it begins in."""
     starts, inside = s.a, s.b
@@ -408,19 +407,19 @@ def _runs(what, v, slots, begin, end, out, s):
             low, high = v.low[w * v.stride + r], v.high[r]
             runs = starts[high] - starts[low + 1] + 1 if high > low else 0
             if what == DAYS_ACTIVE or what == SESSIONS:
-                out[r * v.width + column] = runs
+                out[column * v.stride + r] = runs
             elif what == SESSION_EVENTS:
-                out[r * v.width + column] = _divide(float(high - low), float(runs))
+                out[column * v.stride + r] = _divide(float(high - low), float(runs))
             elif runs:
-                out[r * v.width + column] = (inside[high] - inside[low + 1]) / MINUTE / runs
+                out[column * v.stride + r] = (inside[high] - inside[low + 1]) / MINUTE / runs
             else:
-                out[r * v.width + column] = NAN
+                out[column * v.stride + r] = NAN
 
 
 # ---- numbers ----
 
 
-@njit
+@njit(error_model="numpy")
 def _sums(v, x, slots, begin, end, out, s):
     """Sums, and means where a slot's other number is 1."""
     n, high_sum, low_sum = s.a, s.e, s.f
@@ -444,10 +443,10 @@ def _sums(v, x, slots, begin, end, out, s):
             total = (high_sum[high] - high_sum[low]) + (low_sum[high] - low_sum[low])
             if mean:
                 total = _divide(total, float(n[high] - n[low]))
-            out[r * v.width + column] = total
+            out[column * v.stride + r] = total
 
 
-@njit
+@njit(error_model="numpy")
 def _spreads(v, x, slots, begin, end, out, s):
     """Standard deviations, from exact sums of values and squares."""
     n, sh, sl, qh, ql = s.a, s.e, s.f, s.g, s.h
@@ -472,10 +471,10 @@ def _spreads(v, x, slots, begin, end, out, s):
                 c, d = _multiply(c, d, m, 0.0)
                 c, d = _add(c, d, -a, -b)
                 value = np.sqrt(max(c, 0.0) / m / (m - 1.0))
-            out[r * v.width + column] = value
+            out[column * v.stride + r] = value
 
 
-@njit
+@njit(error_model="numpy")
 def _slopes(v, x, slots, begin, end, out, s):
     """Least-squares slopes: sums of time, its square, the value and their product, exact."""
     th, tl, uh, ul, vh, vl, wh, wl = s.e, s.f, s.g, s.h, s.i, s.j, s.c, s.d
@@ -503,7 +502,7 @@ def _slopes(v, x, slots, begin, end, out, s):
         for r in range(v.rows):
             low, high = v.low[w * v.stride + r], v.high[r]
             m = float(n[high] - n[low])
-            out[r * v.width + column] = NAN
+            out[column * v.stride + r] = NAN
             newest = high - 1
             while newest >= low and x[newest] != x[newest]:
                 newest -= 1
@@ -519,10 +518,10 @@ def _slopes(v, x, slots, begin, end, out, s):
                 below, _ = _add(c, d, -a, -b)
                 above, _ = _add(g, h, -e, -f)
                 if below > 0:
-                    out[r * v.width + column] = above / below
+                    out[column * v.stride + r] = above / below
 
 
-@njit
+@njit(error_model="numpy")
 def _zero_shares(v, x, slots, begin, end, out, s):
     n, zeros = s.a, s.b
     n[0] = zeros[0] = 0
@@ -533,12 +532,12 @@ def _zero_shares(v, x, slots, begin, end, out, s):
         w, column = slots[3 * k], slots[3 * k + 2]
         for r in range(v.rows):
             low, high = v.low[w * v.stride + r], v.high[r]
-            out[r * v.width + column] = _divide(
+            out[column * v.stride + r] = _divide(
                 float(zeros[high] - zeros[low]), float(n[high] - n[low])
             )
 
 
-@njit
+@njit(error_model="numpy")
 def _extremes(what, v, x, slots, begin, end, out, s):
     """Smallest or largest value: a stack of the values that no newer one has beaten."""
     sign = 1.0 if what == MAX else -1.0
@@ -566,10 +565,10 @@ def _extremes(what, v, x, slots, begin, end, out, s):
                     else:
                         low = middle + 1
                 value = sign * held[low]
-            out[r * v.width + slots[3 * k + 2]] = value
+            out[slots[3 * k + 2] * v.stride + r] = value
 
 
-@njit
+@njit(error_model="numpy")
 def _last_numbers(what, v, x, slots, begin, out):
     """The last value, or its step from the one before."""
     column = slots[3 * begin + 2]
@@ -581,10 +580,10 @@ def _last_numbers(what, v, x, slots, begin, out):
                 before = last
                 last = x[p]
             p += 1
-        out[r * v.width + column] = last if what == LAST_NUMBER else last - before
+        out[column * v.stride + r] = last if what == LAST_NUMBER else last - before
 
 
-@njit
+@njit(error_model="numpy")
 def _number_changes(v, x, slots, begin, end, out, s):
     changed = s.a
     changed[0] = 0
@@ -598,19 +597,19 @@ def _number_changes(v, x, slots, begin, end, out, s):
     _slices(changed, v, slots, begin, end, out)
 
 
-@njit
+@njit(error_model="numpy")
 def _slices(before, v, slots, begin, end, out):
     """Differences of an integer prefix sum."""
     for k in range(begin, end):
         w, column = slots[3 * k], slots[3 * k + 2]
         for r in range(v.rows):
-            out[r * v.width + column] = before[v.high[r]] - before[v.low[w * v.stride + r]]
+            out[column * v.stride + r] = before[v.high[r]] - before[v.low[w * v.stride + r]]
 
 
 # ---- categories ----
 
 
-@njit
+@njit(error_model="numpy")
 def _distinct(v, codes, slots, begin, end, out, s):
     """Different levels: a list of levels in order of last use, walked to the window's edge."""
     last, older, newer = s.last, s.older, s.newer
@@ -641,13 +640,13 @@ def _distinct(v, codes, slots, begin, end, out, s):
                 while at >= 0 and last[at] >= edge:
                     found += 1
                     at = older[at]
-            out[r * v.width + slots[3 * k + 2]] = found
+            out[slots[3 * k + 2] * v.stride + r] = found
     while head >= 0:
         last[head] = -1
         head = older[head]
 
 
-@njit
+@njit(error_model="numpy")
 def _last_levels(what, v, codes, tables, table, slots, begin, out):
     """The position of the last level in the feature's list, or its bare code."""
     column = slots[3 * begin + 2]
@@ -661,10 +660,10 @@ def _last_levels(what, v, codes, tables, table, slots, begin, out):
         if last >= 0:
             position = last if what == LAST_CODE else tables[table + last + 1]
             value = float(position) if position >= 0 else NAN
-        out[r * v.width + column] = value
+        out[column * v.stride + r] = value
 
 
-@njit
+@njit(error_model="numpy")
 def _level_shares(v, codes, tables, table, slots, begin, end, out, s):
     present, equal = s.a, s.b
     present[0] = equal[0] = 0
@@ -675,12 +674,12 @@ def _level_shares(v, codes, tables, table, slots, begin, end, out, s):
         w, column = slots[3 * k], slots[3 * k + 2]
         for r in range(v.rows):
             low, high = v.low[w * v.stride + r], v.high[r]
-            out[r * v.width + column] = _divide(
+            out[column * v.stride + r] = _divide(
                 float(equal[high] - equal[low]), float(present[high] - present[low])
             )
 
 
-@njit
+@njit(error_model="numpy")
 def _level_changes(v, codes, slots, begin, end, out, s):
     changed = s.a
     changed[0] = 0
@@ -694,7 +693,7 @@ def _level_changes(v, codes, slots, begin, end, out, s):
     _slices(changed, v, slots, begin, end, out)
 
 
-@njit
+@njit(error_model="numpy")
 def _known_rate(program, which, moment):
     """The counts of a list of rates that hold at a moment: (known, true)."""
     low, high = program.rate_edges[which], program.rate_edges[which + 1]
@@ -710,7 +709,7 @@ def _known_rate(program, which, moment):
     return program.rate_counts[2 * low - 2], program.rate_counts[2 * low - 1]
 
 
-@njit
+@njit(error_model="numpy")
 def _peer_rates(v, codes, program, table, slots, begin, out):
     """The rate of the last level among outcomes known by then, drawn towards that of all."""
     column = slots[3 * begin + 2]
@@ -720,7 +719,7 @@ def _peer_rates(v, codes, program, table, slots, begin, out):
             if codes[p] >= 0:
                 last = codes[p]
             p += 1
-        out[r * v.width + column] = NAN
+        out[column * v.stride + r] = NAN
         if last < 0:
             continue
         which = program.tables[table + last + 1]
@@ -728,7 +727,7 @@ def _peer_rates(v, codes, program, table, slots, begin, out):
         if which >= 0 and all_n > 0:
             n, true = _known_rate(program, which, v.known[r])
             if n > 0:
-                out[r * v.width + column] = (true + PRIOR_ROWS * all_true / all_n) / (
+                out[column * v.stride + r] = (true + PRIOR_ROWS * all_true / all_n) / (
                     n + PRIOR_ROWS
                 )
 
@@ -736,7 +735,7 @@ def _peer_rates(v, codes, program, table, slots, begin, out):
 # ---- dates and stages ----
 
 
-@njit
+@njit(error_model="numpy")
 def _dates(what, v, times, slots, begin, out):
     """Days until the last known date, or since it was stated."""
     column = slots[3 * begin + 2]
@@ -752,10 +751,10 @@ def _dates(what, v, times, slots, begin, out):
                 value = (v.cutoff[r] - v.time[last]) / DAY
             else:
                 value = (times[v.event[v.place[last]]] - v.cutoff[r]) / DAY
-        out[r * v.width + column] = value
+        out[column * v.stride + r] = value
 
 
-@njit
+@njit(error_model="numpy")
 def _stages(what, v, codes, tables, table, slots, begin, end, out, s):
     """Where the journey stands among the stages, and how it moved between them."""
     moved = s.a
@@ -791,17 +790,17 @@ def _stages(what, v, codes, tables, table, slots, begin, end, out, s):
                 value = (v.cutoff[r] - v.time[int(now_at[last])]) / DAY
             else:
                 value = far[last] + 1.0
-        out[r * v.width + column] = value
+        out[column * v.stride + r] = value
 
 
-@njit
+@njit(error_model="numpy")
 def _calendar(what, v, slots, begin, out):
     """The cutoff in the calendar (the date from days, after Hinnant, 2013)."""
     column = slots[3 * begin + 2]
     for r in range(v.rows):
         day = v.cutoff[r] // DAY
         if what == WEEKDAY:
-            out[r * v.width + column] = (day + 3) % 7
+            out[column * v.stride + r] = (day + 3) % 7
             continue
         shifted = day + 719468
         of_era = shifted - shifted // 146097 * 146097
@@ -809,15 +808,15 @@ def _calendar(what, v, slots, begin, out):
         of_year = of_era - (365 * year + year // 4 - year // 100)
         month = (5 * of_year + 2) // 153
         if what == DAY_OF_MONTH:
-            out[r * v.width + column] = of_year - (153 * month + 2) // 5 + 1
+            out[column * v.stride + r] = of_year - (153 * month + 2) // 5 + 1
         else:
-            out[r * v.width + column] = month + 3 if month < 10 else month - 9
+            out[column * v.stride + r] = month + 3 if month < 10 else month - 9
 
 
 # ---- the pass ----
 
 
-@njit
+@njit(error_model="numpy")
 def _operate(o, v, columns, program, x, codes, out, s):  # noqa: C901, PLR0912
     """One operation on the chosen events of one customer: a case a kind."""
     what, column = program.operations[5 * o], program.operations[5 * o + 1]
@@ -866,7 +865,7 @@ def _operate(o, v, columns, program, x, codes, out, s):  # noqa: C901, PLR0912
         _calendar(what, v, slots, begin, out)
 
 
-@njit
+@njit(error_model="numpy")
 def _spans(v, program):
     """Each row's slices of all visible events, a span at a time; rows ascend in time."""
     p = 0
@@ -885,7 +884,7 @@ def _spans(v, program):
             v.span_low[w * v.stride + r] = p
 
 
-@njit
+@njit(error_model="numpy")
 def _count_matches(event, m, columns, program, size):
     """How long the list of each selection can get."""
     for k in range(1, program.n_selections):
@@ -899,7 +898,7 @@ def _count_matches(event, m, columns, program, size):
                 size[program.split_selections[j]] += 1
 
 
-@njit
+@njit(error_model="numpy")
 def _split(event, m, columns, program, first, size, chosen):  # noqa: C901
     """List the visible events of each selection; selection 0 has them all.
 
@@ -941,7 +940,7 @@ def _split(event, m, columns, program, first, size, chosen):  # noqa: C901
     return chosen
 
 
-@njit
+@njit(error_model="numpy")
 def _passes(event, selection, columns, program):
     """Whether an event fulfils a selection's further conditions."""
     for c in range(program.condition_edges[selection], program.condition_edges[selection + 1]):
@@ -951,7 +950,7 @@ def _passes(event, selection, columns, program):
     return True
 
 
-@njit
+@njit(error_model="numpy")
 def _select(k, v, program, place, n, time, before):
     """The chosen events of selection `k`, given where they stand among all visible ones.
 
@@ -977,11 +976,11 @@ def _select(k, v, program, place, n, time, before):
             v.low[w * v.stride + r] = low
     return Chosen(
         n, time, place, v.event, v.rows, v.cutoff, v.known, v.high, v.low, v.all_high, v.span_low,
-        v.stride, v.width,
+        v.stride,
     )  # fmt: skip
 
 
-@njit
+@njit(error_model="numpy")
 def _customer(everything, columns, program, first, size, time, before, values, codes, out, s):
     """Every feature of one customer's rows from the customer's visible events."""
     for k in range(program.n_selections):
@@ -1006,7 +1005,7 @@ def _customer(everything, columns, program, first, size, time, before, values, c
             _operate(o, v, columns, program, values, codes, out, s)
 
 
-@njit
+@njit(error_model="numpy")
 def _sort_rows(order, begin, end, cutoff):
     """Put one customer's rows in order of their cutoffs, in place."""
     ascending = True
@@ -1025,26 +1024,26 @@ def _sort_rows(order, begin, end, cutoff):
         order[i] = rows[sorted_[i - begin]]
 
 
-@njit
-def _write(found, n, asked, rows):
+@njit(error_model="numpy")
+def _write(found, stride, n, asked, rows):
     """Copy one customer's values to their places in the matrix."""
     for i in range(n):
         begin = asked.order[rows[i]] * asked.matrix_width
         if asked.is_float and asked.width == asked.matrix_width:
             whole = _as_float(asked.matrix + 4 * begin)
             for j in range(asked.width):
-                whole[j] = found[i * asked.width + j]
+                whole[j] = found[j * stride + i]
         elif asked.is_float:
             single = _as_float(asked.matrix)
             for j in range(asked.width):
-                single[begin + asked.columns[j]] = found[i * asked.width + j]
+                single[begin + asked.columns[j]] = found[j * stride + i]
         else:
             double = _as_double(asked.matrix)
             for j in range(asked.width):
-                double[begin + asked.columns[j]] = found[i * asked.width + j]
+                double[begin + asked.columns[j]] = found[j * stride + i]
 
 
-@njit
+@njit(error_model="numpy")
 def _visible(asked, columns, start, stop, begin, end, seen, late):
     """Sort rows into those that see every event up to their cutoff and the others.
 
@@ -1066,13 +1065,13 @@ def _visible(asked, columns, start, stop, begin, end, seen, late):
     return n_seen, n_late, p
 
 
-@njit
+@njit(error_model="numpy")
 def _after(pointer, n):
     """The pointer to the element `n` of an int64 array."""
     return _as_int64(_as_address(pointer) + 8 * n)
 
 
-@njit
+@njit(error_model="numpy")
 def _events_of(columns, start, stop, cutoff, known, every, event, time):
     """List the events that a row may see: of all of them those that were recorded in time."""
     m = 0
@@ -1086,7 +1085,7 @@ def _events_of(columns, start, stop, cutoff, known, every, event, time):
     return m
 
 
-@njit(nogil=True, cache=True)
+@njit(error_model="numpy", nogil=True, cache=True)
 def fill(columns, program, asked, begin, end):
     """Fill the rows of the customers `begin` to `end` of those asked for.
 
@@ -1150,18 +1149,18 @@ def fill(columns, program, asked, begin, end):
                 lists = _split(event, m, columns, program, first, size, lists)
                 everything = Chosen(
                     m, all_time, _as_int64(lists.ctypes.data), event, n_seen, cutoff, known,
-                    high, low, all_high, span_low, rows, asked.width,
+                    high, low, all_high, span_low, rows,
                 )  # fmt: skip
                 _spans(everything, program)
                 _customer(
                     everything, columns, program, first, size, time, before, values, held, found, s
                 )
-                _write(found, n_seen, asked, seen)
+                _write(found, rows, n_seen, asked, seen)
     # Said here so that the memory behind the pointers lives until now.
     return len(integers) + len(doubles) + len(levels) + len(small) + len(codes) + len(lists)
 
 
-@njit(nogil=True, cache=True)
+@njit(error_model="numpy", nogil=True, cache=True)
 def group_rows(customer, n_customers):
     """Row positions in order of their customers, and where each customer's begin.
 
@@ -1185,7 +1184,7 @@ def group_rows(customer, n_customers):
     return order, edges
 
 
-@njit(nogil=True, cache=True)
+@njit(error_model="numpy", nogil=True, cache=True)
 def first_recorded(log, table, customer, after, until):
     """The earliest `recorded_time` of each row's chosen events in `(after, until]`.
 
@@ -1211,7 +1210,7 @@ def first_recorded(log, table, customer, after, until):
     return out
 
 
-@njit(nogil=True, cache=True)
+@njit(error_model="numpy", nogil=True, cache=True)
 def order_of(n, codes, times):
     """Whether rows ascend by code and then by time, and how many equal the row before in both.
 
@@ -1227,3 +1226,22 @@ def order_of(n, codes, times):
                 return False, ties
             ties += when[i] == when[i - 1]
     return True, ties
+
+
+@njit(error_model="numpy", nogil=True, cache=True)
+def tied(n, codes, times, places):
+    """List the rows that equal the row before or behind in code and time; gives how many.
+
+    Columns as in `order_of`, whose count of ties says how long `places`, int64, may have to be:
+    twice that.
+    """
+    who, when = _as_int32(codes), _as_int64(times)
+    found = 0
+    before = False
+    for i in range(n):
+        behind = i + 1 < n and who[i + 1] == who[i] and when[i + 1] == when[i]
+        if before or behind:
+            places[found] = i
+            found += 1
+        before = behind
+    return found

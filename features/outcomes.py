@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from features.categorical import ABSENT
 from features.config import Problem
 from features.cutoffs import Moments
 from features.engine import first_recorded
-from features.event_log import ABSENT, EventLog, Ints
+from features.event_log import EventLog, Ints
 from features.kernels import NEVER
 from features.language import events
 

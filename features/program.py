@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import kernels
-from features.event_log import ABSENT, Categorical, EventLog, Ints, address
+from features.categorical import ABSENT, Categorical
+from features.event_log import EventLog, Ints, address
 from features.feature import EVENT, Condition, Feature, Where, words
 from features.kernels import Columns, Program
 from features.kinds import CATEGORY, EVENTS, KINDS, MOMENT, NUMBER, STAGES, TIME

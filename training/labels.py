@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.categorical import Categorical
 from features.config import Business, Cohort, Problem
 from features.cutoffs import (
     ALREADY_HAPPENED,
@@ -26,7 +27,7 @@ from features.cutoffs import (
 from features.durations import DAY
 from features.engine import Rows
 from features.errors import ProblemError
-from features.event_log import Categorical, EventLog, Ints, empty_log, union
+from features.event_log import EventLog, Ints, empty_log, union
 from features.kernels import NEVER
 from features.outcomes import answerable, first_happened, first_known_gone
 from features.overview import Overview

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from features.categorical import Categorical
 from features.durations import DAY, MISSING_TIME
-from features.event_log import Categorical, EventLog, Ints, build_log
+from features.event_log import EventLog, Ints, build_log
 from training.pipeline import Journeys
 
 Mask = NDArray[np.bool_]

@@ -21,12 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.buckets import Buckets, bucket_of
+from features.categorical import Categorical
 from features.cluster import Runner
 from features.config import Business, Problem
 from features.cutoffs import Moments
 from features.engine import Rows
 from features.errors import ConfigError
-from features.event_log import Categorical, union
+from features.event_log import union
 from features.feature import Feature
 from training.clock import Clock
 from training.label_table import read_labels

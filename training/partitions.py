@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.buckets import INSTANT, Buckets
+from features.categorical import Categorical
 from features.config import Problem
 from features.cutoffs import Moments
 from features.engine import Rows, compute
-from features.event_log import Categorical, EventLog, Ints, union
+from features.event_log import EventLog, Ints, union
 from features.feature import Feature, feature_names
 from features.program import prepare
 from training.label_table import SPLITS
