@@ -64,7 +64,7 @@ def test_serving_computes_what_training_computed(
 
 
 def test_a_score_is_a_whole_answer(shop_client: httpx.Client) -> None:
-    """Probability with interval and weeks, band, reasons that add up, stake and version are there."""
+    """Probability, interval, weeks, band, reasons that add up, stake and version are there."""
     listed = shop_client.get("/v1/customers/at-risk", params={"limit": 1}).json()
     customer = listed["customers"][0]["customer"]
     response = shop_client.post(
