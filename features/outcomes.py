@@ -5,6 +5,8 @@ Takes a problem, the event log and moments with their windows; gives what happen
 Knows nothing about cohorts or features.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +41,14 @@ def first_known(problem: Problem, log: EventLog, moments: Moments) -> Ints:
     assert name is not None
     where = events(name).where
     return first_recorded(log, where, moments.rows.customer, moments.opens, moments.closes)
+
+
+def first_happened(problem: Problem, log: EventLog, moments: Moments) -> Ints:
+    """When the event first happened in each row's window; `NEVER` if it did not.
+
+    The earliest `event_time`, microseconds UTC, shape `(n_rows,)`, however late it was recorded.
+    """
+    return first_known(problem, replace(log, recorded_time=log.event_time), moments)
 
 
 def first_known_gone(problem: Problem, log: EventLog, moments: Moments) -> Ints:

@@ -16,7 +16,7 @@ from features.config import Problem
 from features.feature import Feature, feature_from_json, feature_names
 from models.persona import Personas, personas_from_json
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the files change in a way that older code can't read."""
 
 BANDS = ((95.0, "very high"), (80.0, "high"), (50.0, "medium"), (0.0, "low"))
@@ -102,7 +102,10 @@ def contract_from_json(text: bytes) -> Contract:
     """
     data = json.loads(text)
     if data.get("format") != FORMAT:
-        raise ValueError(f"found contract format {data.get('format')!r}, expected {FORMAT}")
+        raise ValueError(
+            f"found contract format {data.get('format')!r}, expected {FORMAT}; train it again with "
+            "this version, or serve it with the one that trained it"
+        )
     features = tuple(feature_from_json(item["definition"]) for item in data["features"])
     segments = data.get("personas")
     contract = Contract(

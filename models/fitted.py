@@ -11,12 +11,15 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
+from features.cutoffs import Moments
 from features.engine import Matrix, Rows, compute
 from features.errors import ModelFilesError
 from features.event_log import EventLog
 from features.program import Plan, prepare
-from models.calibration import Sigmoid
+from models.calibration import Calibration
 from models.contract import BANDS, Contract
+from models.interval import Interval
+from models.weekly_risk import WeeklyRisk
 
 Floats = NDArray[np.float64]
 
@@ -26,11 +29,15 @@ MANY_ROWS = 2_000
 
 @dataclass(frozen=True)
 class FittedModel:
-    """Trees, calibration and contract, which belong together."""
+    """Trees, calibration, contract and when, which belong together."""
 
     booster: lgb.Booster
-    calibration: Sigmoid
+    calibration: Calibration
     contract: Contract
+    weekly_risk: WeeklyRisk | None = None
+    """None where nobody knows when outcomes happened."""
+    interval: Interval | None = None
+    """The band around the calibration; None where none was fitted."""
 
     def __post_init__(self) -> None:
         names = tuple(self.booster.feature_name())
@@ -68,6 +75,24 @@ class FittedModel:
             self.booster.predict(vectors, pred_contrib=True, num_threads=_threads(vectors))
         )
         return values[:, :-1], values[:, -1]
+
+    def bounds(self, vectors: Matrix) -> tuple[Floats, Floats] | None:
+        """Lower and upper bounds of the scores, `(n_rows,)` each; see `models.interval`."""
+        if self.interval is None:
+            return None
+        margins = self.margins(vectors)
+        return self.interval.bounds(margins, self.calibration.probability(margins))
+
+    def weekly(self, vectors: Matrix, moments: Moments) -> Floats | None:
+        """The probability at the end of each week of the windows, `(n_rows, n_weeks)`.
+
+        See `models.weekly_risk`; None where nobody knows when.
+        """
+        if self.weekly_risk is None:
+            return None
+        margins = self.margins(vectors)
+        scores = self.calibration.probability(margins)
+        return self.weekly_risk.curves(scores, margins, vectors, moments.opens, moments.closes)
 
     def percentiles(self, probabilities: Floats) -> Floats:
         """Where scores stand among the customers the model was judged on, 0 to 100.

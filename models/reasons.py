@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.feature import Feature
-from models.calibration import Sigmoid
+from models.calibration import Calibration
 from models.contract import Contract
 
 Floats = NDArray[np.float64]
@@ -41,7 +41,7 @@ class Reason:
         return f"{self.statement}; {verb} the score by {abs(self.points):.1f} points"
 
 
-def points(contributions: Floats, base: float, calibration: Sigmoid) -> tuple[Floats, float]:
+def points(contributions: Floats, base: float, calibration: Calibration) -> tuple[Floats, float]:
     """Split a calibrated probability over features, in percentage points.
 
     The probability is one rising curve of the sum of all contributions; each feature gets
@@ -56,8 +56,11 @@ def points(contributions: Floats, base: float, calibration: Sigmoid) -> tuple[Fl
     """
     total = float(contributions.sum())
     start, end = calibration.probability(np.array([base, base + total]))
-    at_base = calibration.slope * start * (1 - start)
-    slope = (end - start) / total if abs(total) > 1e-9 else at_base
+    if abs(total) > 1e-9:
+        slope = (end - start) / total
+    else:
+        below, above = calibration.probability(np.array([base - 1e-3, base + 1e-3]))
+        slope = (above - below) / 2e-3
     return 100 * slope * contributions, float(100 * start)
 
 
@@ -66,7 +69,7 @@ def explain(
     vector: Floats,
     contributions: Floats,
     base: float,
-    calibration: Sigmoid,
+    calibration: Calibration,
     most: int,
 ) -> tuple[list[Reason], float]:
     """The strongest reasons for one score, and the base in percentage points.

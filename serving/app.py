@@ -29,6 +29,7 @@ from serving.pages import HEADERS, at_risk_page, docs_page
 from serving.schemas import (
     AtRisk,
     AtRiskRow,
+    IntervalOut,
     Live,
     NoScore,
     PersonaOut,
@@ -37,6 +38,7 @@ from serving.schemas import (
     ReasonOut,
     ScoreAnswer,
     ScoreRequest,
+    WeekOut,
 )
 from serving.scoring import Score, Scorer
 from serving.store import Store, open_store
@@ -223,10 +225,14 @@ def _score_answer(
         customer=request.customer,
         status="scored" if score.no_score is None else "no_score",
         probability=score.probability,
+        interval=_interval(score),
         percentile=score.percentile,
         band=score.band,
         base_points=score.base,
         reasons=[_reason(reason) for reason in score.reasons],
+        weekly_risk=[
+            WeekOut(until=format_moment(until), probability=p) for until, p in score.weekly
+        ],
         value_at_stake=score.value_at_stake,
         as_of=format_moment(score.as_of),
         valid_until=_moment(score.valid_until),
@@ -251,6 +257,7 @@ def _at_risk(scorer: Scorer, limit: int) -> AtRisk:
             AtRiskRow(
                 customer=standing.customer,
                 probability=standing.score.probability or 0.0,
+                interval=_interval(standing.score),
                 percentile=standing.score.percentile or 0.0,
                 band=standing.score.band,
                 value_at_stake=standing.score.value_at_stake,
@@ -270,6 +277,13 @@ def _why(reason: tuple[str, str] | None) -> NoScore | None:
 
 def _persona(persona: Persona | None) -> PersonaOut | None:
     return None if persona is None else PersonaOut(name=persona.name, says=persona.says)
+
+
+def _interval(score: Score) -> IntervalOut | None:
+    if score.interval is None:
+        return None
+    low, high, level = score.interval
+    return IntervalOut(low=low, high=high, level=level)
 
 
 def _reason(reason: Reason) -> ReasonOut:

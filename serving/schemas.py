@@ -180,6 +180,26 @@ class ReasonOut(BaseModel):
     """The statement and what it does to the score."""
 
 
+class IntervalOut(BaseModel):
+    """How sure the score is: where the rate among customers with such a score lies."""
+
+    low: float
+    high: float
+    level: float
+    """In this share of samples of customers the interval holds the true rate at the score. It says
+    nothing about how far one customer differs from others with the same score."""
+
+
+class WeekOut(BaseModel):
+    """The chance by the end of one week of the outcome window."""
+
+    until: str
+    """When the week ends; the last one ends with the window."""
+    probability: float
+    """That the outcome's event has happened by then; where the outcome is that something does not
+    happen, that it has not happened until then. The last week's is the score."""
+
+
 class NoScore(BaseModel):
     """Why there is no score, or no persona."""
 
@@ -203,6 +223,7 @@ class ScoreAnswer(BaseModel):
     status: Literal["scored", "no_score"]
     probability: float | None
     """Calibrated probability that the outcome happens within the horizon, 0 to 1."""
+    interval: IntervalOut | None
     percentile: float | None
     """Where the score stands among the customers that the model was judged on, 0 to 100."""
     band: Literal["low", "medium", "high", "very high"] | None
@@ -210,6 +231,8 @@ class ScoreAnswer(BaseModel):
     """The score of a typical customer (at the mean log-odds of the training rows), in percentage
     points; the reasons move it from here."""
     reasons: list[ReasonOut]
+    weekly_risk: list[WeekOut]
+    """How the score comes about week by week; empty where the model does not know when."""
     value_at_stake: float | None
     as_of: str
     valid_until: str | None
@@ -229,6 +252,7 @@ class AtRiskRow(BaseModel):
 
     customer: str
     probability: float
+    interval: IntervalOut | None
     percentile: float
     band: Literal["low", "medium", "high", "very high"]
     value_at_stake: float | None

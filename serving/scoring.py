@@ -16,10 +16,11 @@ from features.engine import Matrix, Rows, compute_exact
 from features.event_log import EventLog
 from features.feature import Feature
 from features.outcomes import happened
-from models.fitted import band
+from models.fitted import FittedModel, band
 from models.persona import NOT_TOLD_APART, TOO_THIN, Persona
 from models.reasons import Reason, explain
 from models.registry import Registered
+from models.weekly_risk import WEEK
 from serving.store import Journey, Store
 
 Floats = NDArray[np.float64]
@@ -34,6 +35,8 @@ class Score:
     valid_until: int | None
     probability: float | None = None
     """Calibrated, 0 to 1; None where there is no score."""
+    interval: tuple[float, float, float] | None = None
+    """Lower and upper bound of the rate among such customers, and level; see `models.interval`."""
     percentile: float | None = None
     band: str | None = None
     base: float | None = None
@@ -41,6 +44,9 @@ class Score:
     reasons: Sequence[Reason] = ()
     """Signed percentage points; those of all reasons and the base add up to the score."""
     value_at_stake: float | None = None
+    weekly: Sequence[tuple[int, float]] = ()
+    """The end of each week of the outcome window, and the probability by then; the last one is
+    the score. See `models.weekly_risk`."""
     vector: Mapping[str, float | None] | None = None
     """The feature vector, where it was asked for."""
     no_score: tuple[str, str] | None = None
@@ -127,6 +133,8 @@ class Scorer:
         probabilities = model.probabilities(vectors)
         percentiles = model.percentiles(probabilities)
         personas = self._personas(vectors)
+        weekly = model.weekly(vectors, asked)
+        intervals = _intervals(model, vectors)
         scores = []
         for i, cutoff in enumerate(asked.rows.cutoff_time.tolist()):
             why, start = explain(
@@ -142,11 +150,13 @@ class Scorer:
                     as_of=cutoff,
                     valid_until=self._valid_until(cutoff),
                     probability=float(probabilities[i]),
+                    interval=intervals[i],
                     percentile=float(percentiles[i]),
                     band=band(float(percentiles[i])),
                     base=start,
                     reasons=why,
                     value_at_stake=None if np.isnan(stake[i]) else float(stake[i]),
+                    weekly=() if weekly is None else dated(weekly[i], asked, i),
                     vector=self._named(vectors[i]) if with_vector else None,
                     persona=personas[i],
                     no_persona=None if personas[i] else self._why_no_persona,
@@ -190,3 +200,20 @@ class Scorer:
     def _named(self, vector: Matrix) -> dict[str, float | None]:
         names = self.registered.model.contract.names
         return {n: None if np.isnan(v) else float(v) for n, v in zip(names, vector, strict=True)}
+
+
+def _intervals(model: FittedModel, vectors: Matrix) -> list[tuple[float, float, float] | None]:
+    """Bounds and level of each row's score."""
+    bounds = model.bounds(vectors)
+    if model.interval is None or bounds is None:
+        return [None] * len(vectors)
+    level = model.interval.level
+    pairs = zip(bounds[0].tolist(), bounds[1].tolist(), strict=True)
+    return [(low, high, level) for low, high in pairs]
+
+
+def dated(curve: Floats, asked: Moments, row: int) -> list[tuple[int, float]]:
+    """A row's curve with the end of each of its weeks, microseconds UTC."""
+    opens, closes = int(asked.opens[row]), int(asked.closes[row])
+    known = curve[~np.isnan(curve)].tolist()
+    return [(min(opens + (w + 1) * WEEK, closes), p) for w, p in enumerate(known)]

@@ -29,7 +29,7 @@ from features.engine import Rows
 from features.errors import ProblemError
 from features.event_log import EventLog, Ints, empty_log, union
 from features.kernels import NEVER
-from features.outcomes import answerable, first_known_gone, happened
+from features.outcomes import answerable, first_happened, first_known_gone
 from features.overview import Overview
 from features.sources import Histories
 from training.label_table import UNKNOWN, LabelTable, read_labels
@@ -51,6 +51,9 @@ class Labelled:
     gone: Moments | None = None
     """Rows without a label because the outcome came within the gap. A peer rate counted them
     for as long as nobody knew."""
+    when: Ints | None = None
+    """When the event that the outcome names first happened in each row's window, microseconds
+    UTC, `NEVER` where it did not; None for labels that the business brought."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -113,7 +116,8 @@ def declared(
     unknown: Counter[str] = Counter()
     unknown["already_happened"] = int((verdict == ALREADY_HAPPENED).sum())
     moments = moments.take(verdict == IN_COHORT)
-    label = _outcomes(problem, log, moments)
+    when = first_happened(problem, log, moments)
+    label = _outcomes(problem, when)
     # Where events are dated by their day, the last day is as whole as the others.
     date_only = log.date_only if whole is None else whole.date_only
     open_ = moments.closes > history_end(problem, end) + (DAY - 1 if date_only else 0)
@@ -125,9 +129,8 @@ def declared(
     known = ~open_ & ~gone & ~silent
     account = {why: n for why, n in unknown.items() if n}
     left = moments.take(gone & ~silent)
-    return Labelled(moments.take(known), label[known], account, gone=left), Counter(
-        verdict.tolist()
-    )
+    labelled = Labelled(moments.take(known), label[known], account, gone=left, when=when[known])
+    return labelled, Counter(verdict.tolist())
 
 
 def check_cohort(verdicts: Mapping[int, int]) -> None:
@@ -142,10 +145,10 @@ def check_cohort(verdicts: Mapping[int, int]) -> None:
     )
 
 
-def _outcomes(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]:
+def _outcomes(problem: Problem, when: Ints) -> NDArray[np.int8]:
     """1 where the outcome is true of the window, else 0."""
     assert problem.outcome is not None
-    did = happened(problem, log, moments)
+    did = when < NEVER
     return (did if problem.outcome.event is not None else ~did).astype(np.int8)
 
 

@@ -142,7 +142,7 @@ def _declared(
     order = np.lexsort(keys)
     cutoff, known, opens, closes, label = (columns[name][order] for name in LABEL_COLUMNS)
     moments = Moments(Rows(who.codes[order].astype(np.int64), cutoff, known), opens, closes)
-    return Labelled(moments, label, dict(unknown)), who.levels
+    return Labelled(moments, label, dict(unknown), when=columns["when"][order]), who.levels
 
 
 def _choose(

@@ -43,13 +43,14 @@ LABEL_COLUMNS = ("cutoff_time", "known_time", "opens", "closes", "label")
 def label_bucket(buckets: Buckets, problem: Problem, folder: Path, bucket: int) -> dict[str, Any]:
     """Find and label the rows of a bucket's customers, in the order of the whole log's.
 
-    Writes `customer` and `LABEL_COLUMNS` to `folder`; gives the counts of what is unknown and
-    of the cohort's verdicts.
+    Writes `customer`, `LABEL_COLUMNS` and `when` to `folder`; gives the counts of what is unknown
+    and of the cohort's verdicts.
     """
     log, attributes = buckets.read(bucket)
     labelled, verdicts = declared(problem, log, attributes, buckets.end, buckets.whole)
     table = _moments_table(labelled.moments, log.customers)
-    _replace(table.append_column("label", pa.array(labelled.label)), bucket_file(folder, bucket))
+    table = table.append_column("label", pa.array(labelled.label))
+    _replace(table.append_column("when", pa.array(labelled.when)), bucket_file(folder, bucket))
     _replace(_moments_table(labelled.peers, log.customers), peer_rows_file(folder, bucket))
     return {"unknown": labelled.unknown, "verdicts": {str(k): n for k, n in verdicts.items()}}
 

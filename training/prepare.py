@@ -91,6 +91,12 @@ class Prepared:
         """The share of positives in the training part."""
         return float(self.labelled.label[self.split.train].mean())
 
+    def rows(self, part: str) -> Ints:
+        """Positions in `labelled` of a part's rows, as they stand in its matrix."""
+        rows: Ints = getattr(self.split, part)
+        thinned = self.folder is not None and part == "train"
+        return rows[:: -(-len(rows) // ENOUGH_ROWS)] if thinned else rows
+
     @property
     def known_before_test(self) -> Ints:
         """Rows whose labels were known before the test's first cutoff: train and validation, and

@@ -18,10 +18,11 @@ from features.engine import Matrix
 from features.event_log import Ints
 from features.feature import Feature
 from features.own import own_features
-from models.calibration import fit_sigmoid
+from models.calibration import fit_calibration
 from models.contract import Contract
 from models.files import save
 from models.fitted import FittedModel
+from models.interval import fit_interval
 from models.persona import Personas
 from training.baselines import Baseline, rule_score
 from training.clock import Clock
@@ -45,6 +46,7 @@ from training.prepare import ENOUGH_ROWS, Floats, Prepared
 from training.record import Record, complete
 from training.screening import screened
 from training.splits import Split
+from training.timing import fit_weekly_risk, judge_weekly_risk, weekly_account
 from training.tracking import Logged, log_run
 
 JUDGED = "judged"
@@ -74,6 +76,8 @@ class Result:
     personas: Personas | None
     verdict: Verdict
     looked: LookBack
+    weekly_risk: dict[str, float]
+    """Integrated Brier score of the weekly curves and of an even spread; see `training.timing`."""
 
     def to_json(self) -> dict[str, Any]:
         """The summary that `--json` prints."""
@@ -96,6 +100,7 @@ class Result:
                 for b in self.found
             },
             "best_rule": next((b.says for b in self.found if b.name == "best_rule"), None),
+            "weekly_risk": self.weekly_risk,
             "n_features": self.n_features,
             "n_rounds": self.n_rounds,
             "split": self.split.how,
@@ -154,6 +159,7 @@ def train(
         verdict = judge_test(whole, model.probabilities(matrix))
         metrics, found, rule = verdict.metrics, verdict.found, verdict.rule
         told.append(f"AUROC {metrics.auroc:.3f} on {metrics.n:,} untouched rows")
+        weekly = judge_weekly_risk(model, ready)
     with clock.stage("back-test") as told:
         looked = _look_back(ready, model)
         told.append(f"{len(looked.backtest)} periods, and a random split for comparison")
@@ -184,7 +190,7 @@ def train(
     return Result(
         name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
-        checks, clock.seconds, model.contract.personas, verdict, looked,
+        checks, clock.seconds, model.contract.personas, verdict, looked, weekly,
     )  # fmt: skip
 
 
@@ -219,8 +225,13 @@ def _fit(
         told.append(f"{booster.num_trees()} trees")
     with clock.stage("calibrate") as told:
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
-        calibration = fit_sigmoid(margin, parts["validation"][1])
-        told.append(f"slope {calibration.slope:.2f}, intercept {calibration.intercept:+.2f}")
+        who = ready.labelled.moments.rows.customer[ready.split.validation]
+        calibration = fit_calibration(margin, parts["validation"][1], who)
+        interval = fit_interval(calibration, margin, parts["validation"][1], who)
+        told.append(calibration.account())
+    with clock.stage("when") as told:
+        weekly = fit_weekly_risk(ready, booster)
+        told.append(weekly_account(weekly))
     again = len(ready.split.train) < FEW_ROWS or ready.has_newer_rows
     if again:
         with clock.stage("refit"):
@@ -241,7 +252,7 @@ def _fit(
             trained=_trained(ready, engine, again),
             personas=personas,
         )
-    return FittedModel(booster, calibration, contract)
+    return FittedModel(booster, calibration, contract, weekly, interval)
 
 
 def _final(judged: FittedModel, ready: Prepared, engine: Engine, clock: Clock) -> FittedModel:

@@ -71,7 +71,7 @@ def test_serving_computes_what_training_computed(
 
 
 def test_a_score_is_a_whole_answer(shop_client: httpx.Client) -> None:
-    """Probability, percentile, band, reasons that add up, stake, validity and version are there."""
+    """Probability, interval, weeks, band, reasons that add up, stake and version are there."""
     listed = shop_client.get("/v1/customers/at-risk", params={"limit": 1}).json()
     customer = listed["customers"][0]["customer"]
     response = shop_client.post(
@@ -98,6 +98,14 @@ def test_a_score_is_a_whole_answer(shop_client: httpx.Client) -> None:
     assert answer["as_of"] < answer["valid_until"]
     assert "1" == answer["model_version"]
     assert answer["value_at_stake"] > 0
+    assert answer["interval"]["low"] < answer["probability"] < answer["interval"]["high"]
+    assert 0.9 == answer["interval"]["level"]
+    weeks = answer["weekly_risk"]
+    assert [w["probability"] for w in weeks] == sorted(
+        (w["probability"] for w in weeks), reverse=True
+    )
+    assert answer["probability"] == weeks[-1]["probability"]
+    assert answer["as_of"] < weeks[0]["until"] < weeks[-1]["until"]
 
 
 def test_a_history_in_the_request_scores_as_the_stored_one(

@@ -1,0 +1,137 @@
+"""When: the score spread over the weeks of its outcome window.
+
+Takes a score, the row's margin and features, and its window; gives a probability at the end of
+each week, which ends at the score exactly. Knows nothing about how the trees were fitted.
+
+Let `G(w)` be the share of the chance that the event has come by the end of week `w`, given that
+it comes in the window at all: `1 - (1 - h(1)) … (1 - h(w))`, with the trees' hazard `h` of each
+week and 1 in the last (a discrete-time survival model; Singer & Willett 1993, It's about time).
+Where the outcome is that an event happens, `p(w) = p G(w)` rises from 0 to the score `p`. Where
+it is that an event does not happen (a silence, a contract not renewed), `p(w) = 1 - (1 - p) G(w)`
+is the chance that it has not happened yet; it falls from 1 to the score.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from features.durations import DAY
+from features.engine import Matrix
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+WEEK = 7 * DAY
+
+CLOCK = ("days since the window opened", "days until it closes", "margin")
+"""What the trees read before the features: at the week's beginning, and at its end."""
+
+
+@dataclass(frozen=True)
+class WeeklyRisk:
+    """A model of when, beside the model of whether."""
+
+    waits: bool
+    """Whether the outcome is that an event does not happen."""
+    columns: tuple[int, ...]
+    """Positions of the features that the trees read, after week and margin."""
+    trees: str | None
+    """LightGBM's text; None where time is spread evenly over the window, because trees knew no
+    better."""
+
+    def __post_init__(self) -> None:
+        expected = len(self.columns) + len(CLOCK)
+        if self._booster is not None and self._booster.num_feature() != expected:
+            raise ValueError(
+                f"the trees of the weekly risk read {self._booster.num_feature()} columns, "
+                f"expected {expected}"
+            )
+
+    @cached_property
+    def _booster(self) -> lgb.Booster | None:
+        return None if self.trees is None else lgb.Booster(model_str=self.trees)
+
+    def curves(
+        self, probability: Floats, margin: Floats, vectors: Matrix, opens: Ints, closes: Ints
+    ) -> Floats:
+        """The probability at the end of each week, shape `(n_rows, n_weeks)`.
+
+        Parameters
+        ----------
+        probability, margin
+            Scores and raw log-odds, shape `(n_rows,)`.
+        vectors
+            Shape `(n_rows, n_features)`, in the contract's order.
+        opens, closes
+            The windows `(opens, closes]`, microseconds UTC. Week `w` ends at `opens + w × 7d`,
+            the last one, which may be shorter, at `closes`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_weeks)
+            `n_weeks` is that of the longest window; NaN after a row's last week, whose value
+            is the row's probability to the bit. A row is the same alone and among others.
+        """
+        weeks = n_weeks(opens, closes)
+        by = self.shares(margin, vectors, opens, closes)
+        score = probability[:, None]
+        curve = 1 - (1 - score) * by if self.waits else score * by
+        curve = np.maximum(curve, score) if self.waits else np.minimum(curve, score)
+        week = np.arange(1, curve.shape[1] + 1)
+        curve = np.where(week == weeks[:, None], score, curve)
+        return np.where(week > weeks[:, None], np.nan, curve)
+
+    def shares(self, margin: Floats, vectors: Matrix, opens: Ints, closes: Ints) -> Floats:
+        """`G`, shape `(n_rows, n_weeks)`: rises to 1 at a row's last week and stays there."""
+        weeks = n_weeks(opens, closes)
+        out = np.ones((len(margin), int(weeks.max(initial=1))))
+        left = np.ones(len(margin))
+        for week in range(1, out.shape[1]):
+            rows = np.flatnonzero(week < weeks)
+            if self._booster is None:
+                out[rows, week - 1] = week * WEEK / (closes - opens)[rows]
+                continue
+            seen = week_matrix(self.columns, week, margin, vectors, opens, closes, rows)
+            left[rows] *= 1 - np.asarray(self._booster.predict(seen, num_threads=1))
+            out[rows, week - 1] = 1 - left[rows]
+        return out
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; the trees as LightGBM's lines."""
+        lines = None if self.trees is None else self.trees.removesuffix("\n").split("\n")
+        return {"waits": self.waits, "columns": list(self.columns), "trees": lines}
+
+
+def n_weeks(opens: Ints, closes: Ints) -> Ints:
+    """Weeks of windows, begun ones included; at least one."""
+    return np.asarray(np.maximum(1, -((opens - closes) // WEEK)))
+
+
+def week_matrix(
+    columns: tuple[int, ...],
+    week: int,
+    margin: Floats,
+    vectors: Matrix,
+    opens: Ints,
+    closes: Ints,
+    rows: Ints,
+) -> Floats:
+    """What the trees read of some rows in one week, `(n_chosen, 3 + n_columns)`."""
+    out = np.empty((len(rows), len(CLOCK) + len(columns)))
+    out[:, 0] = (week - 1) * WEEK / DAY
+    out[:, 1] = (closes[rows] - opens[rows] - week * WEEK) / DAY
+    out[:, 2] = margin[rows]
+    out[:, len(CLOCK) :] = vectors[np.ix_(rows, np.array(columns, np.int64))]
+    return out
+
+
+def weekly_risk_from_json(data: Mapping[str, Any]) -> WeeklyRisk:
+    """Read a weekly risk; `ValueError` when it is none."""
+    lines = data["trees"]
+    trees = None if lines is None else "\n".join(lines) + "\n"
+    return WeeklyRisk(bool(data["waits"]), tuple(map(int, data["columns"])), trees)
