@@ -3,8 +3,8 @@
 Takes prepared rows, LightGBM's parameters and a number of rounds; gives metrics a period, each
 of a model that saw nothing at or after it, and what a random split would have claimed. Knows
 nothing about calibration: the trees' own probabilities are judged. Vectors are computed once,
-by whoever prepared the rows; a period chooses among them. Rows that the split purged have no
-vectors, so a period that lies in a purge is passed over.
+by whoever prepared the rows; a period chooses among them, and among the rows that the split
+purged where they have vectors.
 
 Columns and bins were chosen once, on the training part as a whole; they hold no label but
 through peer rates, which know at each cutoff what was known then.
@@ -24,6 +24,7 @@ from features.event_log import Ints
 from features.feature import feature_names
 from training.baselines import best_rule, rule_score
 from training.evaluation import Judgement, Rival, judge
+from training.label_table import SPLITS
 from training.prepare import Prepared
 from training.splits import rolling
 from training.weighted import Acting, Floats, Labels
@@ -65,7 +66,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Pool:
-    """The rows that have vectors: train, validation and test, thinned if many."""
+    """The rows that have vectors, thinned if many."""
 
     ready: Prepared
     rows: Ints
@@ -96,22 +97,15 @@ class Pool:
 
 
 def pool(ready: Prepared, test: bool = True) -> Pool:
-    """The rows of prepared parts, without the test part if it is to stay untouched."""
-    parts = {name: part for name, part in ready.parts.items() if test or name != "test"}
+    """The rows that have vectors; of train and validation alone if test is to stay untouched."""
+    parts = ready.parts if test else {name: ready.parts[name] for name in SPLITS[:2]}
     step = -(-sum(len(label) for _, label in parts.values()) // MOST_ROWS)
     return Pool(
         ready,
-        np.concatenate([_places(ready, name)[::step] for name in parts]),
+        np.concatenate([ready.rows(name)[::step] for name in parts]),
         np.concatenate([matrix[::step] for matrix, _ in parts.values()]),
         np.concatenate([label[::step] for _, label in parts.values()]),
     )
-
-
-def _places(ready: Prepared, name: str) -> Ints:
-    """Where the rows of a part stand among the labelled rows; a part on disk was thinned."""
-    places: Ints = getattr(ready.split, name)
-    n = len(ready.parts[name][1])
-    return places if n == len(places) else places[:: -(-len(places) // n)][:n]
 
 
 def backtest(

@@ -93,7 +93,7 @@ class Prepared:
 
     def rows(self, part: str) -> Ints:
         """Positions in `labelled` of a part's rows, as they stand in its matrix."""
-        rows: Ints = getattr(self.split, part)
+        rows: Ints = self.purged if part == PURGED else getattr(self.split, part)
         thinned = self.folder is not None and part == "train"
         return rows[:: -(-len(rows) // ENOUGH_ROWS)] if thinned else rows
 
