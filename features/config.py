@@ -186,6 +186,16 @@ class Apart(Section):
     """`apart`: no customer of train or validation is in test, nor one of train in validation."""
 
 
+class Gate(Section):
+    """By how much a challenger has to be better before it may become the champion."""
+
+    average_precision: float = Field(default=0.0, ge=-1, le=1)
+    """What the lower bound of the difference in average precision has to exceed."""
+    expected_value: float = Field(default=-0.1, ge=-1, le=1)
+    """What the lower bound of the difference in expected value has to exceed, as a share of the
+    rival's expected value: below 0 it may be no better, but not worse by more than this."""
+
+
 class Problem(Section):
     """One question asked of every customer in a cohort."""
 
@@ -200,6 +210,7 @@ class Problem(Section):
     value: Value | None = None
     action: Action = Action()
     split: Apart = Apart()
+    gate: Gate = Gate()
     monotone: dict[str, Direction] = {}
     """Features by name or pattern (`"login_count_*"`), with which the score may only go `up` or
     only `down`, all else being equal."""

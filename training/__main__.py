@@ -25,6 +25,7 @@ from features.sources import REJECTED, Histories, doubts, reach, read_histories
 from models.registry import TRACKING_URI, shown_uri, tracking_uri
 from training.audit import audit, verdict
 from training.audit_report import report
+from training.audited import question_of, remember
 from training.clock import Clock
 from training.engines import Engine, InProcess, OnBuckets
 from training.findings import STOP, tell
@@ -32,7 +33,8 @@ from training.judging import summary_lines
 from training.preflight import preflight
 from training.prepare import ask
 from training.registry_commands import add_commands, chosen_problems
-from training.run import Result, train
+from training.result import Result
+from training.run import train
 
 BAD_INPUT = 2
 """Exit code when the configuration or the data have to be mended."""
@@ -158,6 +160,8 @@ def _audit(business: Business, chosen: argparse.Namespace) -> int:
     for name in names:
         say(f"{business.name}: {name}")
         found.append(audit(business, name, histories, say=say))
+        folder = chosen.workspace / slug(business.name) / slug(name)
+        remember(folder, question_of(business, name, histories.digest), found[-1])
         print(json.dumps(found[-1].to_json()) if chosen.json else report(found[-1]), flush=True)
     return verdict(found)
 
@@ -271,22 +275,23 @@ def _summary(result: Result) -> str:
     """A table of the model beside its baselines, and what a reader has to know."""
     m = result.metrics
     rows = [("model", m.auroc, m.average_precision)]
-    rows += [(b.name.replace("_", " "), b.auroc, b.average_precision) for b in result.found]
+    rows += [(b.name.replace("_", " "), b.auroc, b.average_precision) for b in result.verdict.found]
     logged = result.logged
     as_what = f"version {logged.version} ({', '.join(logged.aliases)})"
     lines = [f"{result.problem}, {as_what if logged.kept is None else 'not registered'}"]
     lines.append(f"  {'':<12}{'AUROC':>7}{'average precision':>20}")
     lines += [f"  {name:<12}{auroc:7.3f}{precision:20.3f}" for name, auroc, precision in rows]
-    lines += [f"  best rule: {b.says}" for b in result.found if b.name == "best_rule"]
+    lines += [f"  best rule: {b.says}" for b in result.verdict.found if b.name == "best_rule"]
     lines.append(
         f"  test part: {m.n:,} rows, base rate {m.base_rate:.1%}, Brier {m.brier:.4f}, log loss "
         f"{m.log_loss:.4f}, calibration error {m.ece:.3f}, lift {m.lift_at_5:.1f} at 5 %, "
         f"{m.lift_at_10:.1f} at 10 %"
     )
-    rule = next((b for b in result.found if b.name == "best_rule"), None)
+    rule = next((b for b in result.verdict.found if b.name == "best_rule"), None)
     if rule is not None and rule.average_precision >= m.average_precision:
         lines.append("  note: the model is not better than the best rule on average precision")
     lines += summary_lines(result.verdict, result.looked)
+    lines += result.decision.lines()
     return "\n".join(lines)
 
 

@@ -19,6 +19,7 @@ from features.config import Business, Problem
 from features.cutoffs import resolve, settle
 from features.overview import Overview, overview
 from features.sources import Histories, SourceAccount
+from training.audit import Audit, audit
 from training.clock import Clock
 from training.distributed import fit_together, refit_together
 from training.fitting import fit, refit
@@ -60,6 +61,9 @@ class Engine(Protocol):
 
     def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
         """Trees as those of `first`, fitted on rows known before the test, or on all matured."""
+
+    def audit(self, business: Business, name: str) -> Audit | None:
+        """The leakage audit of a problem; None where not all histories are at hand."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,9 @@ class InProcess:
             len(ready.split.train), ready.problem.seed, first, ready.problem.monotone,
         )  # fmt: skip
 
+    def audit(self, business: Business, name: str) -> Audit | None:
+        return audit(business, name, self.histories)
+
 
 @dataclass(frozen=True)
 class OnBuckets:
@@ -172,3 +179,10 @@ class OnBuckets:
     def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
         splits = SPLITS[:2] if before_test else SPLITS
         return refit_together(ready, self.runner, splits, first)
+
+    def audit(
+        self,
+        business: Business,  # noqa: ARG002
+        name: str,  # noqa: ARG002
+    ) -> Audit | None:
+        return None

@@ -4,7 +4,7 @@ Takes prepared rows and the model's probabilities of the test part; gives the wh
 as plain data. Knows nothing about how the model was fitted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from training.backtest import Claim, Period, Pool, backtest, pool, random_split_claims
 from training.baselines import Baseline, baselines, best_rule, fit_logistic, rivals
 from training.bootstrap import Interval
-from training.evaluation import MODEL, Judgement, Metrics
+from training.evaluation import MODEL, Judgement, Metrics, Rival
 from training.prepare import Prepared
 from training.slices import Group, Judged, by_category, by_gap, by_period
 from training.weighted import Acting, Floats
@@ -54,13 +54,17 @@ class LookBack:
     long before a date, for such a row's outcome is not known yet."""
 
 
-def judge_test(ready: Prepared, probability: Floats) -> Verdict:
+def judge_test(
+    ready: Prepared, probability: Floats, others: Mapping[str, Floats] | None = None
+) -> Verdict:
     """Judge the model on the test part.
 
     Parameters
     ----------
     probability
         Of the test part's rows, shape `(n_rows,)`.
+    others
+        Probabilities of other models of the same rows, by name.
     """
     matrix, label = ready.parts["test"]
     features = ready.features
@@ -68,8 +72,10 @@ def judge_test(ready: Prepared, probability: Floats) -> Verdict:
     rule, logistic = best_rule(features, *seen), fit_logistic(features, *seen)
     acting, notes = _acting(ready)
     moments = ready.labelled.moments.take(ready.split.test)
+    known = rivals(rule, logistic, ready.base_rate, matrix)
+    known |= {name: Rival(score, True) for name, score in (others or {}).items()}
     judged = Judged(
-        label, probability, rivals(rule, logistic, ready.base_rate, matrix),
+        label, probability, known,
         moments.rows.customer, acting, ready.problem.seed,
     )  # fmt: skip
     return Verdict(

@@ -19,7 +19,7 @@ OUTBOX, RECORD, ARTEFACTS = "outbox", "record.json", "artefacts"
 UNFINISHED = ".part"
 """How a folder ends that was not written to its end; nobody reads such a folder."""
 
-SHOWN = ("plots", "judged", "report.html", "model_card.md")
+SHOWN = ("plots", "judged", "gate.json", "report.html", "model_card.md")
 """What of a run's folder is shown beside it in MLflow, where it exists."""
 
 

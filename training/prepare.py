@@ -5,8 +5,8 @@ and judged on. Training and the leakage audit both ask here, so what is audited 
 trained. Knows nothing about models.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,10 @@ class Prepared:
     stake: Floats | None = None
     """What is at stake in each row of the test part, by the problem's `value`; None where it
     names none, or where the histories are not at hand."""
+    test_vectors: Callable[[Sequence[Feature]], Matrix] | None = field(
+        default=None, repr=False, compare=False
+    )
+    """Computes other features of the test part; None where the histories are not at hand."""
 
     @property
     def base_rate(self) -> float:
@@ -158,9 +162,11 @@ def prepare(
         features, vectors = _matrix(business, asked, purged)
         told.append(f"{vectors.shape[0]:,} rows × {len(features)} features")
     parts = _parts(asked.labelled, asked.split, purged, vectors)
+    test = asked.labelled.moments.rows.take(asked.split.test)
     return Prepared(
-        problem, asked.labelled, asked.split, features, parts, purged, stake=_stake(asked)
-    )
+        problem, asked.labelled, asked.split, features, parts, purged, stake=_stake(asked),
+        test_vectors=lambda wanted: compute(wanted, asked.log, asked.attributes, test),
+    )  # fmt: skip
 
 
 def ask(business: Business, problem: Problem, histories: Histories, clock: Clock) -> Asked:

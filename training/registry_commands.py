@@ -37,6 +37,9 @@ def add_commands(
     add("register", _register, "log finished models that the tracker could not take")
     lift = add("promote", _promote, "make the challenger the champion")
     lift.add_argument("--version", help="a version other than the challenger")
+    lift.add_argument(
+        "--force", metavar="REASON", default="", help="promote what the gate refuses, and say why"
+    )
     refuse = add("reject", _reject, "take the challenger's alias away and keep the reason")
     refuse.add_argument("--reason", required=True, help="why, for whoever reads MLflow later")
     refuse.add_argument("--version", help="a version other than the challenger")
@@ -89,7 +92,8 @@ def _register(business: Business, chosen: argparse.Namespace) -> int:
 def _promote(business: Business, chosen: argparse.Namespace) -> int:
     client = connect(chosen.workspace)
     for name in _models(business, chosen):
-        print(f"{name}: version {promote(client, name, chosen.version)} is the champion")
+        version = promote(client, name, chosen.version, chosen.force.strip())
+        print(f"{name}: version {version} is the champion")
     return 0
 
 

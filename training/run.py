@@ -4,118 +4,39 @@ Takes a `journey.toml` and a workspace; gives a result with honest metrics. Ever
 in the module that its name says.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from features.config import Business, slug
-from features.durations import format_moment, spell_duration
-from features.engine import Matrix
-from features.event_log import Ints
-from features.feature import Feature
+from features.durations import spell_duration
 from features.own import own_features
-from models.calibration import fit_calibration
-from models.contract import Contract
 from models.files import save
 from models.fitted import FittedModel
-from models.interval import fit_interval
-from models.persona import Personas
-from training.baselines import Baseline, rule_score
+from models.registry import model_name
+from training.assembly import fit_judged, refit_on_all
+from training.audited import leaks_of, question_of, recall, remember
+from training.baselines import rule_score
+from training.champion import JUDGED, champion_of
 from training.clock import Clock
 from training.engines import Engine
-from training.evaluation import MODEL, Metrics
 from training.findings import Finding, tell
-from training.fitting import FEW_ROWS, constraints, parameters, rounds_of, shape_of
-from training.judging import (
-    LookBack,
-    Verdict,
-    judge_test,
-    look_back,
-    look_back_json,
-    verdict_json,
-)
-from training.labels import Labelled
+from training.fitting import constraints, parameters, rounds_of, shape_of
+from training.gate import CHAMPION, Decision, decide, write_decision
+from training.judging import LookBack, Verdict, judge_test, look_back
 from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.preflight import preflight, refuse
-from training.prepare import ENOUGH_ROWS, Floats, Prepared
+from training.prepare import Prepared
 from training.record import Record, complete
+from training.result import Result, manifest, numbers, parameters_of, record_series
 from training.screening import screened
-from training.splits import Split
-from training.timing import fit_weekly_risk, judge_weekly_risk, weekly_account
-from training.tracking import Logged, log_run
-
-JUDGED = "judged"
-"""The folder of the model that the metrics belong to, beside the one that is registered."""
+from training.timing import judge_weekly_risk
+from training.tracking import log_run
+from training.versions import BESIDE_TAG, GATE_TAG, PASSED, REASONS_TAG, REFUSED
 
 TRAINING_SET = "training_set"
 """Where an engine that keeps the training set on disk does so, beside the model."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run found."""
-
-    problem: str
-    logged: Logged
-    metrics: Metrics
-    found: list[Baseline]
-    n_train: int
-    n_validation: int
-    n_features: int
-    n_rounds: int
-    unknown: dict[str, int]
-    split: Split
-    checks: tuple[Finding, ...]
-    """Of the pre-flight check."""
-    seconds: dict[str, float]
-    personas: Personas | None
-    verdict: Verdict
-    looked: LookBack
-    weekly_risk: dict[str, float]
-    """Integrated Brier score of the weekly curves and of an even spread; see `training.timing`."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The summary that `--json` prints."""
-        numbers = asdict(self.metrics)
-        return {
-            "problem": self.problem,
-            "model_version": self.logged.version,
-            "aliases": self.logged.aliases,
-            "run_id": self.logged.run_id,
-            "kept": None if self.logged.kept is None else str(self.logged.kept),
-            "n_train": self.n_train,
-            "n_validation": self.n_validation,
-            "n_test": numbers.pop("n"),
-            "n_test_positive": numbers.pop("n_positive"),
-            "n_unknown": sum(self.unknown.values()),
-            "unknown": self.unknown,
-            **numbers,
-            "baselines": {
-                b.name: {"auroc": b.auroc, "average_precision": b.average_precision}
-                for b in self.found
-            },
-            "best_rule": next((b.says for b in self.found if b.name == "best_rule"), None),
-            "weekly_risk": self.weekly_risk,
-            "n_features": self.n_features,
-            "n_rounds": self.n_rounds,
-            "split": self.split.how,
-            "preflight": [finding.to_json() for finding in self.checks],
-            "personas": []
-            if self.personas is None
-            else [
-                {"name": one.name, "says": one.says, "share": one.share}
-                for one in self.personas.personas
-            ],
-            "notes": [*self.split.notes, *self.verdict.notes],
-            "seconds": self.seconds,
-            **verdict_json(self.verdict),
-            **look_back_json(self.looked),
-        }
 
 
 def train(
@@ -153,34 +74,34 @@ def train(
     with clock.stage("screen") as told:
         ready, personas = screened(whole, own_features(business.features.own), personas)
         told.append(f"{len(ready.features)} of {len(whole.features)} columns are worth fitting on")
-    model = _fit(business, name, ready, personas, engine, clock)
+    judged = fit_judged(business, name, ready, personas, engine, clock)
     with clock.stage("judge") as told:
-        matrix, label = ready.parts["test"]
-        verdict = judge_test(whole, model.probabilities(matrix))
-        metrics, found, rule = verdict.metrics, verdict.found, verdict.rule
-        told.append(f"AUROC {metrics.auroc:.3f} on {metrics.n:,} untouched rows")
-        weekly = judge_weekly_risk(model, ready)
+        champion = champion_of(workspace, model_name(business.name, name), whole)
+        others = {CHAMPION: champion.score} if champion and champion.score is not None else {}
+        probability = judged.probabilities(ready.parts["test"][0])
+        verdict = judge_test(whole, probability, others)
+        weekly = judge_weekly_risk(judged, ready)
+        told.append(f"AUROC {verdict.metrics.auroc:.3f} on {verdict.metrics.n:,} untouched rows")
     with clock.stage("back-test") as told:
-        looked = _look_back(ready, model)
+        looked = _look_back(ready, judged)
         told.append(f"{len(looked.backtest)} periods, and a random split for comparison")
+    with clock.stage("audit") as told:
+        found = _audited(business, name, engine, folder)
+        told.append("not possible on buckets" if found is None else f"{len(found)} findings")
+    decision = decide(verdict, looked.backtest, champion, leaks_of(found), problem.gate)
     with clock.stage("plots"):
-        title = f"{business.name}: {name}, {metrics.n:,} rows that nothing was fitted on"
-        rule_scores = (
-            None if rule is None else rule_score(whole.parts["test"][0][:, rule[0]], rule[1])
-        )
-        draw_metrics(
-            folder / "plots", label, model.probabilities(matrix), rule_scores, metrics, title, found
-        )
-        shown = matrix[:: -(-metrics.n // MOST_DOTS)]
-        draw_contributions(
-            folder / "plots", *model.contributions(shown), shown, model.contract.names
-        )
-    final = _final(model, ready, engine, clock)
+        _draw(business, name, whole, ready, judged, verdict, folder / "plots")
+    registered = refit_on_all(judged, ready, engine, clock)
     with clock.stage("register") as told:
-        record.digest = save(final, folder / "model")
-        save(model, folder / JUDGED)
-        complete(record, ready, final, _parameters(ready, model), _numbers(verdict, looked, ready),
-             manifest(engine))  # fmt: skip
+        record.digest = save(registered, folder / "model")
+        save(judged, folder / JUDGED)
+        write_decision(decision, folder)
+        record_series(record, verdict, looked)
+        record.tags |= _tags(decision, champion.version if champion else "")
+        complete(
+            record, ready, registered, parameters_of(ready, judged),
+            numbers(verdict, looked, ready), manifest(engine),
+        )  # fmt: skip
         logged = log_run(workspace, record, folder)
         told.append(
             f"version {logged.version}, {' and '.join(logged.aliases)}"
@@ -188,10 +109,35 @@ def train(
             else f"not registered: {logged.why}"
         )
     return Result(
-        name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
-        len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
-        checks, clock.seconds, model.contract.personas, verdict, looked, weekly,
+        name, logged, ready, verdict, looked, checks, personas, weekly, decision,
+        registered.booster.num_trees(), clock.seconds,
     )  # fmt: skip
+
+
+def _audited(
+    business: Business, name: str, engine: Engine, folder: Path
+) -> tuple[Finding, ...] | None:
+    """What the leakage audit says of these histories; None where it can't be run."""
+    question = question_of(business, name, engine.digest)
+    found = recall(folder, question)
+    if found is not None:
+        return found
+    audit = engine.audit(business, name)
+    if audit is None:
+        return None
+    remember(folder, question, audit)
+    return audit.findings
+
+
+def _tags(decision: Decision, champion: str) -> dict[str, str]:
+    """What the gate said, for whoever promotes a version later."""
+    return {
+        GATE_TAG: PASSED if decision.passed else REFUSED,
+        REASONS_TAG: " ".join(f"{reason.code} {reason.says}" for reason in decision.reasons)[
+            :4_900
+        ],
+        BESIDE_TAG: champion,
+    }
 
 
 def _look_back(ready: Prepared, model: FittedModel) -> LookBack:
@@ -202,177 +148,20 @@ def _look_back(ready: Prepared, model: FittedModel) -> LookBack:
     return look_back(ready, chosen, rounds_of(model.booster, chosen, n_train), n_train)
 
 
-def _fit(
+def _draw(
     business: Business,
     name: str,
+    whole: Prepared,
     ready: Prepared,
-    personas: Personas | None,
-    engine: Engine,
-    clock: Clock,
-) -> FittedModel:
-    """Fit trees on train, stop and calibrate on validation, and write down the contract.
-
-    Where rows are few, or a purge kept newer ones back, the trees are then fitted again on all
-    that was known before the test.
-    What this gives is judged on the untouched test rows; what is registered is `_final`. The
-    calibration is that of the first fit, whose validation rows were not learned from; so are the
-    scores of the validation rows in the contract. Base rate and usual values stay those of the
-    training part.
-    """
-    parts = ready.parts
-    with clock.stage("fit") as told:
-        booster = engine.fit(ready)
-        told.append(f"{booster.num_trees()} trees")
-    with clock.stage("calibrate") as told:
-        margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
-        who = ready.labelled.moments.rows.customer[ready.split.validation]
-        calibration = fit_calibration(margin, parts["validation"][1], who)
-        interval = fit_interval(calibration, margin, parts["validation"][1], who)
-        told.append(calibration.account())
-    with clock.stage("when") as told:
-        weekly = fit_weekly_risk(ready, booster)
-        told.append(weekly_account(weekly))
-    again = len(ready.split.train) < FEW_ROWS or ready.has_newer_rows
-    if again:
-        with clock.stage("refit"):
-            booster = engine.refit(ready, booster, before_test=True)
-    with clock.stage("contract"):
-        newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
-        contract = Contract(
-            business=business.name,
-            problem_name=name,
-            problem=ready.problem,
-            features=ready.features,
-            event_kinds=engine.whole.event_kinds,
-            attribute_kinds=engine.whole.attribute_kinds,
-            event_names=engine.whole.event_names,
-            usual=_usual(ready.features, parts["train"][0]),
-            score_quantiles=_percentiles(calibration.probability(newest)),
-            base_rate=ready.base_rate,
-            trained=_trained(ready, engine, again),
-            personas=personas,
-        )
-    return FittedModel(booster, calibration, contract, weekly, interval)
-
-
-def _final(judged: FittedModel, ready: Prepared, engine: Engine, clock: Clock) -> FittedModel:
-    """The model that is registered: the judged one's rounds fitted on all rows that have matured.
-
-    Its calibration, usual values and percentiles are the judged model's, for they were found on
-    rows that the judged trees had not learned from; no row is left that these have not.
-    """
-    with clock.stage("refit on all") as told:
-        booster = engine.refit(ready, judged.booster, before_test=False)
-        trained = {**judged.contract.trained, "this_model": "registered"}
-        told.append(f"{trained['fitted']['registered']['n_rows']:,} rows")
-    return replace(judged, booster=booster, contract=replace(judged.contract, trained=trained))
-
-
-def manifest(engine: Engine) -> dict[str, Any]:
-    """Where the rows came from: each source's account, and the digest of everything kept."""
-    return {
-        "digest": engine.digest,
-        "history_end": format_moment(engine.end),
-        "n_events": engine.whole.n_events,
-        "n_customers": engine.whole.n_customers,
-        "sources": [
-            {
-                "name": account.name,
-                "read": account.read,
-                "kept": account.kept,
-                "rejected": account.rejected,
-                "first": None if account.first is None else format_moment(account.first),
-                "last": None if account.last is None else format_moment(account.last),
-            }
-            for account in engine.sources
-        ],
-    }
-
-
-def _trained(ready: Prepared, engine: Engine, again: bool) -> dict[str, Any]:
-    """What the models were fitted on, for their contracts.
-
-    `fitted` tells of both: the metrics are those of `judged`, which saw nothing at or after the
-    test's first cutoff; `registered` was fitted on everything. `this_model` says which one it is.
-    """
-    split, whole = ready.split, [*ready.split.all_rows, *ready.purged]
-    judged = ready.known_before_test if again else split.train
-    return {
-        **_span(ready.labelled, split.train),
-        "history_end": format_moment(engine.end),
-        "data_digest": engine.digest,
-        "n_train": len(split.train),
-        "split": split.how,
-        "this_model": "judged",
-        "fitted": {
-            "judged": _fitted(ready.labelled, judged),
-            "registered": _fitted(ready.labelled, np.asarray(whole)),
-        },
-    }
-
-
-def _span(labelled: Labelled, rows: Ints) -> dict[str, Any]:
-    cutoff = labelled.moments.rows.cutoff_time[rows]
-    return {
-        "first_cutoff": format_moment(int(cutoff.min())),
-        "last_cutoff": format_moment(int(cutoff.max())),
-    }
-
-
-def _fitted(labelled: Labelled, rows: Ints) -> dict[str, Any]:
-    return {**_span(labelled, rows), "n_rows": len(rows)}
-
-
-def _percentiles(probabilities: Floats) -> tuple[float, ...]:
-    """The scores at the percentiles 0, 1, … 100."""
-    return tuple(float(q) for q in np.quantile(probabilities, np.linspace(0, 1, 101)))
-
-
-def _usual(features: Sequence[Feature], vectors: Matrix) -> tuple[float | None, ...]:
-    """The median of each column, the commonest level of a category.
-
-    None where fewer than half of the rows have it.
-    """
-    vectors = vectors[:: -(-len(vectors) // ENOUGH_ROWS)]
-    known = ~np.isnan(vectors)
-    usual: list[float | None] = []
-    for column, feature in enumerate(features):
-        values = vectors[known[:, column], column]
-        if len(values) * 2 < len(vectors) or not len(values):
-            usual.append(None)
-        elif feature.is_position:
-            usual.append(float(np.bincount(values.astype(np.int64)).argmax()))
-        else:
-            usual.append(float(np.quantile(values, 0.5, method="lower")))
-    return tuple(usual)
-
-
-def _parameters(ready: Prepared, model: FittedModel) -> dict[str, Any]:
-    """What a run was started with, for MLflow."""
-    return {
-        **parameters(len(ready.split.train), len(ready.features), ready.problem.seed),
-        "split": ready.split.how,
-        "n_features": len(ready.features),
-        "trees": model.booster.num_trees(),
-        "refit": len(ready.split.train) < FEW_ROWS or ready.has_newer_rows,
-    }
-
-
-def _numbers(verdict: Verdict, looked: LookBack, ready: Prepared) -> dict[str, float]:
-    """What a run found, for MLflow."""
-    numbers = {f"test_{key}": float(value) for key, value in asdict(verdict.metrics).items()}
-    judgement = verdict.judgement
-    for metric in ("auroc", "average_precision", "expected_value"):
-        for name, of in {"test": judgement.intervals[MODEL], **judgement.differences}.items():
-            begin = name if name == "test" else f"over_{name}"
-            numbers[f"{begin}_{metric}_low"] = of[metric].low
-            numbers[f"{begin}_{metric}_high"] = of[metric].high
-    if looked.claim is not None:
-        numbers["random_split_auroc"] = looked.claim.auroc
-        numbers["random_split_average_precision"] = looked.claim.average_precision
-    for baseline in verdict.found:
-        numbers[f"{baseline.name}_auroc"] = baseline.auroc
-        numbers[f"{baseline.name}_average_precision"] = baseline.average_precision
-    numbers["n_train"] = float(len(ready.split.train))
-    numbers["n_unknown"] = float(ready.labelled.n_unknown)
-    return numbers
+    model: FittedModel,
+    verdict: Verdict,
+    folder: Path,
+) -> None:
+    """The pictures of a run."""
+    matrix, label = ready.parts["test"]
+    metrics, rule = verdict.metrics, verdict.rule
+    title = f"{business.name}: {name}, {metrics.n:,} rows that nothing was fitted on"
+    scores = None if rule is None else rule_score(whole.parts["test"][0][:, rule[0]], rule[1])
+    draw_metrics(folder, label, model.probabilities(matrix), scores, metrics, title, verdict.found)
+    shown = matrix[:: -(-metrics.n // MOST_DOTS)]
+    draw_contributions(folder, *model.contributions(shown), shown, model.contract.names)

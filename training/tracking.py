@@ -28,7 +28,15 @@ from training import logged_model
 from training.outbox import ARTEFACTS, Entry, discard, keep
 from training.record import Child, Record, is_alive
 from training.summary import describe_run
-from training.versions import ENTRY_TAG, FINISHED_TAG, point_aliases, version_of
+from training.versions import (
+    BESIDE_TAG,
+    ENTRY_TAG,
+    FINISHED_TAG,
+    GATE_TAG,
+    REASONS_TAG,
+    point_aliases,
+    version_of,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +45,9 @@ MOST_METRICS, MOST_PARAMETERS = 1_000, 100
 """What MLflow takes in one call."""
 
 PROCESS_TAG = "milepost.process"
-SHARED_TAGS = ("split", "base_rate", "judged_model", "registered_model")
+SHARED_TAGS = (
+    "split", "base_rate", "judged_model", "registered_model", GATE_TAG, REASONS_TAG, BESIDE_TAG,
+)  # fmt: skip
 """Tags of a run that its version carries too."""
 
 

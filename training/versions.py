@@ -23,6 +23,13 @@ ENTRY_TAG, FINISHED_TAG = "milepost.entry", "milepost.finished"
 """Which finished run a version is, and when that run ended, milliseconds since 1970."""
 
 REJECTED_TAG, REJECTED_AT_TAG = "milepost.rejected", "milepost.rejected_at"
+GATE_TAG, REASONS_TAG = "milepost.gate", "milepost.gate_reasons"
+BESIDE_TAG = "milepost.gate_champion"
+"""What the gate said of a version, why, and beside which champion; empty without one."""
+PASSED, REFUSED = "passed", "refused"
+FORCED_TAG = "milepost.promoted_because"
+"""Why a person promoted a version that the gate refuses."""
+
 CHAMPIONS_TAG = "milepost.champions"
 MOST_CHAMPIONS = 50
 """How many moves of the champion's alias are remembered: MLflow holds 5,000 letters a tag."""
@@ -48,7 +55,7 @@ def version_of(client: "MlflowClient", name: str, tag: str, value: str) -> Any |
 
 
 def point_aliases(client: "MlflowClient", name: str, version: str) -> list[str]:
-    """Make a new version the challenger, and the champion where there is none.
+    """Make a new version the challenger, and the champion where there is none and the gate lets it.
 
     A version whose run ended before that of today's challenger gets no alias: it comes late.
     """
@@ -57,20 +64,29 @@ def point_aliases(client: "MlflowClient", name: str, version: str) -> list[str]:
     if not any(_is_newer(client, name, other, version) for other in (champion, challenger)):
         client.set_registered_model_alias(name, CHALLENGER, version)
         aliases.append(CHALLENGER)
-    if champion is None:
+    if champion is None and _gate_of(client, name, version) == PASSED:
         _crown(client, name, version, "first")
-    if champion in (None, version):
+        champion = version
+    if champion == version:
         aliases.append(CHAMPION)
     return aliases
 
 
-def promote(client: "MlflowClient", name: str, version: str | None = None) -> str:
+def promote(
+    client: "MlflowClient", name: str, version: str | None = None, because: str = ""
+) -> str:
     """Make a version (the challenger unless told) the champion; give its number.
+
+    Parameters
+    ----------
+    because
+        Why the gate is not heeded; kept as a tag of the version.
 
     Raises
     ------
     RegistryError
-        When there is no such version, or it was rejected.
+        When there is no such version, it was rejected, or the gate refuses it and no reason
+        is given.
     """
     with answers(name):
         chosen = version or version_at(client, name, CHALLENGER)
@@ -83,8 +99,34 @@ def promote(client: "MlflowClient", name: str, version: str | None = None) -> st
                 f"its tag {REJECTED_TAG} in MLflow."
             )
         if version_at(client, name, CHAMPION) != chosen:
+            if because:
+                client.set_model_version_tag(name, chosen, FORCED_TAG, because)
+            else:
+                _heed_gate(client, name, chosen)
             _crown(client, name, chosen, "promoted")
         return chosen
+
+
+def _heed_gate(client: "MlflowClient", name: str, version: str) -> None:
+    """Raise `RegistryError` unless the gate passed a version beside today's champion."""
+    tags = existing(client, name, version).tags
+    champion = version_at(client, name, CHAMPION) or ""
+    mend = (
+        "Train a better one, or promote it all the same and say why: --force 'the old one is of "
+        "another market'."
+    )
+    if tags.get(GATE_TAG) != PASSED:
+        why = tags.get(REASONS_TAG) or "it was never asked."
+        raise RegistryError(f"The gate refuses {name} version {version}: {why} {mend}")
+    if champion and tags.get(BESIDE_TAG, "") != champion:
+        raise RegistryError(
+            f"The gate has not seen {name} version {version} beside today's champion, version "
+            f"{champion}. Train again, and the two are compared on the newest labels. {mend}"
+        )
+
+
+def _gate_of(client: "MlflowClient", name: str, version: str) -> str:
+    return str(existing(client, name, version).tags.get(GATE_TAG, REFUSED))
 
 
 def reject(client: "MlflowClient", name: str, reason: str, version: str | None = None) -> str:

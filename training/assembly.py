@@ -1,0 +1,154 @@
+"""From prepared rows to a fitted model: trees, calibration, weekly risk, contract.
+
+Takes rows with their features and an engine that fits; gives the model that is judged, and the
+one that is registered. Knows nothing about how good they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from features.config import Business
+from features.durations import format_moment
+from features.engine import Matrix
+from features.event_log import Ints
+from features.feature import Feature
+from models.calibration import fit_calibration
+from models.contract import Contract
+from models.fitted import FittedModel
+from models.interval import fit_interval
+from models.persona import Personas
+from training.clock import Clock
+from training.engines import Engine
+from training.fitting import FEW_ROWS
+from training.labels import Labelled
+from training.prepare import ENOUGH_ROWS, Floats, Prepared
+from training.timing import fit_weekly_risk, weekly_account
+
+
+def fit_judged(
+    business: Business,
+    name: str,
+    ready: Prepared,
+    personas: Personas | None,
+    engine: Engine,
+    clock: Clock,
+) -> FittedModel:
+    """Fit trees on train, stop and calibrate on validation, and write down the contract.
+
+    Where rows are few, or a purge kept newer ones back, the trees are then fitted again on all
+    that was known before the test.
+    What this gives is judged on the untouched test rows; what is registered is `refit_on_all`. The
+    calibration is that of the first fit, whose validation rows were not learned from; so are the
+    scores of the validation rows in the contract. Base rate and usual values stay those of the
+    training part.
+    """
+    parts = ready.parts
+    with clock.stage("fit") as told:
+        booster = engine.fit(ready)
+        told.append(f"{booster.num_trees()} trees")
+    with clock.stage("calibrate") as told:
+        margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
+        who = ready.labelled.moments.rows.customer[ready.split.validation]
+        calibration = fit_calibration(margin, parts["validation"][1], who)
+        interval = fit_interval(calibration, margin, parts["validation"][1], who)
+        told.append(calibration.account())
+    with clock.stage("when") as told:
+        weekly = fit_weekly_risk(ready, booster)
+        told.append(weekly_account(weekly))
+    again = len(ready.split.train) < FEW_ROWS or ready.has_newer_rows
+    if again:
+        with clock.stage("refit"):
+            booster = engine.refit(ready, booster, before_test=True)
+    with clock.stage("contract"):
+        newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
+        contract = Contract(
+            business=business.name,
+            problem_name=name,
+            problem=ready.problem,
+            features=ready.features,
+            event_kinds=engine.whole.event_kinds,
+            attribute_kinds=engine.whole.attribute_kinds,
+            event_names=engine.whole.event_names,
+            usual=_usual(ready.features, parts["train"][0]),
+            score_quantiles=_percentiles(calibration.probability(newest)),
+            base_rate=ready.base_rate,
+            trained=_trained(ready, engine, again),
+            personas=personas,
+        )
+    return FittedModel(booster, calibration, contract, weekly, interval)
+
+
+def refit_on_all(judged: FittedModel, ready: Prepared, engine: Engine, clock: Clock) -> FittedModel:
+    """The model that is registered: the judged one's rounds fitted on all rows that have matured.
+
+    Its calibration, usual values and percentiles are the judged model's, for they were found on
+    rows that the judged trees had not learned from; no row is left that these have not.
+    """
+    with clock.stage("refit on all") as told:
+        booster = engine.refit(ready, judged.booster, before_test=False)
+        trained = {**judged.contract.trained, "this_model": "registered"}
+        told.append(f"{trained['fitted']['registered']['n_rows']:,} rows")
+    return replace(judged, booster=booster, contract=replace(judged.contract, trained=trained))
+
+
+def _trained(ready: Prepared, engine: Engine, again: bool) -> dict[str, Any]:
+    """What the models were fitted on, for their contracts.
+
+    `fitted` tells of both: the metrics are those of `judged`, which saw nothing at or after the
+    test's first cutoff; `registered` was fitted on everything. `this_model` says which one it is.
+    """
+    split, whole = ready.split, [*ready.split.all_rows, *ready.purged]
+    judged = ready.known_before_test if again else split.train
+    return {
+        **_span(ready.labelled, split.train),
+        "history_end": format_moment(engine.end),
+        "data_digest": engine.digest,
+        "n_train": len(split.train),
+        "split": split.how,
+        "this_model": "judged",
+        "fitted": {
+            "judged": _fitted(ready.labelled, judged),
+            "registered": _fitted(ready.labelled, np.asarray(whole)),
+        },
+    }
+
+
+def _span(labelled: Labelled, rows: Ints) -> dict[str, Any]:
+    cutoff = labelled.moments.rows.cutoff_time[rows]
+    return {
+        "first_cutoff": format_moment(int(cutoff.min())),
+        "last_cutoff": format_moment(int(cutoff.max())),
+    }
+
+
+def _fitted(labelled: Labelled, rows: Ints) -> dict[str, Any]:
+    moments = labelled.moments.take(rows)
+    known = int(np.maximum(moments.closes, moments.rows.known_time).max())
+    return {**_span(labelled, rows), "known_by": format_moment(known), "n_rows": len(rows)}
+
+
+def _percentiles(probabilities: Floats) -> tuple[float, ...]:
+    """The scores at the percentiles 0, 1, … 100."""
+    return tuple(float(q) for q in np.quantile(probabilities, np.linspace(0, 1, 101)))
+
+
+def _usual(features: Sequence[Feature], vectors: Matrix) -> tuple[float | None, ...]:
+    """The median of each column, the commonest level of a category.
+
+    None where fewer than half of the rows have it.
+    """
+    vectors = vectors[:: -(-len(vectors) // ENOUGH_ROWS)]
+    known = ~np.isnan(vectors)
+    usual: list[float | None] = []
+    for column, feature in enumerate(features):
+        values = vectors[known[:, column], column]
+        if len(values) * 2 < len(vectors) or not len(values):
+            usual.append(None)
+        elif feature.is_position:
+            usual.append(float(np.bincount(values.astype(np.int64)).argmax()))
+        else:
+            usual.append(float(np.quantile(values, 0.5, method="lower")))
+    return tuple(usual)
