@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -108,11 +109,23 @@ def rivals(
     logistic: Logistic | None,
     base_rate: float,
     matrix: Matrix,
+    seen: tuple[Matrix, Labels],
 ) -> dict[str, Rival]:
-    """The score columns of all baselines, by name."""
+    """The score columns of all baselines, by name.
+
+    Parameters
+    ----------
+    seen
+        Rows on which the rule was chosen: what share of them was positive at each of its values
+        (made to rise, Barlow et al. 1972) is the probability that it stands for.
+    """
     found = {"base_rate": Rival(np.full(len(matrix), base_rate), is_probability=True)}
     if rule is not None:
-        found["best_rule"] = Rival(rule_score(matrix[:, rule[0]], rule[1]))
+        column, sign = rule
+        rate = IsotonicRegression(out_of_bounds="clip")
+        rate.fit(rule_score(seen[0][:, column], sign), seen[1])
+        score = rule_score(matrix[:, column], sign)
+        found["best_rule"] = Rival(score, chance=rate.predict(score))
     if logistic is not None:
         found["logistic"] = Rival(logistic.probability(matrix), is_probability=True)
     return found

@@ -74,6 +74,7 @@ def resample(
     acting: Acting,
     seed: int,
     resamples: int = RESAMPLES,
+    chances: Mapping[str, Floats] | None = None,
 ) -> Resampled:
     """Draw customers with replacement, and measure every column on each draw.
 
@@ -89,13 +90,18 @@ def resample(
     resamples
         With more than 100,000 rows fewer are drawn, but never below 200. With 0 every
         interval is the value itself.
+    chances
+        The probabilities that columns stand for that are none, where they are known.
     """
     _, who = np.unique(customer, return_inverse=True)
     n_customers = int(who.max()) + 1
     scored = {
-        name: Scored(label, np.asarray(score, dtype=np.float64), who, acting, is_probability)
+        name: Scored(
+            label, np.asarray(score, dtype=np.float64), who, acting, is_probability,
+            (chances or {}).get(name),
+        )
         for name, (score, is_probability) in scores.items()
-    }
+    }  # fmt: skip
     resamples = min(resamples, max(LEAST_RESAMPLES, MOST_CELLS // len(label)))
     rng = np.random.default_rng(seed)
     value = unweighted(scored)

@@ -53,6 +53,14 @@ class Rival:
 
     score: Floats
     is_probability: bool = False
+    chance: Floats | None = None
+    """The probability that a score stands for which is none, so that it can be weighed with what
+    is at stake."""
+
+    def take(self, rows: Ints) -> "Rival":
+        """The same of some rows."""
+        chance = None if self.chance is None else self.chance[rows]
+        return Rival(self.score[rows], self.is_probability, chance)
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,8 @@ def judge(
     """
     columns = {MODEL: (probability, True)}
     columns |= {name: (rival.score, rival.is_probability) for name, rival in rivals.items()}
-    drawn = resample(label, columns, customer, acting, seed, resamples)
+    chances = {name: r.chance for name, r in rivals.items() if r.chance is not None}
+    drawn = resample(label, columns, customer, acting, seed, resamples, chances)
     return Judgement(
         evaluate(label, probability, acting),
         {

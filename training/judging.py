@@ -72,7 +72,7 @@ def judge_test(
     rule, logistic = best_rule(features, *seen), fit_logistic(features, *seen)
     acting, notes = _acting(ready)
     moments = ready.labelled.moments.take(ready.split.test)
-    known = rivals(rule, logistic, ready.base_rate, matrix)
+    known = rivals(rule, logistic, ready.base_rate, matrix, seen)
     known |= {name: Rival(score, True) for name, score in (others or {}).items()}
     judged = Judged(
         label, probability, known,

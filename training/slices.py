@@ -73,9 +73,7 @@ class Judged:
         judgement = None
         if len(rows) >= LEAST_ROWS and min(positives, len(rows) - positives) >= LEAST_OF_CLASS:
             rivals = {
-                name: Rival(rival.score[rows], rival.is_probability)
-                for name, rival in self.rivals.items()
-                if name in against
+                name: rival.take(rows) for name, rival in self.rivals.items() if name in against
             }
             judgement = judge(
                 label, probability, rivals, self.customer[rows], self.acting.take(rows),

@@ -39,9 +39,13 @@ OF_PROBABILITIES = ("log_loss", "brier", "ece", "calibration_slope", "calibratio
 """Metrics that need probabilities."""
 
 
+Sorted = tuple[NDArray[np.int32], Labels, Floats, Ints]
+"""Customer, label and gain in an order, and where each group of equals begins."""
+
+
 @dataclass(frozen=True)
 class Acting:
-    """What acting on the rows with the highest scores brings."""
+    """What acting on rows brings: those with the most at stake, probability × value, first."""
 
     value: Floats | float = 1.0
     """What is at stake in a row, in the unit of the property that the problem names; where it
@@ -74,17 +78,28 @@ class Scored:
     """Whose row each is: a column of the weights, shape `(n_rows,)`."""
     acting: Acting
     is_probability: bool = True
+    chance: Floats | None = None
+    """The probability that a ranking stands for, where it is none itself, shape `(n_rows,)`."""
 
     @cached_property
-    def _order(self) -> Ints:
-        """Highest scores first."""
-        return np.argsort(-self.score, kind="stable")
+    def _sorted(self) -> Sorted:
+        return self._by(self.score)
 
     @cached_property
-    def _sorted(self) -> tuple[NDArray[np.int32], Labels, Floats, Ints]:
-        """Customer, label and gain in the order, and where each group of equal scores begins."""
-        order = self._order
-        score = self.score[order]
+    def _by_worth(self) -> Sorted:
+        """Rows in the order in which somebody who knows what is at stake would act on them:
+        the largest probability × value first. Where all have one value, that of the scores."""
+        chance = self.chance if self.chance is not None else self.score
+        known = self.is_probability or self.chance is not None
+        if np.isscalar(self.acting.value) or not known:
+            return self._sorted
+        return self._by(chance * np.nan_to_num(self.acting.value))
+
+    def _by(self, key: Floats) -> Sorted:
+        """Customer, label and gain, the highest key first, and where each group of equal keys
+        begins."""
+        order = np.argsort(-key, kind="stable")
+        score = key[order]
         ties = np.flatnonzero(np.r_[True, score[1:] != score[:-1], True])
         gain = self.acting.gain(self.label)[order]
         return self.customer[order].astype(np.int32), self.label[order].astype(np.int8), gain, ties
@@ -116,6 +131,12 @@ class Scored:
         shares = np.array([TOP, self.acting.capacity])
         sums = np.zeros((len(weights), FIXED + 3 * len(shares)))
         rank(np.ascontiguousarray(weights, dtype=np.float32), *self._sorted, shares, sums)
+        acting = np.zeros((len(weights), FIXED + 3))
+        if self._by_worth is self._sorted:
+            acting[:, FIXED:] = sums[:, FIXED + 3 :]
+        else:
+            rank(np.ascontiguousarray(weights, dtype=np.float32), *self._by_worth, shares[1:],
+                 acting)  # fmt: skip
         positive, negative = sums[:, POSITIVE], sums[:, NEGATIVE]
         top, acted = sums[:, FIXED : FIXED + 3].T, sums[:, FIXED + 3 :].T
         return {
@@ -126,7 +147,7 @@ class Scored:
             "lift_at_10": top[0] / top[2] / (positive / (positive + negative)),
             "precision_at_capacity": acted[0] / acted[2],
             "recall_at_capacity": acted[0] / positive,
-            "expected_value": acted[1] / acted[2],
+            "expected_value": acting[:, FIXED + 1] / acting[:, FIXED + 2],
         }
 
     def _probabilities(self, weights: Floats) -> dict[str, Floats]:
