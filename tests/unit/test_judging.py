@@ -13,9 +13,9 @@ from models.calibration import Sigmoid, fit_sigmoid, sigmoid
 from models.files import load
 from models.fitted import band
 from models.reasons import points, written
+from training.assembly import _usual
 from training.baselines import baselines, best_rule, rule_score
 from training.evaluation import calibration_error, evaluate, lift, reliability
-from training.run import _usual
 
 RNG = np.random.default_rng(3)
 
