@@ -176,3 +176,32 @@ def _write(path: Path, names: tuple[str, ...], rows: Sequence[tuple[object, ...]
 def rejected_rows(path: Path) -> list[tuple[str, str]]:
     """(source, reason) of every row that was set aside."""
     return duckdb.sql(f"select source, reason from '{path}' order by all").fetchall()
+
+
+def raven(folder: Path, data: Path) -> Path:
+    """A journey.toml over five CSV files of a software business whose churn is chance."""
+    path = folder / "journey.toml"
+    path.write_text(f'''
+name = "raven"
+data = "{data}"
+[[events]]
+sql = """select account_id as customer, start_date as event_time, 'subscribed' as event,
+         mrr_amount as value, plan_tier from 'ravenstack_subscriptions.csv'"""
+[[events]]
+sql = """select account_id as customer, usage_date as event_time, 'used' as event, usage_count,
+         feature_name from 'ravenstack_feature_usage.csv'
+         join 'ravenstack_subscriptions.csv' using (subscription_id)"""
+[[events]]
+sql = """select account_id as customer, submitted_at as event_time, 'ticket' as event, priority
+         from 'ravenstack_support_tickets.csv'"""
+[[events]]
+sql = """select account_id as customer, churn_date as event_time, 'churned' as event
+         from 'ravenstack_churn_events.csv'"""
+[customers]
+sql = """select account_id as customer, industry, country, seats from 'ravenstack_accounts.csv'"""
+[problems.churn]
+outcome = {{ event = "churned", repeats = true }}
+horizon = "60d"
+every = "30d"
+''')
+    return path

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from journeys import make_shop
+from journeys import make_shop, raven
 
 from features.config import read_config
 from features.sources import read_histories
@@ -70,4 +70,18 @@ def test_shuffled_labels_are_refused(shop: tuple[Path, InProcess, Prepared]) -> 
     """Dealt anew by 20 seeds, the labels pass the gate with none of them."""
     path, engine, ready = shop
     passed = [s for s in SEEDS if decided(path, NAME, engine, shuffled(ready, s)).passed]
+    assert passed == []
+
+
+@pytest.mark.skipif(not RAVENSTACK.is_dir(), reason="the data set of chance is not here")
+def test_labels_that_are_chance_are_refused(tmp_path: Path) -> None:
+    """Whatever seed the fits are given, a business whose churn is chance gets no champion."""
+    path = raven(tmp_path, RAVENSTACK)
+    engine, ready = prepared(path, NAME, tmp_path)
+    passed = []
+    for seed in SEEDS:
+        problem = ready.problem.model_copy(update={"seed": seed})
+        passed += (
+            [seed] if decided(path, NAME, engine, replace(ready, problem=problem)).passed else []
+        )
     assert passed == []

@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from conftest import ROOT, run
-from journeys import make_shop
+from journeys import make_shop, raven
 
 from models.registry import CHALLENGER, CHAMPION, connect, load_alias, version_at
 from training.logged_model import REQUIREMENTS
@@ -74,14 +74,18 @@ def test_everything_is_in_mlflow(shop_run: tuple[Path, CompletedProcess[str]]) -
 
 def test_the_first_model_is_champion_and_later_ones_challenge(tmp_path: Path) -> None:
     """A second version does not replace the champion until somebody promotes it."""
-    shop = make_shop(tmp_path / "shop", 120)
+    shop = make_shop(tmp_path / "shop", 300)
     workspace = tmp_path / "workspace"
     for _ in range(2):
         last_json(run("training", "train", str(shop), "--workspace", str(workspace), "--json"))
     client = connect(workspace)
     aliases = {a: version_at(client, "shop-churn", a) for a in (CHAMPION, CHALLENGER)}
     assert {CHAMPION: "1", CHALLENGER: "2"} == aliases
-    promoted = run("training", "promote", str(shop), "--workspace", str(workspace))
+    refused = run("training", "promote", str(shop), "--workspace", str(workspace))
+    assert 2 == refused.returncode
+    assert "G02" in refused.stderr
+    force = ("--force", "tried by hand")
+    promoted = run("training", "promote", str(shop), "--workspace", str(workspace), *force)
     assert "version 2 is the champion" in promoted.stdout
     assert "2" == load_alias(client, "shop-churn").version
 
@@ -211,30 +215,6 @@ def test_grocery_is_predicted_better_than_by_a_rule(
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets for cross-checks are not here")
 def test_noise_labels_of_a_foreign_data_set_are_not_predicted(tmp_path: Path) -> None:
     """Five merged CSV files whose churn labels are chance give an AUROC of about one half."""
-    data = SHARED / "ravenstack"
-    config = tmp_path / "journey.toml"
-    config.write_text(f'''
-name = "raven"
-data = "{data}"
-[[events]]
-sql = """select account_id as customer, start_date as event_time, 'subscribed' as event,
-         mrr_amount as value, plan_tier from 'ravenstack_subscriptions.csv'"""
-[[events]]
-sql = """select account_id as customer, usage_date as event_time, 'used' as event, usage_count,
-         feature_name from 'ravenstack_feature_usage.csv'
-         join 'ravenstack_subscriptions.csv' using (subscription_id)"""
-[[events]]
-sql = """select account_id as customer, submitted_at as event_time, 'ticket' as event, priority
-         from 'ravenstack_support_tickets.csv'"""
-[[events]]
-sql = """select account_id as customer, churn_date as event_time, 'churned' as event
-         from 'ravenstack_churn_events.csv'"""
-[customers]
-sql = """select account_id as customer, industry, country, seats from 'ravenstack_accounts.csv'"""
-[problems.churn]
-outcome = {{ event = "churned", repeats = true }}
-horizon = "60d"
-every = "30d"
-''')
+    config = raven(tmp_path, SHARED / "ravenstack")
     done = run("training", "train", str(config), "--workspace", str(tmp_path / "ws"), "--json")
     assert 0.35 < last_json(done)["auroc"] < 0.65
