@@ -24,8 +24,8 @@ assert LEVEL == 0.95
 
 LANE = 46
 """Height of a lane of the time line, pixels."""
-MOST_BARS = 80
-"""Bars of a lane: rows by the time of their cutoff."""
+MOST_BARS = 120
+"""Bars of a lane: a bar a cutoff, or a stretch of time where there are more."""
 SHARES = np.linspace(0, 1, 101)
 """Shares of the rows at which gain and lift are drawn."""
 
@@ -63,16 +63,13 @@ def _in_words(lane: Lane) -> str:
 
 
 def _months(begin: int, end: int, height: int) -> Markup:
-    """At most five lines at beginnings of months, or days where the history is short."""
-    for unit, step in (("D", 7), ("M", 1), ("M", 2), ("M", 3), ("M", 6), ("M", 12), ("M", 24),
-                       ("M", 60), ("M", 120)):  # fmt: skip
-        first, last = (np.datetime64(moment, "us").astype(f"datetime64[{unit}]")
-                       for moment in (begin, end))  # fmt: skip
+    """At most five lines, at beginnings of months."""
+    for months in (1, 2, 3, 6, 12, 24, 60, 120):
+        first, last = (
+            np.datetime64(moment, "us").astype("datetime64[M]") for moment in (begin, end)
+        )
         marks = np.arange(first, last + 1)
-        if unit == "M":
-            marks = marks[marks.astype(np.int64) % step == 0]
-        else:
-            marks = marks[::step]
+        marks = marks[marks.astype(np.int64) % months == 0]
         shown = marks.astype("datetime64[us]").astype(np.int64)
         inside = (shown >= begin) & (shown <= end)
         if inside.sum() <= 5:
@@ -105,15 +102,22 @@ def _lane(lane: Lane, top: int, begin: int, end: int) -> Markup:
         parts.append(svg.tag("rect", x=percent(left), y=floor - 8, width=percent(right - left),
                              height=8, class_="history"))  # fmt: skip
         return Markup("").join(parts)
-    count, edge = np.histogram(lane.cutoffs, bins=MOST_BARS, range=(begin, end))
-    tall = np.maximum(np.sqrt(count / count.max()) * 14, (count > 0) * 3.0)
-    for height, at in zip(tall, edge[:-1], strict=True):
-        if height:
-            parts.append(
-                svg.tag("rect", x=percent(across(at)), y=float(floor - height),
-                        width=percent(0.92 / MOST_BARS), height=float(height), class_=lane.kind)
-            )  # fmt: skip
+    for at, height in _bars(lane.cutoffs, begin, end):
+        parts.append(
+            svg.tag("rect", x=percent(across(at)), y=floor - height, width=4, height=height,
+                    class_=lane.kind)
+        )  # fmt: skip
     return Markup("").join(parts)
+
+
+def _bars(cutoffs: Ints, begin: int, end: int) -> list[tuple[float, float]]:
+    """Where bars stand and how tall they are, by the square root of their number of rows."""
+    at, count = np.unique(cutoffs, return_counts=True)
+    if len(at) > MOST_BARS:
+        count, edge = np.histogram(cutoffs, bins=MOST_BARS, range=(begin, end))
+        at, count = edge[:-1][count > 0], count[count > 0]
+    tall = np.maximum(np.sqrt(count / count.max()) * 16, 3.0)
+    return list(zip(at.tolist(), tall.tolist(), strict=True))
 
 
 def interval_bar(
@@ -137,8 +141,8 @@ def interval_bar(
 
 def bar_range(intervals: Sequence[Interval], mark: float) -> tuple[float, float]:
     """A range that holds all intervals and the mark."""
-    low = min(mark, *(i.low for i in intervals))
-    high = max(mark, *(i.high for i in intervals))
+    low = min([mark, *(i.low for i in intervals)])
+    high = max([mark, *(i.high for i in intervals)])
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
@@ -234,12 +238,12 @@ def lift_picture(label: Labels, scores: Mapping[str, Floats], capacity: float) -
     lifts = {name: gains(label, score, shares) / shares for name, score in scores.items()}
     # The first per cent of a small part is a handful of rows; it would set the whole scale.
     shown = shares * len(label) >= 20
-    top = max(1.2, *(float(lift[shown].max()) * 1.05 for lift in lifts.values()))
+    top = max([1.2, *(float(lift[shown].max()) * 1.05 for lift in lifts.values())])
     frame = Frame((0.0, 1.0), (0.0, top))
     parts = [frame.axes("rows reached, highest scores first", "lift", "%")]
     parts.append(frame.line((0, 1), (1, 1), "ideal"))
     parts.append(frame.line((capacity, capacity), (0, top), "mark"))
     for name, lift in lifts.items():
         parts.append(frame.line(shares[shown], lift[shown], f"curve {name}"))
-    says = f"Lift by share of the rows reached, {lifts['model'][9]:.1f} at 10 %"
+    says = f"Lift by share of the rows reached, {lifts['model'][9]:.1f} at 10%"
     return svg.scaled(frame.width, frame.height, says, *parts)

@@ -22,7 +22,7 @@ def tag(name: str, *inside: object, **attributes: object) -> Markup:
         if value is not None
     )
     content = Markup("").join(escape(part) for part in inside)
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), said, content)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, said, content)
 
 
 def _short(value: object) -> object:
@@ -71,7 +71,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 def tick_text(value: float, unit: str = "") -> str:
     """A number on an axis: thousands as k, no needless zeros."""
     if unit == "%":
-        return f"{100 * value:g} %"
+        return f"{100 * value:g}%"
     size = abs(value)
     for least, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if size >= least:
@@ -87,10 +87,10 @@ class Frame:
     y: tuple[float, float]
     width: int = 360
     height: int = 300
-    left: int = 44
+    left: int = 40
     bottom: int = 44
-    top: int = 12
-    right: int = 14
+    top: int = 30
+    right: int = 22
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Where a point lies in the picture; outside the ranges it stands at their edge."""
@@ -135,11 +135,7 @@ class Frame:
             parts.append(text(x, floor + 17, name, "middle"))
         parts.append(line(self.left, floor, right, floor, "axis"))
         parts.append(text((self.left + right) / 2, self.height - 6, x_says, "middle", "ink"))
-        middle = (self.top + floor) / 2
-        parts.append(
-            tag("text", y_says, class_="ink", text_anchor="middle",
-                transform=f"translate(11 {middle:g}) rotate(-90)")
-        )  # fmt: skip
+        parts.append(text(0, 12, y_says, "start", "ink"))
         return Markup("").join(parts)
 
 
