@@ -25,8 +25,8 @@ def question(problem: Problem) -> str:
 
 
 def asked_of(problem: Problem) -> str:
-    """Whom the problem asks about and when: `customers with a purchase in the 56 days before`."""
-    return f"{_who(problem)}, {_when(problem)}"
+    """Whom a problem asks about and when: `customers, asked every 7 days`."""
+    return f"{_who(problem)}, asked {_when(problem)}"
 
 
 def _who(problem: Problem) -> str:
@@ -50,9 +50,19 @@ def _when(problem: Problem) -> str:
     if problem.at is not None:
         return f"at each {spoken(problem.at.event)}"
     if problem.before is not None:
-        *some, last = [spell_duration(lead) for lead in problem.before.lead]
-        leads = f"{', '.join(some)} and {last}" if some else last
-        return f"{leads} before {spoken(problem.before.property)}"
+        return f"{_leads(problem.before.lead)} before {problem.before.property}"
     if problem.every is not None:
         return f"every {spell_duration(problem.every)}"
     return "at regular cutoffs"
+
+
+def _leads(lengths: list[int]) -> str:
+    """`120, 90, 60 and 30 days`, where all are of one unit."""
+    spelled = [spell_duration(length).split(" ") for length in lengths]
+    one_unit = len({unit.rstrip("s") for _, unit in spelled}) == 1
+    *some, last = (
+        [*(number for number, _ in spelled[:-1]), " ".join(spelled[-1])]
+        if one_unit
+        else [" ".join(pair) for pair in spelled]
+    )
+    return f"{', '.join(some)} and {last}" if some else last

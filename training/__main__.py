@@ -287,6 +287,7 @@ def _summary(result: Result) -> str:
     if rule is not None and rule.average_precision >= m.average_precision:
         lines.append("  note: the model is not better than the best rule on average precision")
     lines += summary_lines(result.verdict, result.looked)
+    lines.append(f"  report: {result.report}")
     return "\n".join(lines)
 
 

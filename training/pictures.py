@@ -214,9 +214,8 @@ def gains(label: Labels, score: Floats, shares: Floats = SHARES) -> Floats:
     """
     _, place = np.unique(-score, return_inverse=True)
     rows, hits = np.cumsum(np.bincount(place)), np.cumsum(np.bincount(place, label))
-    return np.interp(
-        shares, np.concatenate([[0], rows / rows[-1]]), np.concatenate([[0], hits / hits[-1]])
-    )
+    reached, found = (np.concatenate([[0], of / of[-1]]) for of in (rows, hits))
+    return np.asarray(np.interp(shares, reached, found))
 
 
 def gain_picture(label: Labels, scores: Mapping[str, Floats], capacity: float) -> Markup:

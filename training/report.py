@@ -13,6 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from training import report_parts as parts
 from training.audit_report import tried
+from training.logged_model import CARD
+from training.model_card import model_card
+from training.outbox import REPORT
 from training.report_words import (
     Told,
     between,
@@ -23,8 +26,6 @@ from training.report_words import (
     which_models,
 )
 from training.weighted import Floats
-
-REPORT = "report.html"
 
 PAGES = Environment(
     loader=PackageLoader("training"),
@@ -38,6 +39,12 @@ PAGES = Environment(
 def write_report(path: Path, told: Told) -> None:
     """Write the page of a run to `path`."""
     path.write_text(page(told), encoding="utf-8")
+
+
+def write_told(folder: Path, told: Told) -> None:
+    """Write the page and the model card into a run's folder."""
+    write_report(folder / REPORT, told)
+    (folder / CARD).write_text(model_card(told), encoding="utf-8")
 
 
 def page(told: Told) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 from markupsafe import Markup
 
 from features.durations import format_day
-from features.engine import Matrix
 from features.event_log import Ints
 from features.feature import Feature, feature_names, spoken
 from models.fitted import band
@@ -33,7 +32,7 @@ from training.pictures import (
 from training.report_words import METRICS, Told, between, called, figure, signed, unknown_words
 from training.shap_pictures import beeswarm, dependence, described, strongest
 from training.slices import Group, Judged
-from training.weighted import Acting, Floats
+from training.weighted import Acting, Floats, Labels
 
 MOST_SHOWN = 1_500
 """Rows of the test part whose contributions are computed."""
@@ -395,7 +394,7 @@ def examples(told: Told, probability: Floats) -> list[dict[str, Any]]:
     return found
 
 
-def _chosen(label: Matrix, probability: Floats) -> Iterator[tuple[str, int]]:
+def _chosen(label: Labels, probability: Floats) -> Iterator[tuple[str, int]]:
     """Rows by their score: near the top, the boldest error, the middle, near the bottom."""
     order = np.argsort(-probability, kind="stable")
     seen = set()

@@ -13,7 +13,7 @@ from models.question import asked_of, question
 from training.audit import Audit
 from training.bootstrap import Interval
 from training.evaluation import MODEL
-from training.findings import WARNING, Finding
+from training.findings import Finding
 from training.judging import LookBack, Verdict
 from training.prepare import Prepared
 
@@ -120,22 +120,31 @@ def between(interval: Interval, digits: int = 3, with_sign: bool = False) -> str
 
 
 def headline(verdict: Verdict) -> tuple[bool, str]:
-    """Whether the model is better than its strongest rule, and the sentence that says so."""
-    for name in ("best_rule", "logistic", "base_rate"):
-        if name in verdict.judgement.differences:
-            over = verdict.judgement.differences[name]["average_precision"]
-            better = over.low > 0
-            words = {
-                "best_rule": "the best single rule", "base_rate": "giving everybody the base rate",
-                "logistic": "a logistic regression",
-            }[name]  # fmt: skip
-            verb = "is better than" if better else "is not shown to be better than"
-            return better, (
-                f"On rows that nothing was fitted on the model {verb} {words}: average "
-                f"precision {signed(over.value)} (95% interval {between(over, with_sign=True)})."
-            )
-    return False, "The model was not compared with any rule."
+    """Whether the model is better than every rule, and the sentence that says so."""
+    over = {
+        name: of["average_precision"] for name, of in verdict.judgement.differences.items()
+    }  # fmt: skip
+    over = {name: over[name] for name in ("best_rule", "logistic") if name in over} or over
+    if not over:
+        return False, "The model was not compared with any rule."
+    unproven = {name: interval for name, interval in over.items() if interval.low <= 0}
+    told = unproven or over
+    names = " and ".join(SPOKEN.get(name, name.replace("_", " ")) for name in told)
+    figures = " and ".join(
+        f"{signed(i.value)} (95% interval {between(i, with_sign=True)})" for i in told.values()
+    )
+    verb = "is not shown to be better than" if unproven else "is better than"
+    return not unproven, (
+        f"On rows that nothing was fitted on the model {verb} {names}: average precision {figures}."
+    )
 
+
+SPOKEN = {
+    "best_rule": "the best single rule",
+    "logistic": "a logistic regression",
+    "base_rate": "giving everybody the base rate",
+}
+"""Rivals within a sentence."""
 
 UNKNOWN = {
     "window_not_over": "the outcome window is not over yet",
@@ -188,9 +197,6 @@ def doubt_limits(told: Told) -> Iterator[str]:
     yield from (f"{note[:1].upper()}{note[1:]}." for note in ready.split.notes)
     if told.verdict is not None:
         yield from _of_verdict(told.verdict)
-    for finding in told.checks:
-        if finding.severity == WARNING:
-            yield f"Pre-flight {finding.code}, {finding.title}: see above."
     if told.audit is None:
         yield "The leakage audit was not part of this run."
     if told.manifest:

@@ -36,11 +36,14 @@ from training.judging import (
     verdict_json,
 )
 from training.labels import Labelled
+from training.outbox import REPORT
 from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.preflight import preflight, refuse
 from training.prepare import ENOUGH_ROWS, Floats, Part, Prepared
-from training.record import Record, tell
+from training.record import Record, tags_of, tell
+from training.report import write_told
+from training.report_words import Told
 from training.splits import Split
 from training.tracking import Logged, log_run
 
@@ -68,6 +71,8 @@ class Result:
     personas: Personas | None
     verdict: Verdict
     looked: LookBack
+    report: Path
+    """The page of the run."""
 
     def to_json(self) -> dict[str, Any]:
         """The summary that `--json` prints."""
@@ -100,6 +105,7 @@ class Result:
                 {"name": one.name, "says": one.says, "share": one.share}
                 for one in self.personas.personas
             ],
+            "report": str(self.report),
             "notes": [*self.split.notes, *self.verdict.notes],
             "seconds": self.seconds,
             **verdict_json(self.verdict),
@@ -155,6 +161,14 @@ def train(
         draw_contributions(
             folder / "plots", *model.contributions(shown), shown, model.contract.names
         )
+    with clock.stage("report"):
+        write_told(
+            folder,
+            Told(
+                business.name, name, ready, model, tags_of(model.contract), manifest(engine),
+                checks, verdict, looked,
+            ),
+        )  # fmt: skip
     with clock.stage("register") as told:
         record.digest = save(model, folder / "model")
         tell(record, ready, model, _parameters(ready, model), _numbers(verdict, looked, ready),
@@ -169,6 +183,7 @@ def train(
         name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
         checks, clock.seconds, model.contract.personas, verdict, looked,
+        folder / REPORT,
     )  # fmt: skip
 
 

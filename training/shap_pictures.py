@@ -17,7 +17,7 @@ from training.weighted import Floats
 
 COLOURS = 7
 """Steps from a low value of a feature to a high one."""
-ROW = 44
+ROW = 48
 """Height of a feature's row of the beeswarm."""
 MOST_LEVELS = 6
 """Levels of a category that a plot has a place for; the rest stand together."""
@@ -54,8 +54,8 @@ def beeswarm(
     for place, column in enumerate(columns):
         parts.append(svg.text(8, place * ROW + 13, clipped(described(features[column])), "start",
                               "ink"))  # fmt: skip
-        x = np.array([frame.at(v, 0)[0] for v in contributions[:, column]])
-        parts.append(_swarm(x, vectors[:, column], place * ROW + 29, features[column]))
+        across = np.array([frame.at(v, 0)[0] for v in contributions[:, column]])
+        parts.append(_swarm(across, vectors[:, column], place * ROW + 32, features[column]))
     names = "; ".join(described(features[column]) for column in columns)
     return svg.scaled(frame.width, frame.height, f"Strongest features first: {names}", *parts)
 
