@@ -20,7 +20,8 @@ def question(problem: Problem) -> str:
     if outcome.event is not None:
         return f"the probability of {spoken(outcome.event)}{within}{after}"
     return (
-        f"the probability of no {spoken(outcome.not_ or '')} by {spoken(outcome.by or '')}{after}"
+        f"the probability that “{spoken(outcome.not_ or '')}” does not come by the date in "
+        f"{outcome.by}{after}"
     )
 
 
@@ -50,7 +51,7 @@ def _when(problem: Problem) -> str:
     if problem.at is not None:
         return f"at each {spoken(problem.at.event)}"
     if problem.before is not None:
-        return f"{_leads(problem.before.lead)} before {problem.before.property}"
+        return f"{_leads(problem.before.lead)} before the date in {problem.before.property}"
     if problem.every is not None:
         return f"every {spell_duration(problem.every)}"
     return "at regular cutoffs"

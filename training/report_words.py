@@ -116,6 +116,7 @@ def signed(value: float, digits: int = 3) -> str:
 def between(interval: Interval, digits: int = 3, with_sign: bool = False) -> str:
     """`0.431 to 0.502`."""
     say = signed if with_sign else figure
+    digits = 0 if max(abs(interval.low), abs(interval.high)) >= 100 else digits
     return f"{say(interval.low, digits)} to {say(interval.high, digits)}"
 
 

@@ -21,7 +21,7 @@ ROW = 48
 """Height of a feature's row of the beeswarm."""
 MOST_LEVELS = 6
 """Levels of a category that a plot has a place for; the rest stand together."""
-SHORT = 58
+SHORT = 62
 """Letters of a name above a row."""
 EDGE = 1.0
 """Percentiles of a number beyond which dots stand at the edge."""
@@ -150,5 +150,11 @@ def described(feature: Feature) -> str:
 
 
 def clipped(words: str, most: int = SHORT) -> str:
-    """A text of at most so many letters."""
-    return words if len(words) <= most else words[: max(1, most - 1)].rstrip() + "…"
+    """A text of at most so many letters; what tells names apart is often at their end."""
+    if len(words) <= most:
+        return words
+    if most <= 20:
+        return words[: most - 1].rstrip() + "…"
+    last = words[len(words) - most // 2 :].partition(" ")[2] or words[-most // 2 :]
+    begin = words[: most - 2 - len(last)]
+    return f"{begin.rpartition(' ')[0] or begin} … {last}"
