@@ -180,7 +180,7 @@ def test_colours_can_be_told_from_the_paper() -> None:
 
 
 def test_the_card_has_the_headings_of_a_model_card(told: Told) -> None:
-    """Mitchell et al.'s sections stand in it, with figures, sources and attributes that it reads."""
+    """Mitchell et al.'s sections stand in it, with sources and the attributes that are read."""
     card = model_card(told)
     headings = [line[3:] for line in card.splitlines() if line.startswith("## ")]
     assert [
