@@ -329,7 +329,8 @@ def _persona_groups(told: Told, probability: Floats) -> list[Group]:
 def moving(told: Told) -> dict[str, Any]:
     """What moves the scores: a table, a beeswarm, and a plot each of the strongest."""
     matrix = told.ready.parts["test"][0]
-    shown = matrix[:: -(-len(matrix) // MOST_SHOWN)]
+    n_shown = min(len(matrix), MOST_SHOWN)
+    shown = matrix[np.linspace(0, len(matrix) - 1, n_shown).astype(np.int64)]
     features, names = told.model.contract.features, told.model.contract.names
     values, _ = told.model.contributions(shown)
     columns = strongest(values, SWARMS)
