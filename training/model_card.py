@@ -13,7 +13,8 @@ from features.kinds import ATTRIBUTES
 from models.contract import Contract
 from models.question import question
 from training.evaluation import MODEL
-from training.report_parts import counts, left_out, slice_tables
+from training.report_groups import slice_tables
+from training.report_parts import counts, left_out
 from training.report_words import (
     METRICS,
     Told,

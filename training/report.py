@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from training import report_groups as groups
 from training import report_parts as parts
 from training.audit_report import tried
 from training.logged_model import CARD
@@ -71,11 +72,11 @@ def _shown(told: Told, probability: Floats) -> dict[str, Any]:
         "forests": [] if verdict is None else parts.forests(told),
         "claim": parts.claim_rows(told) if claimed else [],
         "quality": parts.quality_pictures(told, probability),
-        "periods": [] if verdict is None else parts.group_rows(told, verdict.by_period),
-        "backtest": [] if looked is None else parts.backtest_rows(told),
-        "gaps": [] if looked is None else parts.group_rows(told, looked.by_gap),
-        "slices": [] if verdict is None else parts.slice_tables(told),
-        "personas": parts.persona_rows(told, probability),
+        "periods": [] if verdict is None else groups.group_rows(told, verdict.by_period),
+        "backtest": [] if looked is None else groups.backtest_rows(told),
+        "gaps": [] if looked is None else groups.group_rows(told, looked.by_gap),
+        "slices": [] if verdict is None else groups.slice_tables(told),
+        "personas": groups.persona_rows(told, probability),
         "moving": parts.moving(told),
         "examples": parts.examples(told, probability),
         "tried": None if told.audit is None else tried(told.audit),
