@@ -7,10 +7,9 @@ its own but the API documentation. Knows nothing about how a score is made.
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from features.config import Business, Problem
-from features.durations import spell_duration
-from features.feature import spoken
+from features.config import Business
 from models.contract import Contract
+from models.question import question
 from serving.schemas import AtRisk
 
 HEADERS = {
@@ -49,20 +48,4 @@ def docs_page() -> HTMLResponse:
     return HTMLResponse(
         PAGES.get_template("docs.html").render(),
         headers={"Content-Security-Policy": DOCS_POLICY},
-    )
-
-
-def question(problem: Problem) -> str:
-    """What a score answers, in words."""
-    within = f" within {spell_duration(problem.horizon)}" if problem.horizon else ""
-    after = f", from {spell_duration(problem.gap)} after the score on" if problem.gap else ""
-    outcome = problem.outcome
-    if outcome is None:
-        return f"the probability of the outcome that the business labelled{within}{after}"
-    if outcome.silence_of is not None:
-        return f"the probability of no {spoken(outcome.silence_of)}{within}{after}"
-    if outcome.event is not None:
-        return f"the probability of {spoken(outcome.event)}{within}{after}"
-    return (
-        f"the probability of no {spoken(outcome.not_ or '')} by {spoken(outcome.by or '')}{after}"
     )

@@ -292,6 +292,7 @@ def _summary(result: Result) -> str:
         lines.append("  note: the model is not better than the best rule on average precision")
     lines += summary_lines(result.verdict, result.looked)
     lines += result.decision.lines()
+    lines.append(f"  report: {result.report}")
     return "\n".join(lines)
 
 

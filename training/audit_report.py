@@ -25,11 +25,12 @@ def report(found: Audit) -> str:
     lines = [f"{found.problem}: {VERDICTS[worst]}{f' ({counts})' if counts else ''}"]
     for finding in found.findings:
         lines += ["", *tell(finding)]
-    lines += ["", *wrapped(_tried(found), "  ")]
+    lines += ["", *wrapped(tried(found), "  ")]
     return "\n".join(lines)
 
 
-def _tried(found: Audit) -> str:
+def tried(found: Audit) -> str:
+    """What the proof and the checks looked at, in two sentences."""
     proof = found.proof
     rows = ", ".join(f"{count:,} {part}" for part, count in found.n_rows.items())
     moved = len(proof.movements)

@@ -6,10 +6,12 @@ workspace where the same question was answered before. Knows nothing about how l
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from features.config import Business
 from training.audit import Audit
+from training.audit_report import tried
 from training.findings import LEAK, Finding
 
 AUDITED = "audit.json"
@@ -27,30 +29,50 @@ def question_of(business: Business, name: str, digest: str) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-def remember(folder: Path, question: str, found: Audit) -> None:
+@dataclass(frozen=True)
+class Audited:
+    """What an audit found and what it tried, as it is remembered."""
+
+    findings: tuple[Finding, ...]
+    tried: str
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """The findings that forbid a promotion."""
+        return tuple(finding for finding in self.findings if finding.severity == LEAK)
+
+    @property
+    def clean(self) -> bool:
+        return not self.leaks
+
+    @property
+    def account(self) -> str:
+        """How many leaks and other findings there are, in a few words."""
+        n, others = len(self.leaks), len(self.findings) - len(self.leaks)
+        return (
+            f"{n or 'no'} leak{'s' * (n != 1)}, {others or 'no'} other finding{'s' * (others != 1)}"
+        )
+
+
+def remember(folder: Path, question: str, found: Audit) -> Audited:
     """Keep an audit in a problem's folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"question": question, **found.to_json()}
+    content = {"question": question, "tried": tried(found), **found.to_json()}
     (folder / AUDITED).write_text(json.dumps(content, indent=1, sort_keys=True))
+    return Audited(found.findings, tried(found))
 
 
-def recall(folder: Path, question: str) -> tuple[Finding, ...] | None:
-    """The findings of an audit of the same question; None where there was none."""
+def recall(folder: Path, question: str) -> Audited | None:
+    """The audit of the same question; None where there was none."""
     try:
         content = json.loads((folder / AUDITED).read_text())
     except (OSError, ValueError):
         return None
     if content.get("question") != question:
         return None
-    keys = ("code", "severity", "subject", "says", "mends", "evidence")
-    return tuple(
-        Finding(**{key: item[key] for key in keys} | {"mends": tuple(item["mends"])})
+    keys = ("code", "severity", "subject", "says", "evidence")
+    findings = tuple(
+        Finding(**{key: item[key] for key in keys}, mends=tuple(item["mends"]))
         for item in content["findings"]
     )
-
-
-def leaks_of(findings: tuple[Finding, ...] | None) -> tuple[Finding, ...] | None:
-    """The findings that forbid a promotion; None where nobody looked."""
-    if findings is None:
-        return None
-    return tuple(finding for finding in findings if finding.severity == LEAK)
+    return Audited(findings, content["tried"])

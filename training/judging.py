@@ -5,7 +5,7 @@ as plain data. Knows nothing about how the model was fitted.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,14 @@ def judge_test(
         by_category(judged, features, matrix, None if rule is None else "best_rule"),
         notes,
     )
+
+
+def within(verdict: Verdict, whole: Prepared, ready: Prepared) -> Verdict:
+    """The same verdict where columns were left out: the best rule's place is another one."""
+    if verdict.rule is None:
+        return verdict
+    column, sign = verdict.rule
+    return replace(verdict, rule=(ready.features.index(whole.features[column]), sign))
 
 
 def look_back(ready: Prepared, parameters: dict[str, Any], rounds: int, n_train: int) -> LookBack:

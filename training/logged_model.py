@@ -22,7 +22,9 @@ OWN = ("features", "models")
 REQUIREMENTS = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn")
 """What the code beside a model imports, pinned to the versions of the run."""
 
-MODEL, CODE = "model", "code"
+MODEL, CODE, ARTEFACTS = "model", "code", "artefacts"
+CARD = "MODEL_CARD.md"
+"""The model card, which is shown with the run and stands beside the model in its version."""
 
 
 def pinned() -> list[str]:
@@ -107,3 +109,6 @@ def save_model(
         input_example=example(contract),
         pip_requirements=requirements,
     )
+    card = folder / ARTEFACTS / CARD
+    if card.exists():  # beside MLflow's own files: the digest of ours is not touched
+        shutil.copyfile(card, Path(path) / CARD)

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from features.config import slug
 from features.errors import RegistryError
-from training.logged_model import MODEL, copy_code
+from training.logged_model import ARTEFACTS, CARD, MODEL, copy_code
 from training.record import Record, record_from_json
 
-OUTBOX, RECORD, ARTEFACTS = "outbox", "record.json", "artefacts"
+OUTBOX, RECORD = "outbox", "record.json"
 UNFINISHED = ".part"
 """How a folder ends that was not written to its end; nobody reads such a folder."""
 
-SHOWN = ("plots", "judged", "gate.json", "report.html", "model_card.md")
+REPORT = "report.html"
+SHOWN = ("plots", "judged", "gate.json", REPORT, CARD)
 """What of a run's folder is shown beside it in MLflow, where it exists."""
 
 

@@ -5,6 +5,7 @@ series with names. Knows nothing about how anything came about.
 """
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from features.durations import DAY, format_moment, parse_duration, parse_moment
@@ -39,6 +40,8 @@ class Result:
     decision: Decision
     """Of the gate."""
     n_trees: int
+    report: Path
+    """The page of the run."""
     seconds: dict[str, float]
 
     @property
@@ -75,6 +78,7 @@ class Result:
             "preflight": [finding.to_json() for finding in self.checks],
             "gate": self.decision.to_json(),
             "personas": [{"name": p.name, "says": p.says, "share": p.share} for p in segments],
+            "report": str(self.report),
             "notes": [*split.notes, *self.verdict.notes],
             "seconds": self.seconds,
             **verdict_json(self.verdict),

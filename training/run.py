@@ -15,20 +15,23 @@ from models.files import save
 from models.fitted import FittedModel
 from models.registry import model_name
 from training.assembly import fit_judged, refit_on_all
-from training.audited import leaks_of, question_of, recall, remember
+from training.audited import Audited, question_of, recall, remember
 from training.baselines import rule_score
 from training.champion import JUDGED, champion_of
 from training.clock import Clock
 from training.engines import Engine
-from training.findings import Finding, tell
+from training.findings import tell
 from training.fitting import constraints, parameters, rounds_of, shape_of
 from training.gate import CHAMPION, Decision, decide, write_decision
-from training.judging import LookBack, Verdict, judge_test, look_back
+from training.judging import LookBack, Verdict, judge_test, look_back, within
+from training.outbox import REPORT
 from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.preflight import preflight, refuse
 from training.prepare import Prepared
-from training.record import Record, complete
+from training.record import Record, complete, tags_of
+from training.report import write_told
+from training.report_words import Told
 from training.result import Result, manifest, numbers, parameters_of, record_series
 from training.screening import screened
 from training.timing import judge_weekly_risk
@@ -79,7 +82,7 @@ def train(
         champion = champion_of(workspace, model_name(business.name, name), whole)
         others = {CHAMPION: champion.score} if champion and champion.score is not None else {}
         probability = judged.probabilities(ready.parts["test"][0])
-        verdict = judge_test(whole, probability, others)
+        verdict = within(judge_test(whole, probability, others), whole, ready)
         weekly = judge_weekly_risk(judged, ready)
         told.append(f"AUROC {verdict.metrics.auroc:.3f} on {verdict.metrics.n:,} untouched rows")
     with clock.stage("back-test") as told:
@@ -87,10 +90,19 @@ def train(
         told.append(f"{len(looked.backtest)} periods, and a random split for comparison")
     with clock.stage("audit") as told:
         found = _audited(business, name, engine, folder)
-        told.append("not possible on buckets" if found is None else f"{len(found)} findings")
-    decision = decide(verdict, looked.backtest, champion, leaks_of(found), problem.gate)
+        told.append("not possible on buckets" if found is None else found.account)
+    leaks = None if found is None else found.leaks
+    decision = decide(verdict, looked.backtest, champion, leaks, problem.gate)
     with clock.stage("plots"):
-        _draw(business, name, whole, ready, judged, verdict, folder / "plots")
+        _draw(business, name, ready, judged, verdict, folder / "plots")
+    with clock.stage("report"):
+        write_told(
+            folder,
+            Told(
+                business.name, name, ready, judged, tags_of(judged.contract), manifest(engine),
+                checks, verdict, looked, found, decision,
+            ),
+        )  # fmt: skip
     registered = refit_on_all(judged, ready, engine, clock)
     with clock.stage("register") as told:
         record.digest = save(registered, folder / "model")
@@ -110,23 +122,18 @@ def train(
         )
     return Result(
         name, logged, ready, verdict, looked, checks, personas, weekly, decision,
-        registered.booster.num_trees(), clock.seconds,
+        registered.booster.num_trees(), folder / REPORT, clock.seconds,
     )  # fmt: skip
 
 
-def _audited(
-    business: Business, name: str, engine: Engine, folder: Path
-) -> tuple[Finding, ...] | None:
+def _audited(business: Business, name: str, engine: Engine, folder: Path) -> Audited | None:
     """What the leakage audit says of these histories; None where it can't be run."""
     question = question_of(business, name, engine.digest)
-    found = recall(folder, question)
-    if found is not None:
-        return found
+    known = recall(folder, question)
+    if known is not None:
+        return known
     audit = engine.audit(business, name)
-    if audit is None:
-        return None
-    remember(folder, question, audit)
-    return audit.findings
+    return None if audit is None else remember(folder, question, audit)
 
 
 def _tags(decision: Decision, champion: str) -> dict[str, str]:
@@ -151,7 +158,6 @@ def _look_back(ready: Prepared, model: FittedModel) -> LookBack:
 def _draw(
     business: Business,
     name: str,
-    whole: Prepared,
     ready: Prepared,
     model: FittedModel,
     verdict: Verdict,
@@ -161,7 +167,7 @@ def _draw(
     matrix, label = ready.parts["test"]
     metrics, rule = verdict.metrics, verdict.rule
     title = f"{business.name}: {name}, {metrics.n:,} rows that nothing was fitted on"
-    scores = None if rule is None else rule_score(whole.parts["test"][0][:, rule[0]], rule[1])
+    scores = None if rule is None else rule_score(matrix[:, rule[0]], rule[1])
     draw_metrics(folder, label, model.probabilities(matrix), scores, metrics, title, verdict.found)
     shown = matrix[:: -(-metrics.n // MOST_DOTS)]
     draw_contributions(folder, *model.contributions(shown), shown, model.contract.names)

@@ -25,7 +25,8 @@ from models.registry import (
     tracking_uri,
 )
 from training import logged_model
-from training.outbox import ARTEFACTS, Entry, discard, keep
+from training.logged_model import ARTEFACTS, CARD
+from training.outbox import Entry, discard, keep
 from training.record import Child, Record, is_alive
 from training.summary import describe_run
 from training.versions import (
@@ -298,7 +299,15 @@ def _register(
         run_id,
         tags={**tags, DIGEST_TAG: record.digest, ENTRY_TAG: record.id,
               FINISHED_TAG: str(record.finished)},
-        description=describe_run(record, contract),
+        description=_description(entry, contract),
         model_id=model_id,
     )  # fmt: skip
     return str(version.version)
+
+
+def _description(entry: Entry, contract: Contract) -> str:
+    """The run in a few lines, and where the card is: it is longer than MLflow stores here."""
+    begin = describe_run(entry.record, contract)
+    if not (entry.folder / ARTEFACTS / CARD).exists():
+        return begin
+    return f"{begin}\n\nThe model card is {CARD}, beside the model and among the run's files."

@@ -56,8 +56,9 @@ def test_the_files_of_two_models_do_not_mix(saved: Path) -> None:
 
 
 def test_nothing_is_pickled(shop_run: tuple[Path, object]) -> None:
-    """The workspace holds text, code and pictures: no pickle, no joblib, no archive."""
+    """The workspace holds text, code, pages and pictures: no pickle, no joblib, no archive."""
     files = [p for p in shop_run[0].rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     kinds = {path.suffix for path in files}
-    assert kinds <= {".json", ".lgb", ".png", ".db", ".py", ".txt", ".yaml", ""}
+    shown = {".html", ".md", ".png"}
+    assert kinds <= {".json", ".lgb", ".db", ".py", ".txt", ".yaml", "", *shown}
     assert {path.name for path in shop_run[0].rglob("*") if path.suffix == ""} & {"MLmodel"}

@@ -1,0 +1,69 @@
+"""What a score answers, in words.
+
+Takes a problem; gives a phrase for pages, reports and cards. Knows nothing about who shows it.
+"""
+
+from features.config import Problem
+from features.durations import spell_duration
+from features.feature import spoken
+
+
+def question(problem: Problem) -> str:
+    """What a score answers: `the probability of no purchase within 28 days`."""
+    within = f" within {spell_duration(problem.horizon)}" if problem.horizon else ""
+    after = f", from {spell_duration(problem.gap)} after the score on" if problem.gap else ""
+    outcome = problem.outcome
+    if outcome is None:
+        return f"the probability of the outcome that the business labelled{within}{after}"
+    if outcome.silence_of is not None:
+        return f"the probability of no {spoken(outcome.silence_of)}{within}{after}"
+    if outcome.event is not None:
+        return f"the probability of {spoken(outcome.event)}{within}{after}"
+    return (
+        f"the probability that “{spoken(outcome.not_ or '')}” does not come by the date in "
+        f"{outcome.by}{after}"
+    )
+
+
+def asked_of(problem: Problem) -> str:
+    """Whom a problem asks about and when: `customers, asked every 7 days`."""
+    return f"{_who(problem)}, asked {_when(problem)}"
+
+
+def _who(problem: Problem) -> str:
+    cohort = problem.cohort
+    if problem.labels is not None:
+        return "the customers of the business's label table"
+    who = "customers"
+    silence = problem.outcome.silence_of if problem.outcome is not None else None
+    if cohort.active_within is not None:
+        event = cohort.event or silence
+        did = f"at least one {spoken(event)}" if event else "at least one event"
+        who += f" with {did} in the {spell_duration(cohort.active_within)} before the cutoff"
+    if cohort.without:
+        who += f" without {' or '.join(spoken(event) for event in cohort.without)} before it"
+    return who
+
+
+def _when(problem: Problem) -> str:
+    if problem.labels is not None:
+        return "at the cutoffs that the table names"
+    if problem.at is not None:
+        return f"at each {spoken(problem.at.event)}"
+    if problem.before is not None:
+        return f"{_leads(problem.before.lead)} before the date in {problem.before.property}"
+    if problem.every is not None:
+        return f"every {spell_duration(problem.every)}"
+    return "at regular cutoffs"
+
+
+def _leads(lengths: list[int]) -> str:
+    """`120, 90, 60 and 30 days`, where all are of one unit."""
+    spelled = [spell_duration(length).split(" ") for length in lengths]
+    one_unit = len({unit.rstrip("s") for _, unit in spelled}) == 1
+    *some, last = (
+        [*(number for number, _ in spelled[:-1]), " ".join(spelled[-1])]
+        if one_unit
+        else [" ".join(pair) for pair in spelled]
+    )
+    return f"{', '.join(some)} and {last}" if some else last
