@@ -140,7 +140,7 @@ def _persona_groups(told: Told, probability: Floats) -> list[Group]:
     who = told.ready.labelled.moments.rows.customer[told.ready.split.test]
     beside: dict[str, Rival] = {}
     if told.verdict is not None:
-        beside = rivals(told.verdict.rule, None, told.ready.base_rate, matrix, ready.seen)
+        beside = rivals(told.verdict.rule, None, told.ready.base_rate, matrix, told.ready.seen)
     judged = Judged(label, probability, beside, who, Acting(), told.ready.problem.seed)
     code = personas.assign(matrix)
     against = ("best_rule",) if "best_rule" in beside else ()

@@ -24,7 +24,7 @@ from training.pictures import gains, interval_bar, rate_intervals
 from training.record import tags_of
 from training.report import page
 from training.report_words import Told, between, figure, headline, signed
-from training.run import manifest
+from training.result import manifest
 from training.shap_pictures import clipped
 from training.svg import tag, ticks
 
