@@ -4,7 +4,7 @@ Takes a `journey.toml` and a workspace; gives a result with honest metrics. Ever
 in the module that its name says.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -48,6 +48,7 @@ from training.screening import screened
 from training.splits import Split
 from training.timing import fit_weekly_risk, judge_weekly_risk, weekly_account
 from training.tracking import Logged, log_run
+from training.tuned import as_told, usable
 
 JUDGED = "judged"
 """The folder of the model that the metrics belong to, beside the one that is registered."""
@@ -78,6 +79,8 @@ class Result:
     looked: LookBack
     weekly_risk: dict[str, float]
     """Integrated Brier score of the weekly curves and of an even spread; see `training.timing`."""
+    tuned: Mapping[str, Any] | None
+    """What a search found and the fit used; None for the default parameters."""
 
     def to_json(self) -> dict[str, Any]:
         """The summary that `--json` prints."""
@@ -103,6 +106,7 @@ class Result:
             "weekly_risk": self.weekly_risk,
             "n_features": self.n_features,
             "n_rounds": self.n_rounds,
+            "tuned": self.tuned,
             "split": self.split.how,
             "preflight": [finding.to_json() for finding in self.checks],
             "personas": []
@@ -125,8 +129,11 @@ def train(
     workspace: Path,
     say: Callable[[str], None],
     read_seconds: float = 0.0,
+    untuned: bool = False,
 ) -> Result:
     """Train, judge and register a model of one problem.
+
+    With `untuned` the parameters that a search found are left aside.
 
     Raises
     ------
@@ -153,6 +160,10 @@ def train(
     with clock.stage("screen") as told:
         ready, personas = screened(whole, own_features(business.features.own), personas)
         told.append(f"{len(ready.features)} of {len(whole.features)} columns are worth fitting on")
+    tuned, why = (None, "") if untuned else usable(folder, business, name)
+    ready = replace(ready, tuned=tuned)
+    if why:
+        say(f"  {why}")
     model = _fit(business, name, ready, personas, engine, clock)
     with clock.stage("judge") as told:
         matrix, label = ready.parts["test"]
@@ -191,6 +202,7 @@ def train(
         name, logged, metrics, found, len(ready.split.train), len(ready.split.validation),
         len(ready.features), model.booster.num_trees(), ready.labelled.unknown, ready.split,
         checks, clock.seconds, model.contract.personas, verdict, looked, weekly,
+        as_told(ready.tuned),
     )  # fmt: skip
 
 
@@ -198,7 +210,9 @@ def _look_back(ready: Prepared, model: FittedModel) -> LookBack:
     """The model's own parameters and rounds, one fit each, judged on other rows."""
     n_train = len(ready.split.train)
     chosen = parameters(n_train, len(ready.features), ready.problem.seed)
-    chosen |= shape_of(model.booster) | constraints(ready.features, ready.problem.monotone)
+    chosen |= (
+        ready.more | shape_of(model.booster) | constraints(ready.features, ready.problem.monotone)
+    )
     return look_back(ready, chosen, rounds_of(model.booster, chosen, n_train), n_train)
 
 
@@ -303,6 +317,7 @@ def _trained(ready: Prepared, engine: Engine, again: bool) -> dict[str, Any]:
         "data_digest": engine.digest,
         "n_train": len(split.train),
         "split": split.how,
+        "tuned": as_told(ready.tuned),
         "this_model": "judged",
         "fitted": {
             "judged": _fitted(ready.labelled, judged),
@@ -351,6 +366,8 @@ def _parameters(ready: Prepared, model: FittedModel) -> dict[str, Any]:
     """What a run was started with, for MLflow."""
     return {
         **parameters(len(ready.split.train), len(ready.features), ready.problem.seed),
+        **ready.more,
+        "tuned": ready.tuned is not None,
         "split": ready.split.how,
         "n_features": len(ready.features),
         "trees": model.booster.num_trees(),
