@@ -35,6 +35,10 @@ TINY = 1e-15
 SURE = 1.645
 """Standard errors by which a gain must exceed zero: one-sided, 95 %."""
 
+LEAST_PERIODS = 2
+"""Periods that a gain must hold over. On Online Retail II the best of 35 trials gained .0088 on the
+only period before the test, eight standard errors, and lost .0006 on the test part."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -109,8 +113,10 @@ class Gain:
 
     @property
     def beats_noise(self) -> bool:
-        """Surely above zero over customers, and above zero in more than half of the periods."""
+        """Surely above zero over customers, and above zero in most of two periods or more."""
         better = sum(one > 0 for one in self.by_period)
+        if len(self.by_period) < LEAST_PERIODS:
+            return False
         return self.value > SURE * self.error and 2 * better > len(self.by_period)
 
 

@@ -28,7 +28,7 @@ from training.personas import personas_of
 from training.preflight import preflight, refuse
 from training.prepare import Prepared
 from training.screening import screened
-from training.search import Found, Gain, Ground, compare, ground, judged, space
+from training.search import LEAST_PERIODS, Found, Gain, Ground, compare, ground, judged, space
 from training.search_log import SearchLog
 from training.trials import ROUNDS, Trials, open_trials, others
 from training.tuned import Tuned, definition_of, write_tuned
@@ -130,6 +130,10 @@ def _tell_before(trials: Trials, n_others: int, n_periods: int, say: Say) -> Non
     done = len(trials.finished)
     again = f"going on after {done} trials" if done else "a new search"
     say(f"  {again}, each judged on {n_periods} periods before the test part")
+    if n_periods < LEAST_PERIODS:
+        say(
+            "  note: one period can't tell chance from gain; train will keep the default parameters"
+        )
     if n_others:
         say(
             f"  {n_others} earlier searches of other data, columns or settings are left aside: "

@@ -84,6 +84,7 @@ def test_a_curve_that_stopped_keeps_its_last_value() -> None:
         (Gain(0.002, 0.002, (0.002, 0.002, 0.002)), False),  # not surely above zero
         (Gain(0.002, 0.001, (0.008, -0.001, -0.001)), False),  # one period alone
         (Gain(0.002, 0.001, (0.005, -0.001)), False),  # half is not most
+        (Gain(0.002, 0.0001, (0.002,)), False),  # one period can't tell
         (Gain(0.0, 0.0, (0.0, 0.0)), False),
         (Gain(-0.002, 0.0001, (-0.002, -0.002)), False),
     ],
