@@ -9,6 +9,7 @@ PORT ?= 8000
 SERVE ?= 1
 EVENTS ?= 1000000
 CUSTOMERS ?= 8000
+MINUTES ?= 10
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -21,7 +22,7 @@ RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-cluster spark system lock clean
+.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-train bench-cluster spark system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -46,6 +47,9 @@ demo: $(INSTALLED) ## train on real groceries, serve, score one household (SERVE
 
 train: $(INSTALLED) ## train every problem of CONFIG and register challengers
 	@$(RUN) -m training train $(CONFIG) --workspace $(WORKSPACE)
+
+tune: $(INSTALLED) ## search for better parameters of CONFIG's problems, MINUTES=10 each
+	@$(RUN) -m training tune $(CONFIG) --workspace $(WORKSPACE) $(if $(PROBLEM),--problem $(PROBLEM)) --minutes $(MINUTES)
 
 leakage-audit: $(INSTALLED) ## look for leaks in every problem of CONFIG (exit code 1 when there is one)
 	@$(RUN) -m training audit $(CONFIG) --workspace $(WORKSPACE)
@@ -92,6 +96,9 @@ bench-peers: ## install the peers of bench-features into environments of their o
 
 bench-accuracy: $(INSTALLED) ## models of every data set in DATA beside rules and published figures
 	@$(RUN) benchmarks/accuracy.py $(CONFIGS) $(if $(DATA),--data $(DATA))
+
+bench-train: $(INSTALLED) ## seconds of a training run, stage by stage (ROWS=1000000 fits so many random rows)
+	@$(RUN) benchmarks/train.py $(if $(ROWS),--rows $(ROWS))
 
 bench-cluster: $(SPARK) ## Spark over buckets beside one process, in one run
 	@$(RUN) benchmarks/cluster.py --events $(EVENTS)

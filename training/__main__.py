@@ -1,11 +1,12 @@
 """The data scientist's commands: `python -m training COMMAND CONFIG`.
 
-`preflight`, `build`, `train` and `audit` are here; what is done with finished models (`register`,
-`promote`, `reject`, `rollback`, `compare`) is in `training.registry_commands`.
+`preflight`, `build`, `tune`, `train` and `audit` are here; what is done with finished models
+(`register`, `promote`, `reject`, `rollback`, `compare`) is in `training.registry_commands`.
 """
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -106,7 +107,28 @@ def _parser() -> argparse.ArgumentParser:
     build.set_defaults(run=_build)
     fit = commands.add_parser("train", parents=[common, engine], help="train, judge and register")
     fit.add_argument("--json", action="store_true", help="end with one JSON object a problem")
+    fit.add_argument(
+        "--untuned", action="store_true", help="leave aside the parameters that tune found"
+    )
     fit.set_defaults(run=_train)
+    search = commands.add_parser(
+        "tune",
+        parents=[common, engine],
+        help="search for better parameters, which train then uses",
+        description=(
+            "Search LightGBM's parameters on the periods before the test part. Trials are kept "
+            "in the workspace: a search that was stopped goes on where it was. What was found is "
+            "used by train if it is better than the default by more than noise."
+        ),
+    )
+    search.add_argument(
+        "--minutes", type=_positive, help="how long a problem (default: 10, without --trials)"
+    )
+    search.add_argument(
+        "--trials", type=_positive_whole, help="how many trials in all, earlier ones among them"
+    )
+    search.add_argument("--json", action="store_true", help="end with one JSON object a problem")
+    search.set_defaults(run=_tune)
     look = commands.add_parser(
         "audit", parents=[common], help="look for leaks; exit code 1 when there is one"
     )
@@ -151,6 +173,21 @@ def _engine_options() -> argparse.ArgumentParser:
         ),
     )
     return options
+
+
+def _positive(text: str) -> float:
+    """A number above zero, for argparse."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number above zero")
+    return number
+
+
+def _positive_whole(text: str) -> int:
+    """A whole number above zero, for argparse."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number above zero")
+    return int(text)
 
 
 def _audit(business: Business, chosen: argparse.Namespace) -> int:
@@ -251,7 +288,7 @@ def _train(business: Business, chosen: argparse.Namespace) -> int:
         seconds = perf_counter() - start
         kept = []
         for name in names:
-            result = train(business, name, engine, chosen.workspace, say, seconds)
+            result = train(business, name, engine, chosen.workspace, say, seconds, chosen.untuned)
             seconds = 0.0
             print(json.dumps(result.to_json()) if chosen.json else _summary(result), flush=True)
             if result.logged.kept is not None:
@@ -271,6 +308,20 @@ def _train(business: Business, chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _tune(business: Business, chosen: argparse.Namespace) -> int:
+    from training.tuning import tune, tuned_json  # Optuna is of no use to the other commands
+
+    names = chosen_problems(business, chosen)
+    with _engine(business, chosen) as engine:
+        for name in names:
+            tuned = tune(
+                business, name, engine, chosen.workspace, say, chosen.minutes, chosen.trials
+            )
+            told = json.dumps(tuned_json(name, tuned)) if chosen.json else f"{name}: {tuned.says()}"
+            print(told, flush=True)
+    return 0
+
+
 def _summary(result: Result) -> str:
     """A table of the model beside its baselines, and what a reader has to know."""
     m = result.metrics
@@ -278,7 +329,9 @@ def _summary(result: Result) -> str:
     rows += [(b.name.replace("_", " "), b.auroc, b.average_precision) for b in result.verdict.found]
     logged = result.logged
     as_what = f"version {logged.version} ({', '.join(logged.aliases)})"
-    lines = [f"{result.problem}, {as_what if logged.kept is None else 'not registered'}"]
+    found = result.ready.tuned
+    tuned = "" if found is None else f", tuned in {found.n_trials} trials"
+    lines = [f"{result.problem}, {as_what if logged.kept is None else 'not registered'}{tuned}"]
     lines.append(f"  {'':<12}{'AUROC':>7}{'average precision':>20}")
     lines += [f"  {name:<12}{auroc:7.3f}{precision:20.3f}" for name, auroc, precision in rows]
     lines += [f"  best rule: {b.says}" for b in result.verdict.found if b.name == "best_rule"]

@@ -26,6 +26,7 @@ from training.fitting import FEW_ROWS
 from training.labels import Labelled
 from training.prepare import ENOUGH_ROWS, Floats, Prepared
 from training.timing import fit_weekly_risk, weekly_account
+from training.tuned import as_told
 
 
 def fit_judged(
@@ -108,6 +109,7 @@ def _trained(ready: Prepared, engine: Engine, again: bool) -> dict[str, Any]:
         "data_digest": engine.digest,
         "n_train": len(split.train),
         "split": split.how,
+        "tuned": as_told(ready.tuned),
         "this_model": "judged",
         "fitted": {
             "judged": _fitted(ready.labelled, judged),

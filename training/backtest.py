@@ -138,11 +138,12 @@ def backtest(
     among = among or pool(ready, test)
     return [
         _judged(among, parameters, rounds, train, here, resamples)
-        for train, here in _folds(among, periods)
+        for train, here in folds(among, periods)
     ]
 
 
-def _folds(among: Pool, periods: int) -> Iterator[tuple[Ints, Ints]]:
+def folds(among: Pool, periods: int) -> Iterator[tuple[Ints, Ints]]:
+    """Rows before a period and rows of it, places in the pool; oldest first."""
     ready = among.ready
     found = rolling(ready.problem, ready.labelled, ready.split, among.rows, periods)
     yield from reversed(found)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -72,7 +73,7 @@ def _together(
             np.savez(scratch / VALIDATION, matrix=validation[0], label=validation[1])
         work = partial(
             _fit_share, ready.features, shares, splits, scratch / VALIDATION, first,
-            ready.problem, len(ready.split.train),
+            ready.problem, ready.more, len(ready.split.train),
         )  # fmt: skip
         return lgb.Booster(model_str=runner.together(work, len(shares))[0])
     finally:
@@ -86,6 +87,7 @@ def _fit_share(
     validation: Path,
     first: str | None,
     problem: Problem,
+    tuned: dict[str, Any],
     n_train: int,
     number: int,
     addresses: Sequence[str],
@@ -101,7 +103,7 @@ def _fit_share(
         "time_out": WAIT_MINUTES,
     }
     lgb.register_logger(_Silent())
-    more = {"num_threads": 1, **({} if len(addresses) == 1 else network)}
+    more = {**tuned, "num_threads": 1, **({} if len(addresses) == 1 else network)}
     seed, monotone = problem.seed, problem.monotone
     if first is None:
         with np.load(validation) as held:

@@ -124,13 +124,14 @@ class InProcess:
         train, validation = ready.parts["train"], ready.parts["validation"]
         return fit(
             ready.features, train, validation, ready.problem.seed, progress,
-            monotone=ready.problem.monotone,
+            more=ready.more, monotone=ready.problem.monotone,
         )  # fmt: skip
 
     def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
         return refit(
             ready.features, ready.before_test if before_test else ready.all_matured,
             len(ready.split.train), ready.problem.seed, first, ready.problem.monotone,
+            ready.more,
         )  # fmt: skip
 
     def audit(self, business: Business, name: str) -> Audit | None:

@@ -8,6 +8,7 @@ trained. Knows nothing about models.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from training.label_table import SPLITS
 from training.labels import Labelled, label_rows
 from training.peers import Changes, changes, peer_features, shared_categories
 from training.splits import Split, split_rows
+from training.tuned import Tuned
 
 Floats = NDArray[np.float64]
 Part = tuple[Matrix, NDArray[np.int8]]
@@ -89,6 +91,13 @@ class Prepared:
         default=None, repr=False, compare=False
     )
     """Computes other features of the test part; None where the histories are not at hand."""
+    tuned: Tuned | None = None
+    """What a search found for fits on these rows."""
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """LightGBM's parameters in place of the default ones."""
+        return {} if self.tuned is None else dict(self.tuned.parameters)
 
     @property
     def base_rate(self) -> float:

@@ -20,6 +20,7 @@ from training.judging import TOLD, LookBack, Verdict, look_back_json, verdict_js
 from training.prepare import Prepared
 from training.record import Record
 from training.tracking import Logged
+from training.tuned import as_told
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Result:
             "weekly_risk": self.weekly_risk,
             "n_features": len(self.ready.features),
             "n_rounds": self.n_trees,
+            "tuned": as_told(self.ready.tuned),
             "split": split.how,
             "preflight": [finding.to_json() for finding in self.checks],
             "gate": self.decision.to_json(),
@@ -111,6 +113,8 @@ def parameters_of(ready: Prepared, model: FittedModel) -> dict[str, Any]:
     """What a run was started with, for MLflow."""
     return {
         **parameters(len(ready.split.train), len(ready.features), ready.problem.seed),
+        **ready.more,
+        "tuned": ready.tuned is not None,
         "split": ready.split.how,
         "n_features": len(ready.features),
         "trees": model.booster.num_trees(),

@@ -5,6 +5,7 @@ in the module that its name says.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from training.result import Result, manifest, numbers, parameters_of, record_ser
 from training.screening import screened
 from training.timing import judge_weekly_risk
 from training.tracking import log_run
+from training.tuned import usable
 from training.versions import BESIDE_TAG, GATE_TAG, PASSED, REASONS_TAG, REFUSED
 
 TRAINING_SET = "training_set"
@@ -49,8 +51,11 @@ def train(
     workspace: Path,
     say: Callable[[str], None],
     read_seconds: float = 0.0,
+    untuned: bool = False,
 ) -> Result:
     """Train, judge and register a model of one problem.
+
+    With `untuned` the parameters that a search found are left aside.
 
     Raises
     ------
@@ -77,6 +82,10 @@ def train(
     with clock.stage("screen") as told:
         ready, personas = screened(whole, own_features(business.features.own), personas)
         told.append(f"{len(ready.features)} of {len(whole.features)} columns are worth fitting on")
+    tuned, why = (None, "") if untuned else usable(folder, business, name)
+    ready = replace(ready, tuned=tuned)
+    if why:
+        say(f"  {why}")
     judged = fit_judged(business, name, ready, personas, engine, clock)
     with clock.stage("judge") as told:
         champion = champion_of(workspace, model_name(business.name, name), whole)
@@ -151,7 +160,8 @@ def _look_back(ready: Prepared, model: FittedModel) -> LookBack:
     """The model's own parameters and rounds, one fit each, judged on other rows."""
     n_train = len(ready.split.train)
     chosen = parameters(n_train, len(ready.features), ready.problem.seed)
-    chosen |= shape_of(model.booster) | constraints(ready.features, ready.problem.monotone)
+    directions = constraints(ready.features, ready.problem.monotone)
+    chosen |= ready.more | shape_of(model.booster) | directions
     return look_back(ready, chosen, rounds_of(model.booster, chosen, n_train), n_train)
 
 

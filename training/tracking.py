@@ -97,10 +97,10 @@ def log_entry(workspace: Path, entry: Entry) -> Logged:
     record = entry.record
     contract = contract_from_json((entry.model / CONTRACT).read_bytes())
     name = model_name(record.business, record.problem)
-    with _refusals(workspace):
+    with told_refusals(workspace):
         found = version_of(client, name, ENTRY_TAG, record.id)
         if found is None:
-            experiment = _experiment(client, workspace, name, contract)
+            experiment = experiment_of(client, workspace, record.business, record.problem)
             _close_leftovers(client, experiment)
             run_id, model_id = _log(client, experiment, entry, contract)
             version = _register(client, name, entry, contract, run_id, model_id)
@@ -112,7 +112,7 @@ def log_entry(workspace: Path, entry: Entry) -> Logged:
 
 
 @contextmanager
-def _refusals(workspace: Path) -> Iterator[None]:
+def told_refusals(workspace: Path) -> Iterator[None]:
     """What MLflow, the network or the disk refuses, as one error of ours."""
     try:
         yield
@@ -123,8 +123,9 @@ def _refusals(workspace: Path) -> Iterator[None]:
         ) from error
 
 
-def _experiment(client: "MlflowClient", workspace: Path, name: str, contract: Contract) -> str:
+def experiment_of(client: "MlflowClient", workspace: Path, business: str, problem: str) -> str:
     """The problem's experiment; its files lie in the workspace unless a server keeps them."""
+    name = model_name(business, problem)
     found = client.get_experiment_by_name(name)
     if found is not None:
         if found.lifecycle_stage == "deleted":
@@ -135,8 +136,8 @@ def _experiment(client: "MlflowClient", workspace: Path, name: str, contract: Co
     # The kind makes MLflow open on metrics and models instead of on traces of agents.
     tags = {
         "mlflow.experimentKind": "custom_model_development",
-        "mlflow.note.content": f"Training runs of the problem *{contract.problem_name}* of "
-        f"*{contract.business}*. The registered model is `{name}`.",
+        "mlflow.note.content": f"Training runs of the problem *{problem}* of "
+        f"*{business}*. The registered model is `{name}`.",
     }
     return str(client.create_experiment(name, artifact_location=place, tags=tags))
 
@@ -167,7 +168,7 @@ def _log(
     _log_parts(client, run_id, record, contract)
     client.log_artifacts(run_id, str(entry.folder / ARTEFACTS))
     for child in record.children:
-        _log_child(client, experiment, run_id, child, record)
+        log_child(client, experiment, run_id, child, record.process)
     model_id = _log_model(client, experiment, entry, run_id)
     client.set_terminated(run_id, end_time=record.finished)
     return run_id, model_id
@@ -187,15 +188,16 @@ def _open_run(client: "MlflowClient", experiment: str, record: Record, contract:
     return str(run.info.run_id)
 
 
-def _log_child(
-    client: "MlflowClient", experiment: str, parent: str, child: Child, record: Record
+def log_child(
+    client: "MlflowClient", experiment: str, parent: str, child: Child, process: str
 ) -> None:
+    """Log a run inside another one."""
     from mlflow.entities import Metric
 
     tags = {
         "mlflow.parentRunId": parent,
         "milepost.kind": child.kind,
-        PROCESS_TAG: record.process,
+        PROCESS_TAG: process,
     }
     run = client.create_run(experiment, child.started, tags, child.title)
     run_id = str(run.info.run_id)
