@@ -21,7 +21,7 @@ RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-cluster spark system lock clean
+.PHONY: help install demo train saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-cluster spark system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ bench-peers: ## install the peers of bench-features into environments of their o
 
 bench-accuracy: $(INSTALLED) ## models of every data set in DATA beside rules and published figures
 	@$(RUN) benchmarks/accuracy.py $(CONFIGS) $(if $(DATA),--data $(DATA))
+
+bench-learning: $(INSTALLED) ## models of 50 to 500 positives beside the best rule (simulated)
+	@$(RUN) benchmarks/learning_curve.py
 
 bench-cluster: $(SPARK) ## Spark over buckets beside one process, in one run
 	@$(RUN) benchmarks/cluster.py --events $(EVENTS)

@@ -131,7 +131,8 @@ class InProcess:
         if is_few(ready):
             return fit_few(ready, rows, again=True)
         return refit(
-            ready.features, rows, len(ready.split.train), ready.problem.seed, first, ready.problem.monotone,
+            ready.features, rows, len(ready.split.train), ready.problem.seed, first,
+            ready.problem.monotone,
         )  # fmt: skip
 
 
