@@ -22,7 +22,7 @@ RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-train bench-cluster spark system lock clean
+.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-train bench-cluster spark system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -96,6 +96,9 @@ bench-peers: ## install the peers of bench-features into environments of their o
 
 bench-accuracy: $(INSTALLED) ## models of every data set in DATA beside rules and published figures
 	@$(RUN) benchmarks/accuracy.py $(CONFIGS) $(if $(DATA),--data $(DATA))
+
+bench-learning: $(INSTALLED) ## models of 50 to 500 positives beside the best rule (simulated)
+	@$(RUN) benchmarks/learning_curve.py
 
 bench-train: $(INSTALLED) ## seconds of a training run, stage by stage (ROWS=1000000 fits so many random rows)
 	@$(RUN) benchmarks/train.py $(if $(ROWS),--rows $(ROWS))

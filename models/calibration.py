@@ -191,7 +191,7 @@ def fit_calibration(margin: Floats, label: Labels, customer: Ints) -> Calibratio
     Each curve is fitted on four fifths of the customers and judged on the fifth, five times. A
     curve of more numbers is taken only if it is better than a simpler one by more than one
     standard error of the difference; so ties, and luck, go to the simplest. Where one class has
-    fewer than `FEW_LABELS` rows the answer is the sigmoid.
+    fewer than `FEW_LABELS` rows the answer is a cautious sigmoid, see `fit_few`.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def fit_calibration(margin: Floats, label: Labels, customer: Ints) -> Calibratio
         together: they are no independent witnesses.
     """
     if min(int(label.sum()), int((label == 0).sum())) < FEW_LABELS:
-        return fit_sigmoid(margin, label)
+        return fit_few(margin, label)
     _, who = np.unique(customer, return_inverse=True)
     losses = {kind: _losses(fit, margin, label, who) for kind, fit in FITS.items()}
     chosen = Sigmoid.kind
@@ -240,6 +240,24 @@ def fit_sigmoid(margin: Floats, label: Labels) -> Sigmoid:
         return Sigmoid(slope, intercept)
     rate = float(label.mean())
     return Sigmoid(1e-6, float(np.log(rate / (1 - rate))))
+
+
+def fit_few(margin: Floats, label: Labels) -> Sigmoid:
+    """Fit Platt's calibration where a class has few rows.
+
+    A handful of positives that all lie above the negatives would call for an endless slope. So
+    nobody counts as certain, a positive among `n` as `(n + 1) / (n + 2)` and a negative as
+    `1 / (n + 2)`, as Platt (1999) has it, and the slope a standard deviation of the margin has a
+    normal prior of deviation 1.
+    """
+    n_positive, n_negative = int(label.sum()), int((label == 0).sum())
+    hope = np.where(label == 1, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
+    centre, scale = float(margin.mean()), float(margin.std()) or 1.0
+    inputs = np.tile((margin - centre) / scale, 2)[:, None]
+    both = np.repeat([1, 0], len(margin))
+    fitted = LogisticRegression(C=1.0).fit(inputs, both, np.concatenate([hope, 1 - hope]))
+    slope = max(float(fitted.coef_[0, 0]) / scale, 1e-6)
+    return Sigmoid(slope, float(fitted.intercept_[0]) - slope * centre)
 
 
 def fit_beta(margin: Floats, label: Labels) -> Calibration:

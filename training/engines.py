@@ -22,11 +22,12 @@ from features.sources import Histories, SourceAccount
 from training.audit import Audit, audit
 from training.clock import Clock
 from training.distributed import fit_together, refit_together
+from training.few_positives import fit_few, is_few
 from training.fitting import fit, refit
 from training.label_table import SPLITS
 from training.on_buckets import build_on_buckets, prepare_on_buckets
 from training.partitions import part_file, vectors, write_part
-from training.prepare import Prepared, ask, chosen_of, prepare
+from training.prepare import Prepared, ask, chosen_of, joined, prepare
 from training.training_set import account_of, claim, wanted, write_account
 
 
@@ -122,16 +123,20 @@ class InProcess:
             self.say(f"  {done} rounds, validation log loss {loss:.4f}")
 
         train, validation = ready.parts["train"], ready.parts["validation"]
+        if is_few(ready):
+            return fit_few(ready, train, again=False)
         return fit(
             ready.features, train, validation, ready.problem.seed, progress,
             more=ready.more, monotone=ready.problem.monotone,
         )  # fmt: skip
 
     def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
+        rows = ready.before_test if before_test else ready.all_matured
+        if is_few(ready):
+            return fit_few(ready, rows, again=True)
         return refit(
-            ready.features, ready.before_test if before_test else ready.all_matured,
-            len(ready.split.train), ready.problem.seed, first, ready.problem.monotone,
-            ready.more,
+            ready.features, rows, len(ready.split.train), ready.problem.seed, first,
+            ready.problem.monotone, ready.more,
         )  # fmt: skip
 
     def audit(self, business: Business, name: str) -> Audit | None:
@@ -175,10 +180,14 @@ class OnBuckets:
         return prepare_on_buckets(business, problem, self.buckets, self.runner, folder, clock)
 
     def fit(self, ready: Prepared) -> lgb.Booster:
+        if is_few(ready):
+            return fit_few(ready, ready.parts["train"], again=False)
         return fit_together(ready, self.runner)
 
     def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
         splits = SPLITS[:2] if before_test else SPLITS
+        if is_few(ready):
+            return fit_few(ready, joined(*(ready.parts[name] for name in splits)), again=True)
         return refit_together(ready, self.runner, splits, first)
 
     def audit(

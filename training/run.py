@@ -14,6 +14,7 @@ from features.durations import spell_duration
 from features.own import own_features
 from models.files import save
 from models.fitted import FittedModel
+from models.persona import Personas
 from models.registry import model_name
 from training.assembly import fit_judged, refit_on_all
 from training.audited import Audited, question_of, recall, remember
@@ -21,7 +22,7 @@ from training.baselines import rule_score
 from training.champion import JUDGED, champion_of
 from training.clock import Clock
 from training.engines import Engine
-from training.findings import tell
+from training.findings import Finding, tell
 from training.fitting import constraints, parameters, rounds_of, shape_of
 from training.gate import CHAMPION, Decision, decide, write_decision
 from training.judging import LookBack, Verdict, judge_test, look_back, within
@@ -65,23 +66,10 @@ def train(
     say(f"{business.name}: {name}")
     clock = Clock(say)
     clock.seconds["read"] = round(read_seconds, 3)
-    declared = business.problem(name)
-    problem = engine.resolve(declared)
-    if problem.every not in (declared.every, declared.horizon):
-        say(f"  a cutoff every {spell_duration(problem.every or 0)}: closer ones are too many rows")
     record = Record(business=business.name, problem=name)
     folder = (workspace / slug(business.name) / slug(name)).resolve()
-    whole = engine.prepare(business, problem, folder / TRAINING_SET, clock)
-    checks = preflight(problem, whole.labelled, whole.split, engine.sources, engine.end)
-    for line in chain.from_iterable(map(tell, checks)):
-        say(line)
-    refuse(checks)
-    with clock.stage("personas") as told:
-        personas = personas_of(whole)
-        told.append(account_of(personas))
-    with clock.stage("screen") as told:
-        ready, personas = screened(whole, own_features(business.features.own), personas)
-        told.append(f"{len(ready.features)} of {len(whole.features)} columns are worth fitting on")
+    whole, checks = _rows(business, name, engine, folder, clock, say)
+    ready, personas = _columns(business, whole, clock)
     tuned, why = (None, "") if untuned else usable(folder, business, name)
     ready = replace(ready, tuned=tuned)
     if why:
@@ -101,7 +89,7 @@ def train(
         found = _audited(business, name, engine, folder)
         told.append("not possible on buckets" if found is None else found.account)
     leaks = None if found is None else found.leaks
-    decision = decide(verdict, looked.backtest, champion, leaks, problem.gate)
+    decision = decide(verdict, looked.backtest, champion, leaks, ready.problem.gate)
     with clock.stage("plots"):
         _draw(business, name, ready, judged, verdict, folder / "plots")
     with clock.stage("report"):
@@ -133,6 +121,38 @@ def train(
         name, logged, ready, verdict, looked, checks, personas, weekly, decision,
         registered.booster.num_trees(), folder / REPORT, clock.seconds,
     )  # fmt: skip
+
+
+def _rows(
+    business: Business,
+    name: str,
+    engine: Engine,
+    folder: Path,
+    clock: Clock,
+    say: Callable[[str], None],
+) -> tuple[Prepared, tuple[Finding, ...]]:
+    """A problem's rows with every column, and what the check before fitting says of them."""
+    declared = business.problem(name)
+    problem = engine.resolve(declared)
+    if problem.every not in (declared.every, declared.horizon):
+        say(f"  a cutoff every {spell_duration(problem.every or 0)}: closer ones are too many rows")
+    whole = engine.prepare(business, problem, folder / TRAINING_SET, clock)
+    checks = preflight(problem, whole.labelled, whole.split, engine.sources, engine.end)
+    for line in chain.from_iterable(map(tell, checks)):
+        say(line)
+    refuse(checks)
+    return whole, checks
+
+
+def _columns(business: Business, whole: Prepared, clock: Clock) -> tuple[Prepared, Personas | None]:
+    """The rows with the columns that are worth fitting on, and personas found among all."""
+    with clock.stage("personas") as told:
+        personas = personas_of(whole)
+        told.append(account_of(personas))
+    with clock.stage("screen") as told:
+        ready, personas = screened(whole, own_features(business.features.own), personas)
+        told.append(f"{len(ready.features)} of {len(whole.features)} columns are worth fitting on")
+    return ready, personas
 
 
 def _audited(business: Business, name: str, engine: Engine, folder: Path) -> Audited | None:

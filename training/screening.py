@@ -14,6 +14,7 @@ import numpy as np
 from features.feature import Feature, feature_names
 from models.persona import Personas, personas_from_json
 from training.baselines import best_rule
+from training.few_positives import is_few, leading
 from training.fitting import check_directions, dataset, parameters
 from training.prepare import Part, Prepared
 
@@ -72,6 +73,8 @@ def screened(
     kept = set(strongest(ready.features, ready.parts["train"], ready.problem.seed).tolist())
     rule = best_rule(ready.features, *ready.seen)
     kept |= set() if rule is None else {rule[0]}
+    if is_few(ready):
+        kept |= set(leading(ready.features, ready.parts["train"]))
     kept |= {
         column
         for column, feature in enumerate(ready.features)

@@ -20,6 +20,7 @@ from models.calibration import (
     calibration_from_json,
     fit_beta,
     fit_calibration,
+    fit_few,
     fit_isotonic,
     fit_sigmoid,
 )
@@ -127,7 +128,16 @@ def test_few_labels_call_for_two_numbers() -> None:
     margin, _, customer = _drawn(CURVES[0].probability, 4, 5_000)
     label = np.zeros(5_000, np.int8)
     label[:49] = 1
-    assert fit_sigmoid(margin, label) == fit_calibration(margin, label, customer)
+    assert fit_few(margin, label) == fit_calibration(margin, label, customer)
+
+
+def test_a_few_labels_that_the_margin_tells_apart_give_no_endless_slope() -> None:
+    """Five positives above every negative call for a steep curve, not for certainty."""
+    margin = np.linspace(-2, 2, 100)
+    label = (margin > margin[-6]).astype(np.int8)
+    curve = fit_few(margin, label)
+    assert 0 < curve.slope < 5
+    assert curve.probability(margin).max() < 0.9
 
 
 def test_margins_that_rank_the_wrong_way_give_a_rising_curve() -> None:
