@@ -107,8 +107,8 @@ class Prepared:
     def rows(self, part: str) -> Ints:
         """Positions in `labelled` of a part's rows, as they stand in its matrix."""
         rows: Ints = self.purged if part == PURGED else getattr(self.split, part)
-        thinned = self.folder is not None and part == "train"
-        return rows[:: -(-len(rows) // ENOUGH_ROWS)] if thinned else rows
+        n = len(self.parts[part][1])
+        return rows if n == len(rows) else rows[:: -(-len(rows) // n)][:n]
 
     @property
     def known_before_test(self) -> Ints:

@@ -17,8 +17,9 @@ from training.baselines import fit_logistic
 from training.evaluation import Rival
 from training.fitting import parameters
 from training.judging import judge_test, look_back, look_back_json, summary_lines, verdict_json
+from training.label_table import SPLITS
 from training.labels import Labelled
-from training.prepare import Prepared
+from training.prepare import PURGED, Prepared, purged_rows
 from training.slices import Judged, by_category, by_gap, by_period
 from training.splits import split_rows
 from training.weighted import Acting
@@ -54,13 +55,11 @@ def prepared(problem: Problem = PROBLEM) -> Prepared:
     moments = Moments(Rows(customer, cutoff, cutoff), cutoff, cutoff + days(30))
     labelled = Labelled(moments, label, {})
     split = split_rows(problem, labelled, CUSTOMERS)
-    parts = {
-        name: (matrix[rows], label[rows])
-        for name in ("train", "validation", "test")
-        for rows in [getattr(split, name)]
-    }
+    purged = purged_rows(labelled, split)
+    places = {name: getattr(split, name) for name in SPLITS} | {PURGED: purged}
+    parts = {name: (matrix[rows], label[rows]) for name, rows in places.items()}
     stake = parts["test"][0][:, 2].astype(np.float64)
-    return Prepared(problem, labelled, split, FEATURES, parts, stake=stake)
+    return Prepared(problem, labelled, split, FEATURES, parts, purged, stake=stake)
 
 
 def judged(ready: Prepared) -> tuple[Judged, Moments]:
@@ -208,12 +207,13 @@ def test_the_logistic_regression_reads_recency_frequency_and_value() -> None:
 
 
 def test_the_expected_value_is_what_the_problem_declares() -> None:
-    """Value × success − cost of the top fifth; without a known value each row counts 1."""
+    """Value × success − cost of the fifth with the most at stake; unknown values count 1."""
     ready = prepared()
     matrix, label = ready.parts["test"]
     score = sigmoid(matrix[:, 0].astype(np.float64) + np.arange(len(label)) * 1e-6 - 4)
     verdict = judge_test(ready, score)
-    top = np.argsort(-score, kind="stable")[: round(0.2 * len(label))]
+    worth = score * matrix[:, 2].astype(np.float64)
+    top = np.argsort(-worth, kind="stable")[: round(0.2 * len(label))]
     expected = (matrix[top, 2].astype(np.float64) * 0.5 * label[top] - 2.0).mean()
     assert expected == pytest.approx(verdict.metrics.expected_value)
     assert () == verdict.notes
