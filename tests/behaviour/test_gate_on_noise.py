@@ -66,9 +66,10 @@ def test_real_labels_pass(shop: tuple[Path, InProcess, Prepared]) -> None:
     assert decision.passed, decision.reasons
 
 
-def test_shuffled_labels_are_refused(shop: tuple[Path, InProcess, Prepared]) -> None:
+def test_shuffled_labels_are_refused(tmp_path: Path) -> None:
     """Dealt anew by 20 seeds, the labels pass the gate with none of them."""
-    path, engine, ready = shop
+    path = make_shop(tmp_path / "shop", 120)
+    engine, ready = prepared(path, NAME, tmp_path)
     passed = [s for s in SEEDS if decided(path, NAME, engine, shuffled(ready, s)).passed]
     assert passed == []
 

@@ -7,13 +7,16 @@ read cutoff_time + gap < event_time ≤ cutoff_time + gap + horizon.
 import numpy as np
 import pytest
 from journeys import nobody, plain, read_table, rows_at, together
+from numpy.typing import NDArray
 
 from features.config import Problem
-from features.cutoffs import with_windows
+from features.cutoffs import Moments, with_windows
 from features.durations import days, parse_moment
 from features.engine import compute_exact
+from features.event_log import EventLog
 from features.feature import Feature
 from features.language import events
+from features.outcomes import first_happened
 from features.reference import value_at
 from training.labels import _outcomes
 
@@ -26,6 +29,11 @@ def both_engines(feature: Feature, table: str, *moment: str) -> float:
     slow = value_at(feature, plain(log, 0), [], parse_moment(moment[0]), parse_moment(moment[-1]))
     np.testing.assert_allclose(fast, slow, rtol=1e-9)
     return float(fast)
+
+
+def labels(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]:
+    """The label of each row."""
+    return _outcomes(problem, first_happened(problem, log, moments))
 
 
 EDGES = """
@@ -93,7 +101,7 @@ def test_a_label_window_opens_after_the_gap_and_closes_at_the_horizon(
     log = read_table(f"event_time | event\n2024-01-01 | seen\n{event_time} | bought")
     problem = Problem(outcome={"event": "bought"}, gap="9d", horizon="10d")
     moments = with_windows(problem, rows_at(log, ("c", "2024-03-01")), log, nobody(log))
-    assert [expected] == _outcomes(problem, log, moments).tolist()
+    assert [expected] == labels(problem, log, moments).tolist()
 
 
 def test_silence_is_the_absence_of_the_event() -> None:
@@ -101,7 +109,7 @@ def test_silence_is_the_absence_of_the_event() -> None:
     log = read_table("event_time | event\n2024-03-05 | bought\n2024-03-25 | looked")
     problem = Problem(outcome={"silence_of": "bought"}, horizon="7d")
     rows = rows_at(log, ("c", "2024-03-01"), ("c", "2024-03-20"))
-    assert [0, 1] == _outcomes(problem, log, with_windows(problem, rows, log, nobody(log))).tolist()
+    assert [0, 1] == labels(problem, log, with_windows(problem, rows, log, nobody(log))).tolist()
 
 
 def test_a_date_only_history_works_in_whole_days() -> None:
@@ -109,7 +117,7 @@ def test_a_date_only_history_works_in_whole_days() -> None:
     log = read_table("event_time | event\n2024-03-01 | bought")
     problem = Problem(outcome={"event": "bought"}, horizon="7d")
     moments = with_windows(problem, rows_at(log, ("c", "2024-03-01")), log, nobody(log))
-    assert [0] == _outcomes(problem, log, moments).tolist()
+    assert [0] == labels(problem, log, moments).tolist()
     assert 1.0 == both_engines(
         events("bought").count(), "event_time | event\n2024-03-01 | bought", "2024-03-01"
     )

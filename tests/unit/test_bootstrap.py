@@ -68,7 +68,8 @@ def test_a_weight_is_a_number_of_copies() -> None:
     top = copies[np.argsort(-score, kind="stable")[:k]]
     assert lift(mine, score, 0.1) == pytest.approx(found["lift_at_10"][0])
     # Copies of one row tie, so the edge of the top may cut through them.
-    gains = (value[top] * 0.3 * label[top] - 5.0).mean()
+    worthy = copies[np.argsort(-score * value[copies], kind="stable")[:k]]
+    gains = (value[worthy] * 0.3 * label[worthy] - 5.0).mean()
     assert gains == pytest.approx(found["expected_value"][0], rel=0.05)
     assert label[top].mean() == pytest.approx(found["precision_at_capacity"][0], abs=0.02)
     recall = label[top].sum() / mine.sum()
