@@ -87,7 +87,7 @@ def train(
         told.append(f"{len(looked.backtest)} periods, and a random split for comparison")
     with clock.stage("audit") as told:
         found = _audited(business, name, engine, folder)
-        told.append("not possible on buckets" if found is None else found.account)
+        told.append("not run: python -m training audit CONFIG" if found is None else found.account)
     leaks = None if found is None else found.leaks
     decision = decide(verdict, looked.backtest, champion, leaks, ready.problem.gate)
     with clock.stage("plots"):

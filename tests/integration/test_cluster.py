@@ -27,6 +27,7 @@ from training.clock import Clock
 from training.engines import InProcess, OnBuckets
 from training.evaluation import evaluate
 from training.fitting import fit
+from training.label_table import SPLITS
 
 JAVA = shutil.which("java") or os.environ.get("JAVA_HOME")
 needs_spark = pytest.mark.skipif(
@@ -182,7 +183,8 @@ def test_a_training_set_is_what_training_fits_on(
     actual = parts.prepare(business, problem, tmp_path, Clock(lambda _: None))
     assert expected.features == actual.features
     assert expected.base_rate == actual.base_rate
-    for name, (matrix, label) in expected.parts.items():
+    for name in SPLITS:
+        matrix, label = expected.parts[name]
         assert matrix.tobytes() == actual.parts[name][0].tobytes()
         assert label.tolist() == actual.parts[name][1].tolist()
 
@@ -234,7 +236,7 @@ def test_trees_of_two_machines_tell_apart_as_well_as_those_of_one(
 def test_a_run_on_spark_is_judged_and_registered_as_a_local_one(
     shop: Path, shop_run: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """`train --engine spark` ends with a champion whose metrics are nearly those of a local fit."""
+    """`train --engine spark` ends with a model whose metrics are nearly those of a local fit."""
     done = run(
         "training", "train", str(shop), "--engine", "spark", "--workspace", str(tmp_path), "--json"
     )
@@ -245,7 +247,8 @@ def test_a_run_on_spark_is_judged_and_registered_as_a_local_one(
     assert expected["baselines"] == actual["baselines"]
     for metric in ("auroc", "average_precision", "brier"):
         assert expected[metric] == pytest.approx(actual[metric], abs=0.03)
-    assert ["challenger", "champion"] == actual["aliases"]
+    assert "challenger" in actual["aliases"]
+    assert {"G07"}.isdisjoint(reason["code"] for reason in actual["gate"]["reasons"])
 
 
 @pytest.mark.skipif(find_spec("pyspark") is None, reason="no pyspark here: make spark brings it")

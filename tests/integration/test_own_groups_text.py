@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from conftest import run, serve
+from conftest import crowned, run, serve
 from journeys import make_shop, one_row
 
 from features.config import read_config
@@ -46,6 +46,7 @@ def workspace(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("households-workspace")
     done = run("training", "train", str(config), "--workspace", str(folder), "--json")
     assert done.returncode == 0, done.stderr
+    crowned(config, folder)
     return folder
 
 
