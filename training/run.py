@@ -22,6 +22,7 @@ from training.baselines import rule_score
 from training.champion import JUDGED, champion_of
 from training.clock import Clock
 from training.engines import Engine
+from training.few_positives import is_few
 from training.findings import Finding, tell
 from training.fitting import constraints, parameters, rounds_of, shape_of
 from training.gate import CHAMPION, Decision, decide, write_decision
@@ -71,6 +72,8 @@ def train(
     whole, checks = _rows(business, name, engine, folder, clock, say)
     ready, personas = _columns(business, whole, clock)
     tuned, why = (None, "") if untuned else usable(folder, business, name)
+    if tuned is not None and is_few(ready):
+        tuned, why = None, "default parameters: positives are too few for tuned ones"
     ready = replace(ready, tuned=tuned)
     if why:
         say(f"  {why}")

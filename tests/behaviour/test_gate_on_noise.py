@@ -47,6 +47,9 @@ def decided(path: Path, problem: str, engine: InProcess, ready: Prepared) -> Dec
     n_train = len(ready.split.train)
     chosen = parameters(n_train, len(ready.features), 1) | shape_of(model.booster)
     verdict = judge_test(ready, model.probabilities(ready.parts["test"][0]))
+    alone = decide(verdict, [], None, (), ready.problem.gate)
+    if not alone.passed:  # earlier periods can add reasons, but take none back
+        return alone
     looked = look_back(ready, chosen, rounds_of(model.booster, chosen, n_train), n_train)
     return decide(verdict, looked.backtest, None, (), ready.problem.gate)
 
