@@ -193,13 +193,14 @@ def complete(
 def tags_of(contract: Contract) -> dict[str, str]:
     """What a person reads beside a run and a version."""
     trained = contract.trained
-    until = str(trained["last_cutoff"])[:10]
-    parts = "train and validation" if trained.get("refit_on_validation") else "train"
+    judged, registered = (trained["fitted"][which] for which in ("judged", "registered"))
     return {
         "split": str(trained["split"]),
         "base_rate": f"{contract.base_rate:.2%} of {trained['n_train']:,} training rows",
-        "judged_model": f"fitted on {parts}; training cutoffs to {until}; judged on test",
-        "registered_model": "the model that was judged",
+        "judged_model": f"fitted on {judged['n_rows']:,} rows whose outcomes were known by "
+        f"{judged['known_by'][:10]}; judged on test",
+        "registered_model": f"fitted again on all {registered['n_rows']:,} rows with a known "
+        f"outcome, the test's among them, known by {registered['known_by'][:10]}",
         "milepost.problem": contract.problem_name,
         "milepost.data_digest": str(trained["data_digest"]),
     }

@@ -61,6 +61,14 @@ def an_audit() -> Audited:
     return Audited((leak,), "Tried: 1,200 values.")
 
 
+def test_the_page_says_which_model_is_judged_and_which_is_registered(told: Told) -> None:
+    """The judged model's rows end before the test, the registered one's are all that matured."""
+    fitted = told.model.contract.trained["fitted"]
+    assert fitted["judged"]["known_by"] < fitted["registered"]["known_by"]
+    assert f"fitted on {fitted['judged']['n_rows']:,} rows" in told.tags["judged_model"]
+    assert f"again on all {fitted['registered']['n_rows']:,} rows" in told.tags["registered_model"]
+
+
 def test_the_page_is_well_formed(html: str) -> None:
     """Every element is closed in order, ids are unique, links inside the page have a target."""
     read = Page(html)
