@@ -62,7 +62,7 @@ promote: $(INSTALLED) ## make the challengers of CONFIG the champions
 	@$(RUN) -m training promote $(CONFIG) --workspace $(WORKSPACE)
 
 serve: $(INSTALLED) ## serve the champions of CONFIG on HOST:PORT
-	@$(RUN) -m serving $(CONFIG) --workspace $(WORKSPACE) --host $(HOST) --port $(PORT)
+	@$(RUN) -m serving run $(CONFIG) --workspace $(WORKSPACE) --host $(HOST) --port $(PORT)
 
 mlflow: $(INSTALLED) ## look at the experiments in a browser
 	@MLFLOW_DISABLE_TELEMETRY=true $(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 \

@@ -1,7 +1,7 @@
 """The main job on one screen: train, serve, score one customer.
 
 Runs the commands that a person would type and prints what they answer: `python -m training
-train`, `python -m serving`, one `POST /v1/scores`. `make demo` calls it.
+train`, `python -m serving keys create` and `run`, one `POST /v1/scores`. `make demo` calls it.
 """
 
 import argparse
@@ -42,11 +42,12 @@ def main() -> int:
     address = f"http://{chosen.host}:{chosen.port}"
     print(f"\nstarting the service on {address}", flush=True)
     place = ["--host", chosen.host, "--port", str(chosen.port)]
-    service = subprocess.Popen([sys.executable, "-m", "serving", *common, *place])
+    key = make_key(common)
+    service = subprocess.Popen([sys.executable, "-m", "serving", "run", *common, *place])
     try:
         if not wait_until_ready(service, address):
             return 1
-        show(chosen.config, address)
+        show(chosen.config, address, key)
         if chosen.stop:
             return 0
         print("\nThe service runs until you press Ctrl-C.", flush=True)
@@ -56,6 +57,13 @@ def main() -> int:
         return 0
     finally:
         stop(service)
+
+
+def make_key(common: list[str]) -> str:
+    """A key for this demonstration, which stops working after a day."""
+    command = [sys.executable, "-m", "serving", "keys", "create", *common]
+    flags = ["--name", "demo", "--scopes", "score,read", "--days", "1"]
+    return subprocess.check_output([*command, *flags], text=True).strip()
 
 
 def in_use(host: str, port: int) -> bool:
@@ -83,13 +91,13 @@ def wait_until_ready(service: subprocess.Popen[bytes], address: str) -> bool:
     return False
 
 
-def show(config: Path, address: str) -> None:
+def show(config: Path, address: str, key: str) -> None:
     """Score the customer at the top of the first problem's list, and say how to go on."""
     problem = next(iter(tomllib.loads(config.read_text())["problems"]))
-    listed = ask(f"{address}/v1/customers/at-risk?problem={problem}&limit=1")
+    listed = ask(f"{address}/v1/at-risk?problem={problem}&limit=1", key)
     customer = listed["customers"][0]["customer"]
     body = json.dumps({"problem": problem, "customer": customer})
-    answer = ask(f"{address}/v1/scores", body)
+    answer = ask(f"{address}/v1/scores", key, body)
     print(f"\nOf {listed['cohort']:,} customers this one has the highest {problem} score:\n")
     print(json.dumps({k: v for k, v in answer.items() if k != "reasons"}, indent=2))
     print("\nwhy:")
@@ -99,14 +107,15 @@ def show(config: Path, address: str) -> None:
     print(f"the API:           {address}/docs")
     print(
         f"this score again:  curl -s {address}/v1/scores "
-        f"-H 'Content-Type: application/json' -d '{body}'"
+        f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'"
     )
 
 
-def ask(url: str, body: str | None = None) -> dict:
+def ask(url: str, key: str, body: str | None = None) -> dict:
     """GET a URL, or POST JSON to it."""
     data = None if body is None else body.encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    request = urllib.request.Request(url, data, headers)
     with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 

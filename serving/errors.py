@@ -9,9 +9,10 @@ import logging
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from features.errors import HistoryError, MilepostError, RegistryError
+from features.errors import MilepostError
 from serving.schemas import ProblemDocument
 
 MEDIA_TYPE = "application/problem+json"
@@ -32,10 +33,19 @@ class ModelUnavailableError(MilepostError):
     code = "model_unavailable"
 
 
-STATUS = {NotFoundError: 404, HistoryError: 422, ModelUnavailableError: 503, RegistryError: 503}
+STATUS: dict[str, int] = {
+    "unauthorized": 401,
+    "forbidden": 403,
+    "history_invalid": 422,
+    "model_unavailable": 503,
+    "registry_unavailable": 503,
+}
+"""The status of a domain error's code; codes of things that do not exist are `NotFoundError`s."""
 
 TITLES = {
     400: "The request can't be read",
+    401: "Who is asking?",
+    403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
     422: "The request does not fit",
@@ -59,6 +69,17 @@ def answer(
     return Response(document.model_dump_json(exclude_none=True), status, media_type=MEDIA_TYPE)
 
 
+def problem_of(error: MilepostError) -> Response:
+    """A domain error as a problem document."""
+    status = 404 if isinstance(error, NotFoundError) else STATUS.get(error.code, 500)
+    return answer(status, error.code, str(error))
+
+
+def json_answer(document: BaseModel) -> Response:
+    """An answer without FastAPI's second validation, which costs more than the score."""
+    return Response(document.model_dump_json(), media_type="application/json")
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
     """The `responses` of a route that can answer with these problem documents."""
     return {
@@ -75,8 +96,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(MilepostError)
     async def domain_error(_: Request, error: MilepostError) -> Response:
-        status = next((s for kind, s in STATUS.items() if isinstance(error, kind)), 500)
-        return answer(status, error.code, str(error))
+        return problem_of(error)
 
     @app.exception_handler(RequestValidationError)
     async def bad_request(_: Request, error: RequestValidationError) -> Response:

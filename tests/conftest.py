@@ -9,7 +9,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from hypothesis import settings
 from journeys import make_shop
@@ -58,16 +60,31 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-class Service:
-    """A running service and its address."""
+def make_key(config: Path, workspace: Path, *more: str) -> str:
+    """A new key of a business, made as a person would."""
+    done = run("serving", "keys", "create", str(config), "--workspace", str(workspace), *more)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
-    def __init__(self, config: Path, workspace: Path) -> None:
+
+class Service:
+    """A running service, its address and a key that may do everything in it."""
+
+    def __init__(self, config: Path, workspace: Path, *more: str) -> None:
+        self.config, self.workspace = config, workspace
+        self.key = make_key(config, workspace)
+        self.headers = {"Authorization": f"Bearer {self.key}"}
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
-        command = ["-m", "serving", str(config), "--workspace", str(workspace), "--port", str(port)]
+        command = ["-m", "serving", "run", str(config), "--workspace", str(workspace)]
         self.process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+            [sys.executable, *command, "--port", str(port), *more],
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def client(self, **more: Any) -> httpx.Client:
+        """A client that sends the key."""
+        return httpx.Client(base_url=self.address, headers=self.headers, timeout=60, **more)
 
     def wait_until_live(self, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
@@ -88,9 +105,9 @@ class Service:
             self.process.stderr.close()
 
 
-def serve(config: Path, workspace: Path) -> Iterator[Service]:
-    """Start a service, and stop it whatever happens."""
-    service = Service(config, workspace)
+def serve(config: Path, workspace: Path, *more: str) -> Iterator[Service]:
+    """Start a service, and stop it whatever happens; `more` are flags of `serving run`."""
+    service = Service(config, workspace, *more)
     try:
         service.wait_until_live()
         yield service

@@ -72,8 +72,9 @@ def test_the_score_of_the_readme_is_the_score(grocery_service: Service) -> None:
     body = re.search(r"-d '(\{.*?\})'", README)
     assert body is not None
     answer = httpx.post(
-        f"{grocery_service.address}/v1/scores", json=json.loads(body[1]), timeout=60
-    ).json()
+        f"{grocery_service.address}/v1/scores", json=json.loads(body[1]), timeout=60,
+        headers=grocery_service.headers,
+    ).json()  # fmt: skip
     shown = re.search(r'"probability": ([0-9.]+)', README)
     assert shown is not None
     assert float(shown[1]) == pytest.approx(answer["probability"], abs=1e-3)

@@ -25,13 +25,13 @@ ONE_EVENT = b'{"problem": "churn", "events": [{"event": "order", "event_time": "
 
 @pytest.fixture(scope="module")
 def shop_client(shop_service: Service) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=shop_service.address, timeout=60) as client:
+    with shop_service.client() as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def grocery_client(grocery_service: Service) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=grocery_service.address, timeout=60) as client:
+    with grocery_service.client() as client:
         yield client
 
 
@@ -72,7 +72,7 @@ def test_serving_computes_what_training_computed(
 
 def test_a_score_is_a_whole_answer(shop_client: httpx.Client) -> None:
     """Probability, interval, weeks, band, reasons that add up, stake and version are there."""
-    listed = shop_client.get("/v1/customers/at-risk", params={"limit": 1}).json()
+    listed = shop_client.get("/v1/at-risk", params={"limit": 1}).json()
     customer = listed["customers"][0]["customer"]
     response = shop_client.post(
         "/v1/scores", json={"problem": "churn", "customer": customer, "reasons": 50}
@@ -114,7 +114,7 @@ def test_a_history_in_the_request_scores_as_the_stored_one(
     """Posting a stored customer's own events and attributes gives the very same score."""
     import duckdb
 
-    customer = shop_client.get("/v1/customers/at-risk").json()["customers"][3]["customer"]
+    customer = shop_client.get("/v1/at-risk").json()["customers"][3]["customer"]
     found = duckdb.sql(
         f"select day::varchar, amount, channel from '{shop.parent}/orders.csv' "
         f"where customer = '{customer}' order by hash(day)"
@@ -189,7 +189,7 @@ def test_what_is_not_json_is_unreadable(shop_client: httpx.Client) -> None:
 
 def test_a_moment_after_the_stored_history_has_no_score(shop_client: httpx.Client) -> None:
     """Silence after the end of the histories means nothing, so nothing is claimed of it."""
-    listed = shop_client.get("/v1/customers/at-risk").json()
+    listed = shop_client.get("/v1/at-risk").json()
     body = {"problem": "churn", "customer": listed["customers"][0]["customer"]}
     at_end = shop_client.post("/v1/scores", json={**body, "as_of": listed["as_of"]}).json()
     later = shop_client.post("/v1/scores", json={**body, "as_of": "2031-01-01"}).json()
@@ -218,7 +218,7 @@ def test_who_has_converted_since_is_not_listed(
     """).fetchall()
     assert len(redeemed) > 10
     listed = grocery_client.get(
-        "/v1/customers/at-risk", params={"problem": "conversion", "limit": 1000}
+        "/v1/at-risk", params={"problem": "conversion", "limit": 1000}
     ).json()
     assert not {row[0] for row in redeemed} & {row["customer"] for row in listed["customers"]}
     single = {"problem": "conversion", "customer": redeemed[0][0]}
@@ -287,7 +287,7 @@ def test_what_the_model_never_saw_is_named(shop_client: httpx.Client) -> None:
 
 def test_the_list_is_sorted_and_counts_the_cohort(shop_client: httpx.Client) -> None:
     """Highest score first, as many as asked for, and each row agrees with a single score."""
-    listed = shop_client.get("/v1/customers/at-risk", params={"limit": 30}).json()
+    listed = shop_client.get("/v1/at-risk", params={"limit": 30}).json()
     scores = [row["probability"] for row in listed["customers"]]
     assert 30 == len(scores) <= listed["cohort"]
     assert scores == sorted(scores, reverse=True)
@@ -301,7 +301,7 @@ def test_the_list_is_sorted_and_counts_the_cohort(shop_client: httpx.Client) -> 
 
 def test_the_page_shows_the_same_list(shop_client: httpx.Client) -> None:
     """The HTML page names the same customers in the same order and loads nothing from elsewhere."""
-    listed = shop_client.get("/v1/customers/at-risk", params={"limit": 50}).json()
+    listed = shop_client.get("/v1/at-risk", params={"limit": 50}).json()
     page = shop_client.get("/at-risk")
     assert "text/html; charset=utf-8" == page.headers["content-type"]
     places = [page.text.index(f">{row['customer']}</th>") for row in listed["customers"]]
@@ -412,7 +412,7 @@ def test_paths_and_methods_that_do_not_exist_are_problem_documents(
 def test_without_a_champion_the_service_says_so(shop: Path, tmp_path: Path) -> None:
     """The service starts, /livez is well, /readyz and a score say that the champion is missing."""
     for service in serve(shop, tmp_path):
-        with httpx.Client(base_url=service.address, timeout=60) as client:
+        with service.client() as client:
             assert 200 == client.get("/livez").status_code
             ready = client.get("/readyz")
             assert (503, "not_ready") == (ready.status_code, ready.json()["code"])
@@ -424,7 +424,7 @@ def test_without_a_champion_the_service_says_so(shop: Path, tmp_path: Path) -> N
 def test_the_documentation_describes_the_errors(shop_client: httpx.Client) -> None:
     """OpenAPI names the problem document for each error of each operation."""
     schema = shop_client.get("/openapi.json").json()
-    assert {"/v1/scores", "/v1/customers/at-risk", "/livez", "/readyz"} == set(schema["paths"])
+    assert {"/v1/scores", "/v1/at-risk", "/livez", "/readyz"} == set(schema["paths"])
     responses = schema["paths"]["/v1/scores"]["post"]["responses"]
     assert {"200", "404", "422", "503"} <= set(responses)
     for status in ("404", "422", "503"):
@@ -439,7 +439,7 @@ def test_a_service_that_can_not_start_says_why(shop: Path, tmp_path: Path) -> No
     ):
         config = tmp_path / "journey.toml"
         config.write_text(shop.read_text().replace(old, new))
-        done = run("serving", str(config), "--workspace", str(tmp_path / "ws"))
+        done = run("serving", "run", str(config), "--workspace", str(tmp_path / "ws"))
         assert 2 == done.returncode
         assert says in done.stderr and "Traceback" not in done.stderr
 
@@ -447,7 +447,7 @@ def test_a_service_that_can_not_start_says_why(shop: Path, tmp_path: Path) -> No
 def test_a_taken_port_is_told_before_loading(shop: Path, shop_service: Service) -> None:
     """A second service on the same port ends at once with exit code 2 and one sentence."""
     port = shop_service.address.rpartition(":")[2]
-    done = run("serving", str(shop), "--port", port)
+    done = run("serving", "run", str(shop), "--port", port)
     assert 2 == done.returncode
     assert f"127.0.0.1:{port} can't be listened on" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,0 +1,72 @@
+"""Who may ask what: the caller of a request, its scopes and its workspace.
+
+Takes a request that the edge has put a caller into; gives the caller's tenant, or refuses.
+Another workspace's things do not exist for a caller. Knows nothing about keys.
+"""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from features.errors import MilepostError
+from serving.state import State, Tenant
+
+SCOPE_OF = {
+    ("POST", "/v1/scores"): "score",
+    ("GET", "/v1/at-risk"): "read",
+    ("GET", "/at-risk"): "read",
+    ("GET", "/openapi.json"): "read",
+    ("GET", "/docs"): "read",
+    ("GET", "/"): "read",
+}
+"""The scope of every route that is not open; a test holds every route to it."""
+
+OPEN = ("/livez", "/readyz", "/static", "/swagger")
+"""What answers without a key, with all that lies beneath it."""
+
+
+class UnauthorizedError(MilepostError):
+    """Nobody in particular is asking."""
+
+    code = "unauthorized"
+
+
+class ForbiddenError(MilepostError):
+    """The caller may not ask this."""
+
+    code = "forbidden"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: a key or a signed token."""
+
+    id: str
+    workspace: str
+    scopes: tuple[str, ...]
+
+
+def is_open(path: str) -> bool:
+    """Whether a path answers without a key."""
+    return any(path == place or path.startswith(f"{place}/") for place in OPEN)
+
+
+def tenant_of(request: Request, state: State, scope: str) -> Tenant:
+    """The workspace of the caller, who must have the scope.
+
+    Raises
+    ------
+    UnauthorizedError
+        When nobody known is asking.
+    ForbiddenError
+        When the caller lacks the scope, or its workspace is not served here.
+    """
+    caller: Caller | None = request.scope.get("caller")
+    if caller is None:
+        raise UnauthorizedError("Send an API key: Authorization: Bearer mp_…")
+    if scope not in caller.scopes:
+        raise ForbiddenError(f"The key lacks the scope {scope}.")
+    tenant = state.tenants.get(caller.workspace)
+    if tenant is None:
+        raise ForbiddenError("The key's workspace is not served here.")
+    return tenant

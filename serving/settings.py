@@ -1,0 +1,78 @@
+"""Every setting of the service, in one place.
+
+Takes flags and the environment (`MILEPOST_HOST=…` sets `host`); gives validated settings. A
+setting that is unknown is refused with the nearest known one. Knows nothing about HTTP.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from features.errors import ConfigError, nearest
+
+PREFIX = "MILEPOST_"
+
+
+class SettingsError(ConfigError):
+    """A setting that is unknown or can't be meant."""
+
+    code = "settings_invalid"
+
+
+class Settings(BaseModel):
+    """What a person may decide about a running service; flags win over the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workspace: Path = Path("workspace")
+    """Where training kept its models and where the default database lies."""
+    database: str = ""
+    """URL of the store; SQLite in the workspace if empty."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(8000, ge=1, le=65535)
+    """Port to listen on."""
+    workers: int = Field(1, ge=1, le=64)
+    """Processes that answer requests."""
+
+    @property
+    def database_url(self) -> str:
+        """The store's URL, the default put in."""
+        return self.database or f"sqlite:///{self.workspace.resolve() / 'milepost.db'}"
+
+
+def read_settings(environment: Mapping[str, str], **flags: object) -> Settings:
+    """Settings from `MILEPOST_*` of an environment and from flags; None is no flag.
+
+    Raises
+    ------
+    SettingsError
+        When a name is unknown or a value can't be meant.
+    """
+    found: dict[str, object] = {}
+    for name in sorted(key for key in environment if key.startswith(PREFIX)):
+        setting = name.removeprefix(PREFIX).lower()
+        if setting not in Settings.model_fields:
+            known = [PREFIX + key.upper() for key in Settings.model_fields]
+            raise SettingsError(f"{name} is no setting.{nearest(name, known)}")
+        found[setting] = environment[name]
+    found |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings.model_validate(found)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(step) for step in fault["loc"])
+        raise SettingsError(f"The setting {place} can't be used: {fault['msg']}.") from error
+
+
+def declare_place(parser: argparse.ArgumentParser, configs: str | int = "+") -> None:
+    """The arguments that every command of the service has: CONFIG, workspace, database."""
+    parser.add_argument("config", type=Path, nargs=configs, metavar="CONFIG", help="a journey.toml")
+    parser.add_argument(
+        "--workspace", type=Path, help="where training kept its models (default: ./workspace)"
+    )
+    parser.add_argument(
+        "--database", help="URL of the store (default: sqlite:///WORKSPACE/milepost.db)"
+    )

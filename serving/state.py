@@ -1,0 +1,90 @@
+"""What the routes answer from: settings, and each workspace with its store and models.
+
+Takes businesses and settings; loads them once, before the service listens. Knows nothing
+about HTTP.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from features.config import Business, slug
+from features.engine import warm_up
+from features.errors import MilepostError, nearest
+from models.registry import connect, load_alias, model_name
+from serving.errors import ModelUnavailableError, NotFoundError
+from serving.keys import Keys
+from serving.scoring import Scorer
+from serving.settings import Settings
+from serving.store import Store, open_store
+
+LOG = logging.getLogger("milepost.serving")
+
+
+@dataclass
+class Tenant:
+    """One workspace: a business, its store and its models."""
+
+    name: str
+    """The business's slug; every row of the store carries it."""
+    business: Business
+    folder: Path
+    """Where training kept this business's models."""
+    store: Store
+    scorers: dict[str, Scorer] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    """Why a problem has no model."""
+
+    def scorer(self, problem: str | None) -> Scorer:
+        """The scorer of a problem, the first problem's if none is named."""
+        name = problem if problem is not None else next(iter(self.business.problems), "")
+        if name not in self.business.problems:
+            raise NotFoundError(
+                "problem_unknown",
+                f"There is no problem of that name.{nearest(name, self.business.problems)}",
+            )
+        if name not in self.scorers:
+            raise ModelUnavailableError(self.missing[name])
+        return self.scorers[name]
+
+
+@dataclass
+class State:
+    """Everything that answers come from."""
+
+    settings: Settings
+    keys: Keys
+    tenants: dict[str, Tenant]
+
+
+def load_state(businesses: Sequence[Business], settings: Settings) -> State:
+    """Open the store and load every business's champions.
+
+    Raises
+    ------
+    MilepostError
+        When a source can't be read or the registry can't be opened.
+    """
+    warm_up()
+    tenants = [load_tenant(business, settings.workspace) for business in businesses]
+    return State(
+        settings, Keys.of(settings.database_url), {tenant.name: tenant for tenant in tenants}
+    )
+
+
+def load_tenant(business: Business, workspace: Path) -> Tenant:
+    """Read the histories and load each problem's champion; a missing one is kept as a reason."""
+    name = slug(business.name)
+    tenant = Tenant(name, business, workspace / name, open_store(business))
+    client = connect(workspace)
+    for problem in business.problems:
+        try:
+            registered = load_alias(client, model_name(business.name, problem))
+            scorer = Scorer(registered, tenant.store)
+            scorer.warm()
+            tenant.scorers[problem] = scorer
+        except MilepostError as error:
+            LOG.warning("no model for %s: %s", problem, error)
+            tenant.missing[problem] = str(error)
+    return tenant
