@@ -6,19 +6,22 @@ cohort and why the others are not, and the outcome window
 differ. Knows nothing about labels or models.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.config import At, Before, Outcome, Problem
 from features.durations import BEGINNING, DAY, MISSING_TIME, format_duration
-from features.engine import Rows, compute_exact, count_visible
+from features.engine import Rows, compute_exact
 from features.errors import ProblemError, nearest
-from features.event_log import CATEGORY, NUMBER, TIME, EventLog, Ints, empty_log
+from features.event_log import CATEGORY, NUMBER, TIME, EventLog, Floats, Ints, empty_log
 from features.feature import Feature, Where
 from features.language import events
 from features.overview import Overview, overview
+from features.program import Plan
 
 IN_COHORT = 0
 NO_HISTORY, NOT_ACTIVE, EXCLUDED, ALREADY_HAPPENED, NO_DATE_DUE, NO_ANCHOR = range(1, 7)
@@ -35,6 +38,13 @@ OUTSIDE = {
 
 MOST_ROWS = 4_000_000
 """Rows of a schedule before the cohort is judged; with more, the cutoffs stand farther apart."""
+
+
+EVENTS, DATES = "events", "dates"
+"""Which log a question is asked of: the events, or the one whose rows carry the problem's date."""
+
+Ask: TypeAlias = Callable[[str, Feature], Floats]
+"""Answers a question about every row, shape `(n_rows,)`: of `EVENTS` or `DATES`, which feature."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,7 @@ def settle(problem: Problem, whole: Overview) -> Problem:
                 f"The problem names the event {name!r}, which never occurs.{nearest(name, known)}"
             )
     outcome = problem.outcome
-    date = problem.before.property if problem.before else outcome.by if outcome else None
+    date = date_of(problem)
     if date is not None and TIME not in (
         whole.event_kinds.get(date),
         whole.attribute_kinds.get(date),
@@ -139,6 +149,23 @@ def _begin(problem: Problem, whole: Overview) -> int:
 def _dated(date: str, log: EventLog, attributes: EventLog) -> EventLog:
     """The log whose rows carry a date: the events, or else the statements about customers."""
     return log if date in log.times or date not in attributes.times else attributes
+
+
+def date_of(problem: Problem) -> str | None:
+    """The date property that a problem turns on, if it does."""
+    outcome = problem.outcome
+    return problem.before.property if problem.before else outcome.by if outcome else None
+
+
+def _asking(problem: Problem, log: EventLog, attributes: EventLog, rows: Rows) -> Ask:
+    """Answers by one call of the engine a question."""
+    date, nobody = date_of(problem), empty_log(log.customers)
+    dates = log if date is None else _dated(date, log, attributes)
+
+    def ask(of: str, feature: Feature) -> Floats:
+        return compute_exact([feature], log if of == EVENTS else dates, nobody, rows)[:, 0]
+
+    return ask
 
 
 def _no_such_date(date: str, whole: Overview) -> str:
@@ -229,7 +256,9 @@ def _before_dates(before: Before, dates: EventLog, end: int) -> Rows:
     cutoff = (pairs[1][:, None] - np.array(before.lead)[None, :]).ravel()
     past = cutoff <= end
     rows = _known_then(customer[past], cutoff[past])
-    return rows.take(np.asarray(_date_known(before.property, rows, dates) == due[past]))
+    nobody = empty_log(dates.customers)
+    ahead = compute_exact([_ahead(before.property)], dates, nobody, rows)[:, 0]
+    return rows.take(np.asarray(_date_known(ahead, rows) == due[past]))
 
 
 def _known_then(customer: Ints, cutoff_time: Ints) -> Rows:
@@ -250,22 +279,29 @@ def with_windows(
     date that the row knows; at fixed leads before it, a horizon adds time after the date. A
     label table's window is empty where nobody said how long it is.
     """
+    return windows(problem, rows, _asking(problem, log, attributes, rows))
+
+
+def windows(problem: Problem, rows: Rows, ask: Ask) -> Moments:
+    """The same, from whoever answers questions about the rows."""
     opens = rows.cutoff_time + problem.gap
     closes = opens + (problem.horizon or 0)
     if problem.outcome is None or problem.outcome.by is None:
         return Moments(rows, opens, closes)
-    due = _date_known(problem.outcome.by, rows, _dated(problem.outcome.by, log, attributes))
+    due = _date_known(ask(DATES, _ahead(problem.outcome.by)), rows)
     # A date without a time lasts until its midnight, also for events that carry a time.
     whole_day = np.where(due % DAY == 0, DAY - 1, 0)
     grace = whole_day + ((problem.horizon or 0) if problem.before is not None else 0)
     return Moments(rows, opens, np.where(due > opens, due + grace, closes))
 
 
-def _date_known(name: str, rows: Rows, dates: EventLog) -> Ints:
-    """The last value of a date property that each row knows; `MISSING_TIME` without one."""
-    nobody = empty_log(dates.customers)
-    feature = Feature("days_until", Where(), of=name)
-    ahead = compute_exact([feature], dates, nobody, rows)[:, 0]
+def _ahead(date: str) -> Feature:
+    """Days until the last known value of a date property."""
+    return Feature("days_until", Where(), of=date)
+
+
+def _date_known(ahead: Floats, rows: Rows) -> Ints:
+    """The moment so many days after each cutoff; `MISSING_TIME` where they are missing."""
     known = ~np.isnan(ahead)
     out = np.full(len(rows), MISSING_TIME)
     out[known] = rows.cutoff_time[known] + np.rint(ahead[known] * DAY).astype(np.int64)
@@ -278,17 +314,39 @@ def current(problem: Problem, log: EventLog, attributes: EventLog, as_of: int) -
     The cutoff is `as_of` itself, or the customer's last anchoring event where the problem
     is asked at events; a customer without one keeps `as_of` and is judged `no_anchor`.
     """
-    customer = np.arange(log.n_customers)
-    cutoff = np.full(log.n_customers, as_of, dtype=np.int64)
-    known = cutoff.copy()
-    if problem.at is not None:
-        rows = _known_then(customer, cutoff)
-        since = Feature("recency", events(problem.at.event).where)
-        ago = compute_exact([since], log, empty_log(log.customers), rows)[:, 0]
-        near = ~np.isnan(ago) & (np.nan_to_num(ago) * DAY < problem.gap + (problem.horizon or 0))
-        cutoff[near] -= np.rint(ago[near] * DAY).astype(np.int64)
-        known = cutoff.copy()
-    return with_windows(problem, Rows(customer, cutoff, known), log, attributes)
+    rows = asked_at(problem, as_of_rows(log.n_customers, as_of), log)
+    return with_windows(problem, rows, log, attributes)
+
+
+def as_of_rows(n_customers: int, as_of: int) -> Rows:
+    """One row a customer at one moment."""
+    cutoff = np.full(n_customers, as_of, dtype=np.int64)
+    return _known_then(np.arange(n_customers), cutoff)
+
+
+def asked_at(
+    problem: Problem, rows: Rows, log: EventLog, since: Plan | Sequence[Feature] | None = None
+) -> Rows:
+    """Move each row to its customer's last anchoring event, where the problem is asked at events.
+
+    Parameters
+    ----------
+    since
+        What `anchored` gave, where a plan of it was made before.
+    """
+    asked = since or anchored(problem)
+    if not asked or problem.at is None:
+        return rows
+    ago = compute_exact(asked, log, empty_log(log.customers), rows)[:, 0]
+    near = ~np.isnan(ago) & (np.nan_to_num(ago) * DAY < problem.gap + (problem.horizon or 0))
+    cutoff = rows.cutoff_time.copy()
+    cutoff[near] -= np.rint(ago[near] * DAY).astype(np.int64)
+    return _known_then(rows.customer, cutoff)
+
+
+def anchored(problem: Problem) -> list[Feature]:
+    """What has to be known before a row's cutoff is: days since the anchoring event."""
+    return [] if problem.at is None else [Feature("recency", events(problem.at.event).where)]
 
 
 def judge(
@@ -298,61 +356,53 @@ def judge(
 
     Reads only what the row may know.
     """
-    rows, outcome, cohort = moments.rows, problem.outcome, problem.cohort
-    verdict = np.zeros(len(rows), dtype=np.int8)
+    return verdicts(problem, moments, _asking(problem, log, attributes, moments.rows))
+
+
+def verdicts(problem: Problem, moments: Moments, ask: Ask) -> NDArray[np.int8]:
+    """The same, from whoever answers questions about the rows."""
+    outcome, cohort = problem.outcome, problem.cohort
+    verdict = np.zeros(len(moments), dtype=np.int8)
+
+    def seen(where: Where, last: int | None = None) -> Floats:
+        return ask(EVENTS, Feature("count", where, last=last))
 
     def outside(where: NDArray[np.bool_], reason: int) -> None:
         verdict[where & (verdict == IN_COHORT)] = reason
 
-    outside(count_visible(log, rows, Where(), None) == 0, NO_HISTORY)
+    outside(seen(Where()) == 0, NO_HISTORY)
     activity = cohort.event or (outcome.silence_of if outcome else None)
     if cohort.active_within is not None or activity is not None:
         where = events(activity).where if activity else Where()
-        seen = count_visible(log, rows, where, cohort.active_within)
-        outside(seen == 0, NOT_ACTIVE)
+        outside(seen(where, cohort.active_within) == 0, NOT_ACTIVE)
     if cohort.without:
-        where = events(*cohort.without).where
-        outside(count_visible(log, rows, where, None) > 0, EXCLUDED)
+        outside(seen(events(*cohort.without).where) > 0, EXCLUDED)
     if outcome is not None and outcome.event is not None and outcome.repeats is False:
-        happened = count_visible(log, rows, events(outcome.event).where, None)
-        outside(happened > 0, ALREADY_HAPPENED)
+        outside(seen(events(outcome.event).where) > 0, ALREADY_HAPPENED)
     if problem.at is not None:
-        at = events(problem.at.event).where
-        outside(~_happens_now(log, at, rows), NO_ANCHOR)
+        outside(ask(EVENTS, anchored(problem)[0]) != 0, NO_ANCHOR)
     if outcome is not None and outcome.not_ is not None:
-        dates = _dated(outcome.by or "", log, attributes)
-        outside(~_date_due(problem, outcome, dates, moments), NO_DATE_DUE)
-        outside(_done_since_stated(outcome, log, dates, rows), ALREADY_HAPPENED)
+        outside(~_date_due(problem, outcome, moments, ask), NO_DATE_DUE)
+        outside(_done_since_stated(outcome, moments.rows, ask), ALREADY_HAPPENED)
     return verdict
 
 
-def _happens_now(log: EventLog, where: Where, rows: Rows) -> NDArray[np.bool_]:
-    """Whether a chosen event stands exactly at the cutoff."""
-    since = compute_exact([Feature("recency", where)], log, empty_log(log.customers), rows)[:, 0]
-    return np.asarray(since == 0)
-
-
-def _done_since_stated(
-    outcome: Outcome, log: EventLog, dates: EventLog, rows: Rows
-) -> NDArray[np.bool_]:
+def _done_since_stated(outcome: Outcome, rows: Rows, ask: Ask) -> NDArray[np.bool_]:
     """Whether the awaited event came after the known date was stated: nothing is open then.
 
     A date that holds from the beginning was never stated, so nothing can come after it.
     """
     assert outcome.not_ is not None and outcome.by is not None
-    nobody = empty_log(log.customers)
-    done = compute_exact([events(outcome.not_).recency()], log, nobody, rows)[:, 0]
-    stated = compute_exact([events().stated(outcome.by)], dates, nobody, rows)[:, 0]
+    done = ask(EVENTS, events(outcome.not_).recency())
+    stated = ask(DATES, events().stated(outcome.by))
     always = (rows.cutoff_time - BEGINNING) / DAY
     return np.asarray((done < stated) & (stated < always))
 
 
-def _date_due(
-    problem: Problem, outcome: Outcome, dates: EventLog, moments: Moments
-) -> NDArray[np.bool_]:
+def _date_due(problem: Problem, outcome: Outcome, moments: Moments, ask: Ask) -> NDArray[np.bool_]:
     """Whether the known date lies within the horizon, or within the longest lead."""
     assert outcome.by is not None
-    due = _date_known(outcome.by, moments.rows, dates)
+    due = _date_known(ask(DATES, _ahead(outcome.by)), moments.rows)
     if problem.before is not None:
         until = moments.rows.cutoff_time + max(problem.before.lead)
     else:

@@ -6,7 +6,7 @@ the next log that has the same levels. Knows nothing about rows or cutoffs.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TypeVar
@@ -19,7 +19,7 @@ from features.categorical import ABSENT, Categorical
 from features.event_log import EventLog, Ints, address
 from features.feature import EVENT, Condition, Feature, Where, words
 from features.kernels import Columns, Program
-from features.kinds import CATEGORY, EVENTS, KINDS, MOMENT, NUMBER, STAGES, TIME
+from features.kinds import ATTRIBUTES, CATEGORY, EVENTS, KINDS, MOMENT, NUMBER, STAGES, TIME
 
 ALL = 0
 """The window of everything so far."""
@@ -286,11 +286,18 @@ class Plan:
     parts: tuple[Part, ...]
 
 
-def prepare(features: Sequence[Feature]) -> Plan:
-    """Settle which choices of events, windows and operations a list of features calls for."""
+def prepare(features: Sequence[Feature], stated: Collection[int] = ()) -> Plan:
+    """Settle which choices of events, windows and operations a list of features calls for.
+
+    Parameters
+    ----------
+    stated
+        Places in `features` of those that read events elsewhere, and here the attribute log.
+    """
     parts: dict[tuple[str, str | None], Part] = {}
     for column, feature in enumerate(features):
         source = EVENTS if feature.source == MOMENT else feature.source
+        source = ATTRIBUTES if column in stated else source
         key = (source, feature.over)
         parts.setdefault(key, Part(*key)).add(feature, column)
     return Plan(tuple(features), tuple(parts.values()))
