@@ -74,6 +74,21 @@ Name = Annotated[str, Field(pattern=r"^\w[\w .&+-]{0,63}$")]
 Sql = Annotated[str, Field(min_length=1)]
 
 
+def _spoken(said: str) -> str:
+    if not 0 < len(said) <= LONGEST_WORDS or said != said.strip() or not said.isprintable():
+        raise ValueError(
+            f"found {said!r}, expected up to {LONGEST_WORDS} printable characters that begin and "
+            "end with no space"
+        )
+    return said
+
+
+LONGEST_WORDS = 40
+
+Spoken = Annotated[str, AfterValidator(_spoken)]
+"""A few words that go into sentences."""
+
+
 class Section(BaseModel):
     """A table of the file: frozen, with unknown keys refused by their nearest known name."""
 
@@ -258,6 +273,17 @@ class FeatureChoice(Section):
     """A Python file beside this one with the business's own `FEATURES`."""
 
 
+class Actionable(Section):
+    """What the business can influence: reasons from it are marked, and what-if asks about it."""
+
+    events: list[str] | None = None
+    """Events that it can bring about or prevent; all of them unless given."""
+    properties: list[str] | None = None
+    """Properties of those events that it can influence; all of them unless given."""
+    attributes: list[str] = []
+    """Attributes of customers that it can change, such as a plan; none unless given."""
+
+
 class Business(Section):
     """Everything one `journey.toml` says."""
 
@@ -275,6 +301,11 @@ class Business(Section):
     customers: list[Customers] = []
     stages: dict[str, list[str]] = {}
     features: FeatureChoice = FeatureChoice()
+    actionable: Actionable = Actionable()
+    words: dict[str, Spoken] = {}
+    """What a customer did, said of each event in the past: `purchase = "bought"`."""
+    units: dict[str, Spoken] = {}
+    """The unit of a numeric property, for sentences: `value = "$"`, `wait = "hours"`."""
     problems: dict[Name, Problem] = {}
 
     @model_validator(mode="before")

@@ -8,15 +8,18 @@ else. Knows nothing about LightGBM or MLflow.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from features.config import Problem
+from features.config import Actionable, Problem
 from features.feature import Feature, feature_from_json, feature_names
+from models.meaning import Group, by_topic, named_groups
+from models.peers import Peers, peers_from_json
 from models.persona import Personas, personas_from_json
+from models.spoken import Words
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the files change in a way that older code can't read."""
 
 BANDS = ((95.0, "very high"), (80.0, "high"), (50.0, "medium"), (0.0, "low"))
@@ -48,6 +51,25 @@ class Contract:
     """Cutoffs, counts and digest of the data: see `training.run`."""
     personas: Personas | None = None
     """The segments that customers fall into, if they do."""
+    groups: tuple[Group, ...] = ()
+    """Features that say the same speak once; each is in one group. See `training.alike`."""
+    main_event: str | None = None
+    """The event that makes up nearly all of them, if one does."""
+    peers: Peers = field(default_factory=Peers)
+    """What is usual among a customer's own kind."""
+    actionable: Actionable = field(default_factory=Actionable)
+    """What the business says it can influence."""
+    words: Words = field(default_factory=Words)
+    """What the business calls events and units."""
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            found = named_groups(self.features, by_topic(self.features), self.words)
+            object.__setattr__(self, "groups", found)
+        if sorted(c for group in self.groups for c in group.columns) != [
+            *range(len(self.features))
+        ]:
+            raise ValueError("each feature of a contract belongs to exactly one group")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -86,6 +108,11 @@ class Contract:
                 "score_quantiles": list(self.score_quantiles),
                 "base_rate": self.base_rate,
                 "trained": dict(self.trained),
+                "groups": [group.to_json(self.names) for group in self.groups],
+                "main_event": self.main_event,
+                "peers": self.peers.to_json(self.names),
+                "actionable": self.actionable.model_dump(mode="json", exclude_none=True),
+                "words": {"events": dict(self.words.events), "units": dict(self.words.units)},
                 "personas": None if self.personas is None else self.personas.to_json(self.names),
                 "schema_hash": self.schema_hash,
             }
@@ -107,6 +134,8 @@ def contract_from_json(text: bytes) -> Contract:
             "this version, or serve it with the one that trained it"
         )
     features = tuple(feature_from_json(item["definition"]) for item in data["features"])
+    names = feature_names(features)
+    place = {name: column for column, name in enumerate(names)}
     segments = data.get("personas")
     contract = Contract(
         business=data["business"],
@@ -120,7 +149,15 @@ def contract_from_json(text: bytes) -> Contract:
         score_quantiles=tuple(data["score_quantiles"]),
         base_rate=data["base_rate"],
         trained=data["trained"],
-        personas=segments and personas_from_json(segments, feature_names(features)),
+        personas=segments and personas_from_json(segments, names),
+        groups=tuple(
+            Group(item["name"], tuple(place[name] for name in item["columns"]))
+            for item in data["groups"]
+        ),
+        main_event=data["main_event"],
+        peers=peers_from_json(data["peers"], names),
+        actionable=Actionable(**data["actionable"]),
+        words=Words(**data["words"]),
     )
     if contract.schema_hash != data["schema_hash"]:
         raise ValueError("the contract's schema hash does not match its features")

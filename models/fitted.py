@@ -19,6 +19,7 @@ from features.program import Plan, prepare
 from models.calibration import Calibration
 from models.contract import BANDS, Contract
 from models.interval import Interval
+from models.reasons import Explainer
 from models.weekly_risk import WeeklyRisk
 
 Floats = NDArray[np.float64]
@@ -51,6 +52,11 @@ class FittedModel:
     @cached_property
     def _plan(self) -> Plan:
         return prepare(self.contract.features)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What says why a score is what it is."""
+        return Explainer(self.contract, self.calibration)
 
     def vectors(self, log: EventLog, attributes: EventLog, rows: Rows) -> Matrix:
         """Feature vectors, shape `(n_rows, n_features)`, NaN where missing."""

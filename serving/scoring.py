@@ -18,7 +18,7 @@ from features.feature import Feature
 from features.outcomes import happened
 from models.fitted import FittedModel, band
 from models.persona import NOT_TOLD_APART, TOO_THIN, Persona
-from models.reasons import Reason, explain
+from models.reasons import Reason
 from models.registry import Registered
 from models.weekly_risk import WEEK
 from serving.store import Journey, Store
@@ -137,13 +137,13 @@ class Scorer:
         intervals = _intervals(model, vectors)
         scores = []
         for i, cutoff in enumerate(asked.rows.cutoff_time.tolist()):
-            why, start = explain(
-                model.contract,
+            persona = personas[i]
+            why = model.explainer.explain(
                 vectors[i],
                 contributions[i],
                 float(base[i]),
-                model.calibration,
                 reasons,
+                None if persona is None else persona.name,
             )
             scores.append(
                 Score(
@@ -153,13 +153,13 @@ class Scorer:
                     interval=intervals[i],
                     percentile=float(percentiles[i]),
                     band=band(float(percentiles[i])),
-                    base=start,
-                    reasons=why,
+                    base=why.base,
+                    reasons=why.reasons,
                     value_at_stake=None if np.isnan(stake[i]) else float(stake[i]),
                     weekly=() if weekly is None else dated(weekly[i], asked, i),
                     vector=self._named(vectors[i]) if with_vector else None,
-                    persona=personas[i],
-                    no_persona=None if personas[i] else self._why_no_persona,
+                    persona=persona,
+                    no_persona=None if persona else self._why_no_persona,
                 )
             )
         return scores

@@ -4,7 +4,6 @@ Takes rows with their features and an engine that fits; gives the model that is 
 one that is registered. Knows nothing about how good they are.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,21 +11,22 @@ import numpy as np
 
 from features.config import Business
 from features.durations import format_moment
-from features.engine import Matrix
 from features.event_log import Ints
-from features.feature import Feature
 from models.calibration import fit_calibration
 from models.contract import Contract
 from models.fitted import FittedModel
 from models.interval import fit_interval
 from models.persona import Personas
+from models.spoken import Words
+from training.alike import alike
 from training.clock import Clock
 from training.engines import Engine
 from training.fitting import FEW_ROWS
 from training.labels import Labelled
-from training.prepare import ENOUGH_ROWS, Floats, Prepared
+from training.prepare import Floats, Prepared
 from training.timing import fit_weekly_risk, weekly_account
 from training.tuned import as_told
+from training.usual import peers_of, usual_of
 
 
 def fit_judged(
@@ -64,6 +64,7 @@ def fit_judged(
         with clock.stage("refit"):
             booster = engine.refit(ready, booster, before_test=True)
     with clock.stage("contract"):
+        words = Words(business.words, business.units)
         newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
             business=business.name,
@@ -73,11 +74,16 @@ def fit_judged(
             event_kinds=engine.whole.event_kinds,
             attribute_kinds=engine.whole.attribute_kinds,
             event_names=engine.whole.event_names,
-            usual=_usual(ready.features, parts["train"][0]),
+            usual=usual_of(ready.features, parts["train"][0]),
             score_quantiles=_percentiles(calibration.probability(newest)),
             base_rate=ready.base_rate,
             trained=_trained(ready, engine, again),
             personas=personas,
+            groups=alike(ready.features, parts["train"][0], ready.main_event, words),
+            main_event=ready.main_event,
+            peers=peers_of(ready.features, parts["train"][0], ready.problem, personas),
+            actionable=business.actionable,
+            words=words,
         )
     return FittedModel(booster, calibration, contract, weekly, interval)
 
@@ -135,22 +141,3 @@ def _fitted(labelled: Labelled, rows: Ints) -> dict[str, Any]:
 def _percentiles(probabilities: Floats) -> tuple[float, ...]:
     """The scores at the percentiles 0, 1, … 100."""
     return tuple(float(q) for q in np.quantile(probabilities, np.linspace(0, 1, 101)))
-
-
-def _usual(features: Sequence[Feature], vectors: Matrix) -> tuple[float | None, ...]:
-    """The median of each column, the commonest level of a category.
-
-    None where fewer than half of the rows have it.
-    """
-    vectors = vectors[:: -(-len(vectors) // ENOUGH_ROWS)]
-    known = ~np.isnan(vectors)
-    usual: list[float | None] = []
-    for column, feature in enumerate(features):
-        values = vectors[known[:, column], column]
-        if len(values) * 2 < len(vectors) or not len(values):
-            usual.append(None)
-        elif feature.is_position:
-            usual.append(float(np.bincount(values.astype(np.int64)).argmax()))
-        else:
-            usual.append(float(np.quantile(values, 0.5, method="lower")))
-    return tuple(usual)

@@ -11,10 +11,10 @@ import numpy as np
 from markupsafe import Markup
 
 from features.durations import format_day
+from features.engine import Matrix
 from features.event_log import Ints
 from features.feature import Feature, spoken
 from models.fitted import band
-from models.reasons import explain
 from training.baselines import rule_score
 from training.bootstrap import Interval
 from training.evaluation import MODEL
@@ -238,12 +238,13 @@ def examples(told: Told, probability: Floats) -> list[dict[str, Any]]:
     vectors = matrix[[row for _, row in rows]]
     contributions, base = told.model.contributions(vectors)
     percentile = told.model.percentiles(probability[[row for _, row in rows]])
+    personas = _personas(told, vectors)
     cutoff = told.ready.labelled.moments.rows.cutoff_time[told.ready.split.test]
     found = []
     for place, (title, row) in enumerate(rows):
-        reasons, start = explain(
-            told.model.contract, vectors[place].astype(np.float64), contributions[place],
-            float(base[place]), told.model.calibration, EXAMPLE_REASONS,
+        why = told.model.explainer.explain(
+            vectors[place], contributions[place], float(base[place]), EXAMPLE_REASONS,
+            None if personas is None else personas[place],
         )  # fmt: skip
         found.append(
             {
@@ -252,14 +253,23 @@ def examples(told: Told, probability: Floats) -> list[dict[str, Any]]:
                 "band": band(float(percentile[place])),
                 "asked": format_day(int(cutoff[row])) if len(cutoff) == len(label) else "",
                 "came": bool(label[row]),
-                "start": f"{start:.1f}%",
+                "start": f"{why.base:.1f}%",
                 "reasons": [
                     {"points": signed(r.points, 1), "raises": r.points > 0, "says": r.statement}
-                    for r in reasons
+                    for r in why.reasons
                 ],
             }
         )
     return found
+
+
+def _personas(told: Told, vectors: Matrix) -> list[str | None] | None:
+    """The name of each row's persona, where the model has any."""
+    personas = told.model.contract.personas
+    if personas is None:
+        return None
+    found = [personas.of(code) for code in personas.assign(vectors).tolist()]
+    return [None if persona is None else persona.name for persona in found]
 
 
 def _chosen(label: Labels, probability: Floats) -> Iterator[tuple[str, int]]:

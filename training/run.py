@@ -16,6 +16,7 @@ from models.files import save
 from models.fitted import FittedModel
 from models.persona import Personas
 from models.registry import model_name
+from training.alike import main_event
 from training.assembly import fit_judged, refit_on_all
 from training.audited import Audited, question_of, recall, remember
 from training.baselines import rule_score
@@ -155,7 +156,9 @@ def _columns(business: Business, whole: Prepared, clock: Clock) -> tuple[Prepare
     with clock.stage("screen") as told:
         ready, personas = screened(whole, own_features(business.features.own), personas)
         told.append(f"{len(ready.features)} of {len(whole.features)} columns are worth fitting on")
-    return ready, personas
+    # Found among all columns: the two that are compared need not be worth a split.
+    main = main_event(whole.features, whole.parts["train"][0])
+    return replace(ready, main_event=main), personas
 
 
 def _audited(business: Business, name: str, engine: Engine, folder: Path) -> Audited | None:

@@ -12,10 +12,10 @@ from features.language import events
 from models.calibration import Sigmoid, fit_sigmoid, sigmoid
 from models.files import load
 from models.fitted import band
-from models.reasons import points, written
-from training.assembly import _usual
+from models.reasons import points
 from training.baselines import baselines, best_rule, rule_score
 from training.evaluation import calibration_error, evaluate, lift, reliability
+from training.usual import usual_of
 
 RNG = np.random.default_rng(3)
 
@@ -121,7 +121,7 @@ def test_the_usual_level_is_the_commonest() -> None:
     )
     nan = np.nan
     matrix = np.array([[1, 2, nan], [5, 2, nan], [9, 0, 3], [9, 1, nan], [0, 0, nan], [2, 2, 1]])
-    assert (2.0, 2.0, None) == _usual(features, matrix)
+    assert (2.0, 2.0, None) == usual_of(features, matrix)
 
 
 @given(
@@ -136,18 +136,8 @@ def test_points_and_base_add_up_to_the_score(
     """In percentage points, the base and all contributions are exactly the probability."""
     calibration = Sigmoid(slope, intercept)
     values = np.array(contributions)
-    moved, start = points(values, base, calibration)
+    moved = points(values[None, :], np.array([base]), calibration)
     score = 100 * float(calibration.probability(np.array([base + values.sum()]))[0])
-    assert score == pytest.approx(start + moved.sum(), abs=1e-9)
-    assert (np.sign(moved) == np.sign(values)).all() or np.abs(values).min() < 1e-300
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [(3.0, "events", "3"), (0.25, "share", "25%"), (1234.5, "days", "1,234"),
-     (float("inf"), "days", "inf"), (2.25, "days", "2.2"),
-     (0.034, "days", "0.034"), ("pro", "level", "pro")],
-)  # fmt: skip
-def test_numbers_are_written_for_people(value: float | str, unit: str, text: str) -> None:
-    """A value has as many digits as a person wants to read."""
-    assert text == written(value, unit)
+    assert score == pytest.approx(float(moved.base[0] + moved.points.sum()), abs=1e-9)
+    signs = np.sign(moved.points[0])
+    assert (signs == np.sign(values)).all() or np.abs(values).min() < 1e-300
