@@ -15,40 +15,11 @@ import numpy as np
 from features.durations import DAY, spell_duration
 from features.feature import EVENT, Condition, Where, spoken
 
-PARTICIPLES = frozenset(
-    [
-        "begun",
-        "bought",
-        "built",
-        "done",
-        "drawn",
-        "fallen",
-        "given",
-        "gone",
-        "grown",
-        "heard",
-        "held",
-        "kept",
-        "known",
-        "left",
-        "lost",
-        "made",
-        "met",
-        "paid",
-        "put",
-        "read",
-        "run",
-        "seen",
-        "sent",
-        "shown",
-        "sold",
-        "spent",
-        "taken",
-        "told",
-        "won",
-        "written",
-    ]
-)
+PARTICIPLES = frozenset((
+    "begun", "bought", "built", "done", "drawn", "fallen", "given", "gone", "grown", "heard",
+    "held", "kept", "known", "left", "lost", "made", "met", "paid", "put", "read", "run", "seen",
+    "sent", "shown", "sold", "spent", "taken", "told", "won", "written",
+))  # fmt: skip
 """Past participles that do not end in -ed, so that `email_sent` is an e-mail that was sent."""
 
 SYMBOLS = "$€£¥₹₩₽₺₫฿"
