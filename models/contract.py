@@ -17,6 +17,7 @@ from features.feature import Feature, feature_from_json, feature_names
 from models.meaning import Group, by_topic, named_groups
 from models.peers import Peers, peers_from_json
 from models.persona import Personas, personas_from_json
+from models.sealed import read_json
 from models.spoken import Words
 
 FORMAT = 3
@@ -127,7 +128,7 @@ def contract_from_json(text: bytes) -> Contract:
     ValueError
         When the text is no contract of this format, or its schema hash does not match.
     """
-    data = json.loads(text)
+    data = read_json(text)
     if data.get("format") != FORMAT:
         raise ValueError(
             f"found contract format {data.get('format')!r}, expected {FORMAT}; train it again with "

@@ -4,8 +4,8 @@ Nothing is pickled and nothing is executed. The same model gives the same bytes.
 nothing about where the folder lies.
 """
 
-import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,19 @@ from models.calibration import calibration_from_json
 from models.contract import contract_from_json
 from models.fitted import FittedModel
 from models.interval import interval_from_json
+from models.sealed import CHECKSUMS, read_json, read_sealed, seal
 from models.weekly_risk import weekly_risk_from_json
 
 TREES, CONTRACT, CALIBRATION = "model.lgb", "contract.json", "calibration.json"
 WEEKLY_RISK = "weekly_risk.json"
-CHECKSUMS = "checksums.json"
-BESIDE = (CONTRACT, CALIBRATION, WEEKLY_RISK, CHECKSUMS)
-"""The files that lie beside the trees."""
-FOLDERS = ("", "data/model", "extra_files")
-"""Where the files lie: alone, inside an MLflow model, and inside one of the first format."""
+FILES = (TREES, CONTRACT, CALIBRATION, WEEKLY_RISK)
+"""The files of a model; the checksums of all of them lie beside."""
+UNREADABLE = (
+    ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError,
+)  # fmt: skip
+"""What text raises that is no model."""
+INSIDE = "data/model"
+"""Where the files lie inside an MLflow model."""
 
 
 def save(model: FittedModel, folder: Path) -> str:
@@ -40,12 +44,10 @@ def save(model: FittedModel, folder: Path) -> str:
         CALIBRATION: _json(_calibration(model)),
         WEEKLY_RISK: _json(None if weekly is None else weekly.to_json()),
     }
-    for name, content in contents.items():
+    sums, digest = seal(contents)
+    for name, content in {**contents, CHECKSUMS: sums}.items():
         (folder / name).write_bytes(content)
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    text = _json(sums)
-    (folder / CHECKSUMS).write_bytes(text)
-    return hashlib.sha256(text).hexdigest()
+    return digest
 
 
 def load(folder: Path, digest: str | None = None) -> FittedModel:
@@ -61,20 +63,19 @@ def load(folder: Path, digest: str | None = None) -> FittedModel:
     ModelFilesError
         When a file is missing, altered, or of a format that this version can't read.
     """
-    sums = _read(folder, CHECKSUMS)
-    if digest is not None and hashlib.sha256(sums).hexdigest() != digest:
-        raise ModelFilesError(
-            f"{CHECKSUMS} in {folder} is not the one that was registered. Register the model again."
-        )
+    return parse(read(folder, digest), str(folder))
+
+
+def read(folder: Path, digest: str | None = None) -> dict[str, bytes]:
+    """A model's files, alone or in an MLflow model, checked and not parsed; errors as `load`."""
+    inside = folder / INSIDE
+    return read_sealed(inside if inside.is_dir() else folder, FILES, digest)
+
+
+def parse(contents: Mapping[str, bytes], where: str) -> FittedModel:
+    """A model from files that were checked; `where` names them in an error."""
     try:
-        expected = dict(json.loads(sums))
-        contents = {name: _read(folder, name) for name in (TREES, *BESIDE[:-1])}
-        for name, content in contents.items():
-            if hashlib.sha256(content).hexdigest() != expected.get(name):
-                raise ModelFilesError(
-                    f"{name} in {folder} was altered after the model was saved. Register it again."
-                )
-        calibration, weekly = (json.loads(contents[name]) for name in (CALIBRATION, WEEKLY_RISK))
+        calibration, weekly = (read_json(contents[name]) for name in (CALIBRATION, WEEKLY_RISK))
         band = calibration["interval"]
         return FittedModel(
             lgb.Booster(model_str=contents[TREES].decode()),
@@ -83,8 +84,8 @@ def load(folder: Path, digest: str | None = None) -> FittedModel:
             None if weekly is None else weekly_risk_from_json(weekly),
             None if band is None else interval_from_json(band),
         )
-    except (ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
-        raise ModelFilesError(f"The model in {folder} can't be read: {error}.") from error
+    except (*UNREADABLE, lgb.basic.LightGBMError) as error:
+        raise ModelFilesError(f"The model in {where} can't be read: {error}.") from error
 
 
 def _calibration(model: FittedModel) -> dict[str, Any]:
@@ -97,13 +98,3 @@ def _calibration(model: FittedModel) -> dict[str, Any]:
 
 def _json(data: object) -> bytes:
     return json.dumps(data, indent=1, sort_keys=True).encode()
-
-
-def _read(folder: Path, name: str) -> bytes:
-    for place in (folder / inner / name for inner in FOLDERS):
-        if place.is_file():
-            return place.read_bytes()
-    raise ModelFilesError(
-        f"The model in {folder} has no {name}. It is incomplete, or another version trained it: "
-        "train it again."
-    )
