@@ -290,8 +290,23 @@ def _sorted(log: EventLog, who: Categorical) -> EventLog:
         _, n_ties = kernels.order_of(n, address(codes), address(times))
     if not n_ties:
         return log
+    places, rows = ties(log, codes, n_ties)
+    return log.moved(places, rows) if len(places) else log
+
+
+def ties(log: EventLog, codes: NDArray[np.int32], n_ties: int) -> tuple[Ints, Ints]:
+    """Places of a log sorted by customer and time that content decides, and the rows that go there.
+
+    Parameters
+    ----------
+    codes
+        The customer of each row, shape `(n_events,)`.
+    n_ties
+        How many rows equal the row before in customer and time.
+    """
     places = np.empty(2 * n_ties, np.int64)
-    places = places[: kernels.tied(n, address(codes), address(times), places)]
+    times = log.event_time
+    places = places[: kernels.tied(log.n_events, address(codes), address(times), places)]
     again = places[np.lexsort([key[places] for key in reversed(log.content)] + [codes[places]])]
     moved = again != places
-    return log.moved(places[moved], again[moved]) if moved.any() else log
+    return places[moved], again[moved]

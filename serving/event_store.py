@@ -1,0 +1,411 @@
+"""The store of events and attributes: what is kept, and how one customer's journey is read.
+
+Takes facts that intake or an import has checked; keeps each once, by its id. Gives journeys,
+feeds and the moment up to which a workspace's history reaches. Knows nothing about HTTP,
+models' trees or where facts come from.
+
+An id belongs to its source. The same id with the same content is a duplicate; with another
+customer, time or content it is a conflict: what was stored first stays, the newcomer goes to
+the quarantine. A time that was corrected by a sender's clock may differ between two tries of
+one message, so it decides nothing there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from time import time
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Table, case, func, select, text, update
+
+from features.durations import SECOND
+from models.contract import Contract
+from serving.database import Database
+from serving.inserting import insert, insert_new, insert_rows
+from serving.journeys import Columns, Journey, log_of
+from serving.tables import (
+    EVENTS,
+    FEEDS,
+    MEMBERS,
+    NAMED,
+    PROPERTIES,
+    QUARANTINE,
+    STATEMENTS,
+    TOUCHED,
+    WORKSPACES,
+)
+
+EVENT, STATEMENT = 0, 1
+"""The sides of a history: what happened, and what was said to hold."""
+
+SIDES = (EVENTS, STATEMENTS)
+STATED = "attributes"
+"""What the event of a statement is called."""
+
+ACCEPTED, DUPLICATE, QUARANTINED, REFUSED = "accepted", "duplicate", "quarantined", "refused"
+"""What can become of a row that was received."""
+
+ID_CONFLICT = "id_conflict"
+
+IDS_AT_ONCE = 500
+"""More parameters than this make a statement slow to prepare."""
+
+LOCK = 72
+"""Names, with the workspace, PostgreSQL's advisory lock of whoever appends."""
+
+MOST_KNOWN = 500_000
+"""Kinds and members of groups that a process remembers to be stored."""
+
+
+class Fact(msgspec.Struct, gc=False):
+    """An event, or a dated statement of attributes, checked and ready to be kept."""
+
+    side: int
+    source: str
+    event_id: str
+    """Begins with `NAMED` where it is a hash of the content."""
+    customer: str
+    event_time: int
+    event: str
+    properties: str
+    """A JSON object with sorted keys."""
+    kinds: tuple[tuple[str, str], ...] = ()
+    """Name and kind of each property."""
+    groups: tuple[tuple[str, str], ...] = ()
+    """Property and value for each group that the event belongs to."""
+    recorded_time: int | None = None
+    """When the company could know of it; the arrival if None."""
+    corrected: bool = False
+    """Whether the time was corrected by the sender's clock."""
+
+
+class SetAside(msgspec.Struct, gc=False):
+    """A row that can't be kept as an event, and why."""
+
+    row: str
+    source: str
+    form: str
+    reason: str
+    detail: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One source of a workspace, and how fresh it is."""
+
+    name: str
+    rows: int
+    first_event: int | None
+    last_event: int | None
+    """Event times, microseconds UTC."""
+    last_arrival: int | None
+
+
+class EventStore:
+    """All workspaces' histories in one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def workspace(self, name: str, groups: Sequence[str] = ()) -> "TenantStore":
+        """The store of one workspace, which is made if there is none of that name."""
+        with self.database.writing() as connection:
+            found = connection.execute(
+                select(WORKSPACES.c.workspace).where(WORKSPACES.c.name == name)
+            ).scalar()
+            if found is None:
+                found = (
+                    connection.execute(
+                        select(func.coalesce(func.max(WORKSPACES.c.workspace), 0))
+                    ).scalar()
+                    or 0
+                ) + 1
+                insert(connection, WORKSPACES, [{"workspace": found, "name": name}])
+        return TenantStore(self.database, name, int(found), tuple(groups))
+
+
+class TenantStore:
+    """One workspace's histories."""
+
+    def __init__(
+        self, database: Database, name: str, workspace: int, groups: tuple[str, ...] = ()
+    ) -> None:
+        self.database, self.name, self.workspace, self.groups = database, name, workspace, groups
+        self._sources: dict[str, int] = {}
+        self._known: set[tuple[Any, ...]] = set()
+        """Kinds and members that are stored already."""
+        self._range = tuple(self._statement(table) for table in SIDES)
+
+    def _statement(self, table: Table) -> str:
+        mark = self.database.mark
+        return (
+            f"select event_time, recorded_time, event, event_id, properties from {table.name} "
+            f"where workspace = {mark} and customer = {mark} "
+            "order by event_time, source, event_id"
+        )
+
+    def rows(self, customer: str) -> tuple[list[Any], list[Any]]:
+        """A customer's events and statements, each in the order of the key."""
+        with self.database.cursor() as cursor:
+            asked = (self.workspace, customer)
+            events, statements = (cursor.execute(q, asked).fetchall() for q in self._range)
+        return events, statements
+
+    def journey(self, customer: str, contract: Contract) -> Journey | None:
+        """One customer's history with the columns of a contract; None of nobody.
+
+        A stored value of another kind than in training counts as missing and is named in
+        `Journey.unread`.
+        """
+        events, statements = self.rows(customer)
+        if not events and not statements:
+            return None
+        log, order, unread = log_of(customer, events, _columns(contract.event_kinds))
+        about, _, unsaid = log_of(customer, statements, _columns(contract.attribute_kinds))
+        ids = tuple(events[i][3] for i in order.tolist())
+        named = [f"property {name}" for name in unread] + [f"attribute {name}" for name in unsaid]
+        return Journey(log, about, ids, tuple(sorted(named)))
+
+    def end(self) -> int:
+        """The moment up to which the history reaches, microseconds UTC; never beyond now."""
+        with self.database.cursor() as cursor:
+            found = cursor.execute(
+                f"select until from workspaces where workspace = {self.database.mark}",
+                (self.workspace,),
+            ).fetchone()
+        now = int(time() * SECOND)
+        return now if found is None or found[0] is None else min(int(found[0]), now)
+
+    def arrival(self) -> int:
+        """The number of the last commit that changed the history."""
+        with self.database.reading() as connection:
+            return self._state(connection)[0]
+
+    def feeds(self) -> list[Feed]:
+        """The sources, by name."""
+        columns = (FEEDS.c.name, FEEDS.c.rows, FEEDS.c.first_event, FEEDS.c.last_event)
+        asked = select(*columns, FEEDS.c.last_arrival).where(FEEDS.c.workspace == self.workspace)
+        with self.database.reading() as connection:
+            return [Feed(*row) for row in connection.execute(asked.order_by(FEEDS.c.name))]
+
+    def append(
+        self,
+        facts: Sequence[Fact],
+        aside: Sequence[SetAside] = (),
+        conflict: Callable[[int], SetAside] | None = None,
+        until: int | None = None,
+    ) -> list[str]:
+        """Keep facts and rows that were set aside: all of them are on disk at the end, or none.
+
+        Parameters
+        ----------
+        conflict
+            Gives the row to set aside for the fact at a place that is an `ID_CONFLICT`.
+        until
+            The moment up to which the history then reaches; the arrival if None.
+
+        Returns
+        -------
+        list of str
+            `ACCEPTED`, `DUPLICATE` or `ID_CONFLICT` for each fact.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When nothing could be kept.
+        """
+        with self.database.writing() as connection:
+            if not self.database.is_sqlite:  # a workspace's commits come one after the other
+                lock = text("select pg_advisory_xact_lock(:one, :two)")
+                connection.execute(lock, {"one": LOCK, "two": self.workspace})
+            arrival, reached = self._state(connection)
+            stamp = _stamp(reached)
+            codes = self._codes(connection, sorted({f.source for f in facts}))
+            verdicts = self._verdicts(connection, facts, codes, stamp)
+            added = [f for f, v in zip(facts, verdicts, strict=True) if v == ACCEPTED]
+            rows = [*aside]
+            if conflict is not None:
+                rows += [conflict(i) for i, v in enumerate(verdicts) if v == ID_CONFLICT]
+            insert_new(connection, QUARANTINE, [self._aside(row, stamp) for row in rows])
+            known = self._note(connection, added, codes, arrival + 1, stamp) if added else set()
+            reach = stamp if until is None and added else until
+            if added or (reach is not None and (reached is None or reach > reached)):
+                self._advance(connection, arrival + 1, reach, reached)
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
+        self._known |= known  # only now is it on disk
+        self._sources = codes
+        return verdicts
+
+    def _verdicts(
+        self, connection: Connection, facts: Sequence[Fact], codes: dict[str, int], stamp: int
+    ) -> list[str]:
+        verdicts = [""] * len(facts)
+        for side, table in enumerate(SIDES):
+            places = [i for i, fact in enumerate(facts) if fact.side == side]
+            kept = self._keep(connection, table, [facts[i] for i in places], codes, stamp)
+            for i, verdict in zip(places, kept, strict=True):
+                verdicts[i] = verdict
+        return verdicts
+
+    def _advance(
+        self, connection: Connection, arrival: int, reach: int | None, reached: int | None
+    ) -> None:
+        until = max((moment for moment in (reach, reached) if moment is not None), default=None)
+        mine = WORKSPACES.c.workspace == self.workspace
+        connection.execute(update(WORKSPACES).where(mine).values(arrival=arrival, until=until))
+
+    def _state(self, connection: Connection) -> tuple[int, int | None]:
+        """The last arrival's number, and the moment up to which the history reaches."""
+        asked = select(WORKSPACES.c.arrival, WORKSPACES.c.until)
+        row = connection.execute(asked.where(WORKSPACES.c.workspace == self.workspace)).one()
+        return int(row[0]), None if row[1] is None else int(row[1])
+
+    def _codes(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
+        """The number of each source; a new one gets the next."""
+        if not all(name in self._sources for name in names):
+            mine = FEEDS.c.workspace == self.workspace
+            found = connection.execute(select(FEEDS.c.name, FEEDS.c.source).where(mine))
+            self._sources = {str(name): int(code) for name, code in found}
+        known = dict(self._sources)
+        new = [name for name in names if name not in known]
+        first = max(known.values(), default=0) + 1
+        known |= {name: first + i for i, name in enumerate(new)}
+        rows = [{"workspace": self.workspace, "source": known[n], "name": n} for n in new]
+        insert(connection, FEEDS, rows)
+        return known
+
+    def _keep(
+        self,
+        connection: Connection,
+        table: Table,
+        facts: Sequence[Fact],
+        codes: dict[str, int],
+        stamp: int,
+    ) -> list[str]:
+        """Insert facts of one side; say of each what became of it."""
+        if not facts:
+            return []
+        first: dict[tuple[int, str], Fact] = {}
+        for fact in facts:
+            first.setdefault((codes[fact.source], fact.event_id), fact)
+        rows = [
+            (
+                self.workspace, fact.customer, fact.event_time, source, fact.event_id, fact.event,
+                stamp if fact.recorded_time is None else fact.recorded_time, fact.properties,
+            )
+            for (source, _), fact in first.items()
+        ]  # fmt: skip
+        new = dict(zip(first, insert_rows(connection, table, rows), strict=True))
+        old = [key for key, is_new in new.items() if not is_new and not key[1].startswith(NAMED)]
+        stored = self._stored(connection, table, old)
+        verdicts = []
+        for fact in facts:
+            key = (codes[fact.source], fact.event_id)
+            if new[key] and first[key] is fact:
+                verdicts.append(ACCEPTED)
+            else:
+                same = key[1].startswith(NAMED) or _same(fact, stored.get(key, first[key]))
+                verdicts.append(DUPLICATE if same else ID_CONFLICT)
+        return verdicts
+
+    def _stored(
+        self, connection: Connection, table: Table, keys: Sequence[tuple[int, str]]
+    ) -> dict[tuple[int, str], Fact]:
+        """What is stored under some given ids."""
+        found = {}
+        columns = (table.c.source, table.c.event_id, table.c.customer, table.c.event_time)
+        given = text(f"substr(event_id, 1, 1) <> '{NAMED}'")
+        for begin in range(0, len(keys), IDS_AT_ONCE):
+            part = keys[begin : begin + IDS_AT_ONCE]
+            for source in {source for source, _ in part}:
+                ids = [event_id for code, event_id in part if code == source]
+                asked = select(*columns, table.c.event, table.c.properties).where(
+                    table.c.workspace == self.workspace,
+                    table.c.source == source, table.c.event_id.in_(ids), given,
+                )  # fmt: skip
+                for code, event_id, customer, when, event, properties in connection.execute(asked):
+                    found[int(code), str(event_id)] = Fact(
+                        0, "", event_id, customer, int(when), event, properties
+                    )
+        return found
+
+    def _note(
+        self,
+        connection: Connection,
+        added: Sequence[Fact],
+        codes: dict[str, int],
+        arrival: int,
+        stamp: int,
+    ) -> set[tuple[Any, ...]]:
+        """Write down what the new rows change beside themselves; give what need not be again."""
+        workspace = self.workspace
+        insert(connection, TOUCHED, [
+            {"workspace": workspace, "arrival": arrival, "customer": customer}
+            for customer in sorted({fact.customer for fact in added})
+        ])  # fmt: skip
+        kinds = {(f.side, name, kind) for f in added for name, kind in f.kinds}
+        insert_new(connection, PROPERTIES, [
+            {"workspace": workspace, "side": side, "name": name, "kind": kind, "declared": False}
+            for side, name, kind in sorted(kinds - self._known)
+        ])  # fmt: skip
+        members = {(*group, f.customer) for f in added for group in f.groups}
+        insert_new(connection, MEMBERS, [
+            {"workspace": workspace, "property": name, "member_of": group, "customer": customer}
+            for name, group, customer in sorted(members - self._known)
+        ])  # fmt: skip
+        self._feed(connection, added, codes, stamp)
+        return kinds | members
+
+    def _feed(
+        self, connection: Connection, added: Sequence[Fact], codes: dict[str, int], stamp: int
+    ) -> None:
+        """Count new rows to their sources."""
+        for source in sorted({fact.source for fact in added}):
+            mine = [fact for fact in added if fact.source == source]
+            times = [fact.event_time for fact in mine if fact.side == EVENT]
+            arrived = max(stamp if f.recorded_time is None else f.recorded_time for f in mine)
+            values: dict[str, Any] = {"rows": FEEDS.c.rows + len(mine)}
+            values["last_arrival"] = _most(FEEDS.c.last_arrival, arrived)
+            if times:
+                values["first_event"] = -_most(-FEEDS.c.first_event, -min(times))
+                values["last_event"] = _most(FEEDS.c.last_event, max(times))
+            here = (FEEDS.c.workspace == self.workspace, FEEDS.c.source == codes[source])
+            connection.execute(update(FEEDS).where(*here).values(values))
+
+    def _aside(self, row: SetAside, stamp: int) -> dict[str, Any]:
+        return {"workspace": self.workspace, "arrived": stamp, **msgspec.structs.asdict(row)}
+
+
+def _same(fact: Fact, stored: Fact) -> bool:
+    """Whether a fact says what is stored under its id."""
+    return (
+        fact.customer == stored.customer
+        and fact.event == stored.event
+        and fact.properties == stored.properties
+        and (fact.corrected or fact.event_time == stored.event_time)
+    )
+
+
+def _stamp(reached: int | None) -> int:
+    """The arrival's time: now, and later than every arrival before it."""
+    now = int(time() * SECOND)
+    stepped_back = reached is not None and now <= reached < now + SECOND
+    return reached + 1 if reached is not None and stepped_back else now
+
+
+def _most(column: ColumnElement[Any], value: int) -> ColumnElement[Any]:
+    """The larger of a column and a value, the value where the column is null."""
+    return case((column > value, column), else_=value)
+
+
+def _columns(kinds: Mapping[str, str]) -> Columns:
+    """The decoder of a contract's columns, made once."""
+    return _made(tuple(sorted(kinds.items())))
+
+
+@lru_cache(maxsize=256)
+def _made(kinds: tuple[tuple[str, str], ...]) -> Columns:
+    return Columns(dict(kinds))
