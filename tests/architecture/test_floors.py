@@ -34,7 +34,9 @@ def test_serving_starts_without_the_heavy_libraries() -> None:
 
 def test_importing_changes_nothing(tmp_path: Path) -> None:
     """No module makes a file or folder when it is imported."""
-    names = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in MODULES]
+    # Migrations are scripts that Alembic runs, over a connection that it is handed.
+    modules = [path for path in MODULES if "migrations" not in path.parts[:-1]]
+    names = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in modules]
     code = "; ".join(f"import {n}" for n in names if not n.endswith(("__main__", "__init__")))
     subprocess.run(
         [sys.executable, "-c", code],
