@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from features.categorical import Categorical
 from features.cutoffs import IN_COHORT, OUTSIDE, judge, with_windows
-from features.engine import Rows
+from features.engine import Rows, compute
 from features.event_log import EventLog, Ints
 from features.feature import Feature
 from features.groups import MEMBER, group_of
 from models.contract import Contract
-from models.fitted import FittedModel
+from models.fitted import FittedModel, apart
 
 Floats = NDArray[np.float64]
 
@@ -102,7 +102,7 @@ def _without(
     problem = model.contract.problem
     moments = with_windows(problem, rows, journeys, about)
     verdicts = judge(problem, journeys, about, moments)
-    scores = model.probabilities(model.vectors(journeys, about, rows))
+    scores = model.probabilities(compute(model.plan_apart, journeys, about, rows))
     return 100 * (scores[-1] - scores[:-1]), verdicts[:-1]
 
 
@@ -142,8 +142,13 @@ def _with_group(journeys: EventLog, log: EventLog, over: str, out: Ints, n: int)
     order = np.concatenate([np.zeros(0, np.int64), *orders])
     offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
     made = group.rows(order, tuple(ids), offsets)
-    categories = {**journeys.categories, over: Categorical(renamed.astype(np.int32), names)}
-    return replace(journeys, categories=categories, groups={**journeys.groups, over: made})
+    # The property itself keeps its levels, for features read them too.
+    column = Categorical(renamed.astype(np.int32), names)
+    return replace(
+        journeys,
+        categories={**journeys.categories, apart(over): column},
+        groups={**journeys.groups, apart(over): made},
+    )
 
 
 def _places_in_group(log: EventLog, group: EventLog, over: str) -> Ints:
