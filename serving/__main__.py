@@ -19,6 +19,7 @@ BAD_INPUT = 2
 COMMANDS = {
     "run": ("serving.run", "answer over HTTP until stopped"),
     "keys": ("serving.keys_command", "make, list and revoke API keys"),
+    "audit": ("serving.audit_command", "show who asked what of a workspace"),
 }
 """Each command: its module, and what it does."""
 

@@ -6,6 +6,7 @@ Takes a state; gives the application. Holds no route of its own.
 from fastapi import FastAPI
 
 from serving import at_risk_routes, health_routes, page_routes, score_routes
+from serving.bodies import DEFINITIONS
 from serving.edge import Edge
 from serving.errors import documented, install
 from serving.schemas import ProblemDocument
@@ -40,6 +41,7 @@ def _complete_description(app: FastAPI) -> None:
     def openapi() -> dict[str, object]:
         schema = made()
         parts = schema["components"]
+        parts["schemas"].update(DEFINITIONS)
         parts["schemas"]["ProblemDocument"] = ProblemDocument.model_json_schema()
         parts["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "An API key, mp_…"},
