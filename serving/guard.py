@@ -53,95 +53,104 @@ class Budget:
             self.free += 1
 
 
+class Guarded(HttpToolsProtocol):
+    """uvicorn's protocol within limits, which `guarded` sets."""
+
+    budget: Budget
+    header_seconds: float
+    body_seconds: float
+    most: int
+    began: float = 0.0
+    size: int = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.began = monotonic()
+        if len(self.connections) > self.most:
+            self._refuse(503, "overloaded", "Too many connections; try again soon.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.began, self.size = monotonic(), 0
+
+    def on_url(self, url: bytes) -> None:
+        self._weigh(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._weigh(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self.began = monotonic()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it may hold the request
+        if not self.transport.is_closing():
+            self._refuse(400, "request_unreadable", "The request is not valid HTTP.")
+
+    def shutdown(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle
+        fresh = cycle is None and monotonic() - self.began < LAST_CALL
+        if fresh and not self.transport.is_closing():
+            self.loop.call_later(LAST_CALL, self._close_unused)
+        else:
+            super().shutdown()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self.budget.stopping:
+            cycle.keep_alive = False
+        scope: Any = cycle.scope
+        scope["admitted"] = self.budget.take(scope["path"])
+        super()._start_asgi_task(cycle, app)
+
+    def _close_unused(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+    def _weigh(self, count: int) -> None:
+        self.size += count
+        if self.size > MOST_HEADERS and not self.transport.is_closing():
+            self._refuse(431, "headers_too_large", "The headers are too large.")
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
+        body = problem_bytes(status, code, detail)
+        retry = b"retry-after: 1\r\n" if status == 503 else b""
+        self.transport.write(
+            b"HTTP/1.1 %d Refused\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b"
+            b"connection: close\r\n\r\n%b" % (status, MEDIA_TYPE.encode(), len(body), retry, body)
+        )
+        self.transport.close()
+
+    def sweep(self, now: float) -> None:
+        """Close the connection if its headers or its body take too long."""
+        cycle: RequestResponseCycle | None = self.cycle
+        waiting = cycle is None or cycle.response_complete
+        reading = cycle is not None and not waiting and cycle.more_body
+        limit = self.header_seconds if waiting else self.body_seconds
+        if (waiting or reading) and not self.transport.is_closing():
+            if self._idle(waiting) or now - self.began < limit:
+                return
+            if waiting or cycle is None or not cycle.response_started:
+                self._refuse(408, "too_slow", "The request took too long to arrive.")
+            else:
+                self.transport.close()
+
+    def _idle(self, waiting: bool) -> bool:
+        """Whether a kept connection waits for its next request; uvicorn's own timer ends it."""
+        return waiting and self.timeout_keep_alive_task is not None
+
+
 def guarded(
     budget: Budget, header_seconds: float, body_seconds: float, most: int
 ) -> type[HttpToolsProtocol]:
-    """uvicorn's protocol with these limits; `most` is how many connections a worker keeps."""
-
-    class Guarded(HttpToolsProtocol):
-        began: float = 0.0
-        size: int = 0
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.began = monotonic()
-            if len(self.connections) > most:
-                self._refuse(503, "overloaded", "Too many connections; try again soon.")
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self.began, self.size = monotonic(), 0
-
-        def on_url(self, url: bytes) -> None:
-            self._weigh(len(url))
-            super().on_url(url)
-
-        def on_header(self, name: bytes, value: bytes) -> None:
-            self._weigh(len(name) + len(value))
-            super().on_header(name, value)
-
-        def on_headers_complete(self) -> None:
-            self.began = monotonic()
-            super().on_headers_complete()
-
-        def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it may hold the request
-            if not self.transport.is_closing():
-                self._refuse(400, "request_unreadable", "The request is not valid HTTP.")
-
-        def shutdown(self) -> None:
-            cycle: RequestResponseCycle | None = self.cycle
-            fresh = cycle is None and monotonic() - self.began < LAST_CALL
-            if fresh and not self.transport.is_closing():
-                self.loop.call_later(LAST_CALL, self._close_unused)
-            else:
-                super().shutdown()
-
-        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-            if budget.stopping:
-                cycle.keep_alive = False
-            scope: Any = cycle.scope
-            scope["admitted"] = budget.take(scope["path"])
-            super()._start_asgi_task(cycle, app)
-
-        def _close_unused(self) -> None:
-            cycle: RequestResponseCycle | None = self.cycle
-            if cycle is None and not self.transport.is_closing():
-                self.transport.close()
-
-        def _weigh(self, count: int) -> None:
-            self.size += count
-            if self.size > MOST_HEADERS and not self.transport.is_closing():
-                self._refuse(431, "headers_too_large", "The headers are too large.")
-
-        def _refuse(self, status: int, code: str, detail: str) -> None:
-            body = problem_bytes(status, code, detail)
-            retry = b"retry-after: 1\r\n" if status == 503 else b""
-            self.transport.write(
-                b"HTTP/1.1 %d Refused\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b"
-                b"connection: close\r\n\r\n%b"
-                % (status, MEDIA_TYPE.encode(), len(body), retry, body)
-            )
-            self.transport.close()
-
-        def sweep(self, now: float) -> None:
-            """Close the connection if its headers or its body take too long."""
-            cycle: RequestResponseCycle | None = self.cycle
-            waiting = cycle is None or cycle.response_complete
-            reading = cycle is not None and not waiting and cycle.more_body
-            limit = header_seconds if waiting else body_seconds
-            if (waiting or reading) and not self.transport.is_closing():
-                if self._idle(waiting) or now - self.began < limit:
-                    return
-                if waiting or cycle is None or not cycle.response_started:
-                    self._refuse(408, "too_slow", "The request took too long to arrive.")
-                else:
-                    self.transport.close()
-
-        def _idle(self, waiting: bool) -> bool:
-            """Whether a kept connection waits for its next request; uvicorn's own timer ends it."""
-            return waiting and self.timeout_keep_alive_task is not None
-
-    return Guarded
+    """The protocol with these limits; `most` is how many connections a worker keeps."""
+    limits = {
+        "budget": budget, "header_seconds": header_seconds, "body_seconds": body_seconds,
+        "most": most,
+    }  # fmt: skip
+    return type("Limited", (Guarded,), limits)
 
 
 async def sweep(connections: set[Any], every: float = 1.0) -> None:
