@@ -6,7 +6,6 @@ answer. One line a request goes to the log. Knows nothing about routes.
 """
 
 import base64
-import binascii
 import itertools
 import os
 import re
@@ -188,7 +187,7 @@ def credential(header: bytes) -> str:
     if kind.lower() == "basic":
         try:
             return base64.b64decode(rest, validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not Base64, not ASCII, or not UTF-8
             return ""
     return ""
 
