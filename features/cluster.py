@@ -36,7 +36,7 @@ Answer = Any
 """What JSON can hold."""
 Work = Callable[[int], Answer]
 
-PACKAGES = ("features", "models", "training")
+PACKAGES = ("features", "models", "training", "serving")
 """What workers import; the other packages have no part in their work."""
 
 DEFAULT_MASTER = "local[2]"

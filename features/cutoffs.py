@@ -308,6 +308,21 @@ def _date_known(ahead: Floats, rows: Rows) -> Ints:
     return out
 
 
+def days_to_date(
+    problem: Problem, log: EventLog, attributes: EventLog, rows: Rows
+) -> NDArray[np.float64] | None:
+    """Days from each row's cutoff to the date that the problem is about, NaN where none is known.
+
+    None where the problem is about no date. Below 0 the date has passed.
+    """
+    name = problem.before.property if problem.before else problem.outcome and problem.outcome.by
+    if not name:
+        return None
+    dates = _dated(name, log, attributes)
+    ahead = Feature("days_until", Where(), of=name)
+    return compute_exact([ahead], dates, empty_log(dates.customers), rows)[:, 0]
+
+
 def current(problem: Problem, log: EventLog, attributes: EventLog, as_of: int) -> Moments:
     """One row a customer: the moment at which the problem is asked when it is `as_of` now.
 

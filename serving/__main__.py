@@ -19,7 +19,9 @@ BAD_INPUT = 2
 COMMANDS = {
     "run": ("serving.run", "answer over HTTP until stopped"),
     "keys": ("serving.keys_command", "make, list and revoke API keys"),
-    "audit": ("serving.audit_command", "show who asked what of a workspace"),
+    "score": ("serving.score_command", "write everybody's score to a Parquet or CSV file"),
+    "keep-book": ("serving.keeper", "keep the list of everybody's score up to date"),
+    "courier": ("serving.courier", "deliver webhooks"),
 }
 """Each command: its module, and what it does."""
 

@@ -7,8 +7,6 @@ from features.durations import format_moment
 from models.persona import Persona
 from models.reasons import Reason
 from serving.schemas import (
-    AtRisk,
-    AtRiskRow,
     IntervalOut,
     NoScore,
     PersonaOut,
@@ -47,32 +45,6 @@ def score_answer(
         no_persona=_why(score.no_persona),
         unread=unread,
         features=None if score.vector is None else dict(score.vector),
-    )
-
-
-def at_risk_answer(scorer: Scorer, limit: int) -> AtRisk:
-    """The customers with the highest scores."""
-    return AtRisk(
-        problem=scorer.registered.model.contract.problem_name,
-        model=scorer.registered.name,
-        model_version=scorer.version,
-        as_of=format_moment(scorer.store.end),
-        cohort=scorer.book_size,
-        customers=[
-            AtRiskRow(
-                customer=standing.customer,
-                probability=standing.score.probability or 0.0,
-                interval=_interval(standing.score),
-                percentile=standing.score.percentile or 0.0,
-                band=standing.score.band,
-                value_at_stake=standing.score.value_at_stake,
-                persona=_persona(standing.score.persona),
-                as_of=format_moment(standing.score.as_of),
-                valid_until=_moment(standing.score.valid_until),
-                reasons=[_reason(reason) for reason in standing.score.reasons],
-            )
-            for standing in scorer.highest(limit)
-        ],
     )
 
 

@@ -5,14 +5,20 @@ Takes a state; gives the application. Holds no route of its own.
 
 from fastapi import FastAPI
 
-from serving import at_risk_routes, health_routes, page_routes, score_routes
-from serving.bodies import DEFINITIONS
+from serving import (
+    at_risk_routes,
+    export_routes,
+    health_routes,
+    hook_routes,
+    page_routes,
+    score_routes,
+)
 from serving.edge import Edge
 from serving.errors import documented, install
 from serving.schemas import ProblemDocument
 from serving.state import State
 
-ROUTES = (score_routes, at_risk_routes, health_routes, page_routes)
+ROUTES = (score_routes, at_risk_routes, health_routes, page_routes, export_routes, hook_routes)
 
 
 def create_app(state: State) -> FastAPI:
@@ -41,7 +47,6 @@ def _complete_description(app: FastAPI) -> None:
     def openapi() -> dict[str, object]:
         schema = made()
         parts = schema["components"]
-        parts["schemas"].update(DEFINITIONS)
         parts["schemas"]["ProblemDocument"] = ProblemDocument.model_json_schema()
         parts["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "An API key, mp_…"},

@@ -4,16 +4,31 @@ Takes a request; answers with HTML of the caller's workspace.
 """
 
 from importlib.resources import files
+from typing import Annotated, Literal
+from urllib.parse import urlencode
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from serving.access import tenant_of
-from serving.answers import at_risk_answer
-from serving.at_risk_routes import Limit, ProblemName
+from serving.at_risk import BookMissingError, page
+from serving.at_risk_routes import (
+    By,
+    Cursor,
+    Limit,
+    Name,
+    Prefix,
+    ProblemName,
+    book_of,
+    list_answer,
+    question_of,
+)
 from serving.pages import at_risk_page, docs_page
 from serving.state import State
+
+PageBand = Annotated[Literal["", "low", "medium", "high", "very high"], Query()]
+"""A form sends an empty text for all bands."""
 
 
 def add(app: FastAPI, state: State) -> None:
@@ -32,10 +47,25 @@ def add(app: FastAPI, state: State) -> None:
         return docs_page()
 
     @app.get("/at-risk", include_in_schema=False)
-    async def at_risk(
-        request: Request, problem: ProblemName = None, limit: Limit = 50
-    ) -> HTMLResponse:
+    def at_risk(
+        request: Request, problem: ProblemName = None, by: By = None, band: PageBand = "",
+        stage: Name = "", persona: Name = "", search: Prefix = "", limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> HTMLResponse:  # fmt: skip
         tenant = tenant_of(request, state, "read")
-        scorer = tenant.scorer(problem)
-        shown = at_risk_answer(scorer, limit)
-        return at_risk_page(tenant.business, scorer.registered.model.contract, shown)
+        bands, stages, personas = ([name] if name else [] for name in (band, stage, persona))
+        question = question_of(tenant, problem, by, bands, stages, personas, search, limit, cursor)
+        try:
+            shown = list_answer(page(book_of(tenant), question), question)
+        except BookMissingError:
+            return at_risk_page(tenant.business, question, None, "", "")
+        following = _link(request, shown.next) if shown.next else ""
+        first = _link(request, None) if cursor else ""
+        return at_risk_page(tenant.business, question, shown, following, first)
+
+
+def _link(request: Request, cursor: str | None) -> str:
+    """The page with the same filters at another place of the list."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if value]
+    asked = [(name, value) for name, value in kept if name != "cursor"]
+    return f"/at-risk?{urlencode([*asked, ('cursor', cursor)] if cursor else asked)}"

@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from features.config import Business
-from models.contract import Contract
-from models.question import question
-from serving.schemas import AtRisk
+from models.question import question as asked
+from serving.at_risk import Question
+from serving.schemas_lists import AtRisk
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -31,14 +31,27 @@ DOCS_POLICY = HEADERS["Content-Security-Policy"].replace(
 PAGES = Environment(loader=PackageLoader("serving"), autoescape=select_autoescape())
 
 
-def at_risk_page(business: Business, contract: Contract, shown: AtRisk) -> HTMLResponse:
-    """The list of the customers with the highest scores."""
+def at_risk_page(
+    business: Business, question: Question, shown: AtRisk | None, next_page: str, first_page: str
+) -> HTMLResponse:
+    """The list of customers; without one where the book was not made yet."""
+    problem = business.problems[question.problem]
     return HTMLResponse(
         PAGES.get_template("at_risk.html").render(
             business=business.name,
             problems=list(business.problems),
-            question=question(contract.problem),
+            problem=question.problem,
+            question=asked(problem),
             shown=shown,
+            has_value=problem.value is not None,
+            search=question.prefix,
+            chosen={
+                "band": question.bands,
+                "stage": question.stages,
+                "persona": question.personas,
+            },
+            next_page=next_page,
+            first_page=first_page,
         )
     )
 

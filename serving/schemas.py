@@ -247,34 +247,6 @@ class ScoreAnswer(BaseModel):
     features: dict[str, float | None] | None = None
 
 
-class AtRiskRow(BaseModel):
-    """A customer in the list."""
-
-    customer: str
-    probability: float
-    interval: IntervalOut | None
-    percentile: float
-    band: Literal["low", "medium", "high", "very high"]
-    value_at_stake: float | None
-    persona: PersonaOut | None
-    as_of: str
-    valid_until: str | None
-    reasons: list[ReasonOut]
-
-
-class AtRisk(BaseModel):
-    """The customers with the highest scores among all that are in the cohort now."""
-
-    problem: str
-    model: str
-    model_version: str
-    as_of: str
-    """Where the stored histories end."""
-    cohort: int
-    """How many customers were scored."""
-    customers: list[AtRiskRow]
-
-
 class Live(BaseModel):
     status: Literal["live"]
 
@@ -284,8 +256,7 @@ class Ready(BaseModel):
 
     status: Literal["ready"]
     models: dict[str, str]
-    """Of the caller's workspace; empty for who has no key."""
-    as_of: str | None
+    as_of: str
     sources: list[dict[str, Any]]
 
 

@@ -13,14 +13,12 @@ from features.config import Business, slug
 from features.engine import warm_up
 from features.errors import MilepostError, nearest
 from models.registry import connect, load_alias, model_name
-from serving.audit import Log
 from serving.database import Database
 from serving.errors import ModelUnavailableError, NotFoundError
-from serving.guard import Budget
-from serving.keys import Keys, Ring
-from serving.metrics import Metrics
+from serving.event_store import EventStore, TenantStore
+from serving.first_book import make_book
+from serving.keys import Keys
 from serving.migrations import upgrade
-from serving.rates import Rates
 from serving.scoring import Scorer
 from serving.settings import Settings
 from serving.store import Store, open_store
@@ -38,6 +36,8 @@ class Tenant:
     folder: Path
     """Where training kept this business's models."""
     store: Store
+    kept: TenantStore
+    """What the database keeps of this workspace."""
     scorers: dict[str, Scorer] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     """Why a problem has no model."""
@@ -60,23 +60,8 @@ class State:
     """Everything that answers come from."""
 
     settings: Settings
-    database: Database
+    keys: Keys
     tenants: dict[str, Tenant]
-    keys: Keys = field(init=False)
-    ring: Ring = field(init=False)
-    """The keys as requests are checked against them."""
-    rates: Rates = field(init=False)
-    budget: Budget = field(init=False)
-    log: Log = field(init=False)
-    metrics: Metrics = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.keys = Keys(self.database)
-        self.ring = Ring(self.keys)
-        self.rates = Rates(self.settings.rate, self.settings.burst)
-        self.budget = Budget(self.settings.concurrency)
-        self.log = Log(self.database, self.settings.log_requests)
-        self.metrics = Metrics()
 
 
 def load_state(businesses: Sequence[Business], settings: Settings) -> State:
@@ -88,23 +73,26 @@ def load_state(businesses: Sequence[Business], settings: Settings) -> State:
         When a source can't be read or the registry can't be opened.
     """
     warm_up()
-    tenants = [load_tenant(business, settings.workspace) for business in businesses]
     database = Database(settings.database_url)
     upgrade(database)
-    return State(settings, database, {tenant.name: tenant for tenant in tenants})
+    tenants = [load_tenant(business, settings.workspace, database) for business in businesses]
+    return State(
+        settings, Keys.of(settings.database_url), {tenant.name: tenant for tenant in tenants}
+    )
 
 
-def load_tenant(business: Business, workspace: Path) -> Tenant:
+def load_tenant(business: Business, workspace: Path, database: Database) -> Tenant:
     """Read the histories and load each problem's champion; a missing one is kept as a reason."""
     name = slug(business.name)
-    tenant = Tenant(name, business, workspace / name, open_store(business))
+    kept = EventStore(database).workspace(name, business.features.groups)
+    tenant = Tenant(name, business, workspace / name, open_store(business), kept)
     client = connect(workspace)
     for problem in business.problems:
         try:
             registered = load_alias(client, model_name(business.name, problem))
             scorer = Scorer(registered, tenant.store)
-            scorer.warm()
             tenant.scorers[problem] = scorer
+            make_book(business, tenant.folder, kept, registered, tenant.store.histories)
         except MilepostError as error:
             LOG.warning("no model for %s: %s", problem, error)
             tenant.missing[problem] = str(error)

@@ -1,0 +1,175 @@
+"""The list of customers in the order in which to look at them.
+
+Takes the book and a question: ranked by what, filtered by what, from where on; gives a page whose
+totals are those of all rows that the filters let through. A page's cursor names the generation
+of the book, so that the next page goes on in the same list. Knows nothing about HTTP.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import Any
+
+from sqlalchemy import func, select
+
+from features.errors import MilepostError
+from serving.book_store import B, BookStore, Cell, Conditions, Generation
+from serving.book_tables import BOOK
+
+RANKS = {"probability": B.place, "expected_value": B.worth_place}
+"""What the list can be ranked by, the highest first."""
+
+
+class BookMissingError(MilepostError):
+    """The problem's book was not made yet."""
+
+    code = "book_unavailable"
+
+
+class CursorError(MilepostError):
+    """A cursor that is none, or of a list that is no more."""
+
+    code = "cursor_expired"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which customers are wanted; empty filters let all through."""
+
+    problem: str
+    by: str = "expected_value"
+    bands: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    personas: tuple[str, ...] = ()
+    prefix: str = ""
+    """What the customer's id begins with."""
+    limit: int = 20
+    cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of all rows that the filters let through, on whatever page."""
+
+    customers: int
+    value_at_stake: float
+    expected_value: float
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of the list."""
+
+    generation: Generation
+    rows: Sequence[Any]
+    """Rows of the table `book`."""
+    totals: Totals
+    next: str | None
+    choices: dict[str, list[tuple[str, int]]]
+    """Bands, stages and personas that occur in the whole book, with their numbers of rows."""
+
+
+def page(store: BookStore, question: Question) -> Page:
+    """Answer a question.
+
+    Raises
+    ------
+    BookMissingError
+        When there is no book of the problem yet.
+    CursorError
+        When the cursor can't be followed any more; begin again without one.
+    """
+    generation, after = _begin(store, question)
+    place = RANKS[question.by]
+    mine = _conditions(store, generation, question)
+    query = select(BOOK).where(*mine, place > after).order_by(place).limit(question.limit + 1)
+    with store.database.reading() as connection:
+        rows = connection.execute(query).all()
+    shown = rows[: question.limit]
+    more = None
+    if len(rows) > len(shown):
+        more = f"{generation.number}.{getattr(shown[-1], place.key)}"
+    totals = _totals(store, generation, question, mine)
+    return Page(generation, shown, totals, more, _choices(generation.cells))
+
+
+def _begin(store: BookStore, question: Question) -> tuple[Generation, int]:
+    """The generation to read, and the place after which to begin."""
+    if question.cursor is None:
+        found, after = store.current(question.problem), 0
+    else:
+        number, _, place = question.cursor.partition(".")
+        if not (number.isdigit() and place.isdigit() and len(question.cursor) < 30):
+            raise CursorError("The cursor is none that this list gave. Begin without one.")
+        found, after = store.generation(question.problem, int(number)), int(place)
+        if found is None:
+            raise CursorError("The list has been made anew since. Begin without a cursor.")
+    if found is None:
+        raise BookMissingError(
+            f"The book of {question.problem} was not made yet. It is made after the service "
+            "starts; try again in a minute."
+        )
+    return found, after
+
+
+def _conditions(store: BookStore, generation: Generation, question: Question) -> Conditions:
+    mine = [
+        B.workspace == store.workspace,
+        B.problem == generation.problem,
+        B.generation == generation.number,
+    ]
+    for column, wanted in (
+        (B.band, question.bands),
+        (B.stage, question.stages),
+        (B.persona, question.personas),
+    ):
+        if wanted:
+            mine.append(column.in_(wanted))
+    if question.prefix:
+        mine.append(B.customer >= question.prefix)
+        if above := _after(question.prefix):
+            mine.append(B.customer < above)
+    return tuple(mine)
+
+
+def _after(prefix: str) -> str:
+    """The least text that is above all that begin with a prefix; empty if there is none."""
+    kept = prefix.rstrip(chr(0x10FFFF))
+    if not kept:
+        return ""
+    code = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if 0xD800 <= code <= 0xDFFF else code)
+
+
+def _totals(
+    store: BookStore, generation: Generation, question: Question, mine: Conditions
+) -> Totals:
+    if question.prefix:
+        query = select(func.count(), func.sum(B.value_at_stake), func.sum(B.expected_value)).where(
+            *mine
+        )
+        with store.database.reading() as connection:
+            count, stake, expected = connection.execute(query).one()
+        return Totals(int(count), float(stake or 0.0), float(expected or 0.0))
+    cells = [
+        cell
+        for cell in generation.cells
+        if (not question.bands or cell.band in question.bands)
+        and (not question.stages or cell.stage in question.stages)
+        and (not question.personas or cell.persona in question.personas)
+    ]
+    return Totals(
+        sum(cell.rows for cell in cells),
+        fsum(cell.value_at_stake for cell in cells),
+        fsum(cell.expected_value for cell in cells),
+    )
+
+
+def _choices(cells: Sequence[Cell]) -> dict[str, list[tuple[str, int]]]:
+    found: dict[str, dict[str, int]] = {"band": {}, "stage": {}, "persona": {}}
+    for cell in cells:
+        for name, counts in found.items():
+            value = getattr(cell, name)
+            if value is not None:
+                counts[value] = counts.get(value, 0) + cell.rows
+    return {name: sorted(counts.items()) for name, counts in found.items()}

@@ -1,0 +1,242 @@
+"""The whole book: the scores of every customer in the cohort, as columns.
+
+Takes a model and the journeys of many customers; gives an Arrow table with a row a scored
+customer, and why the others have no score. What a customer gets here is what `serving.scoring`
+says of the same journey. Knows nothing about files, stores or HTTP.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.cutoffs import (
+    ALREADY_HAPPENED,
+    IN_COHORT,
+    OUTSIDE,
+    Moments,
+    current,
+    days_to_date,
+    judge,
+)
+from features.durations import MISSING_TIME, WEEK
+from features.engine import Matrix, compute_exact
+from features.event_log import EventLog, Ints
+from features.feature import Feature
+from features.language import stage_feature
+from features.outcomes import happened
+from models.contract import BANDS
+from models.fitted import FittedModel
+from models.persona import NO_PERSONA
+from serving.book_reasons import Speaker
+
+Floats = NDArray[np.float64]
+
+INSTANT = pa.timestamp("us", tz="UTC")
+WORDS = pa.dictionary(pa.int32(), pa.string())
+
+EDGES = np.array(sorted(least for least, _ in BANDS))
+BAND_NAMES = tuple(name for _, name in sorted(BANDS))
+
+COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
+    "customer": (pa.string(), "the customer's id"),
+    "as_of": (INSTANT, "the cutoff: nothing later played a part"),
+    "valid_until": (INSTANT, "when the problem would be asked again; empty where nobody said"),
+    "probability": (pa.float64(), "calibrated probability of the outcome, 0 to 1"),
+    "interval_low": (pa.float64(), "lower bound of the rate among customers with such a score"),
+    "interval_high": (pa.float64(), "upper bound of that rate"),
+    "percentile": (pa.float64(), "place among the customers the model was judged on, 0 to 100"),
+    "band": (WORDS, f"from the percentile: {', '.join(BAND_NAMES)}"),
+    "week_ago": (
+        pa.float64(),
+        "what the same model says as of a week before as_of, by what was known then; empty where "
+        "the customer was not in the cohort then",
+    ),
+    "value_at_stake": (pa.float64(), "what the problem's value sums up to; empty without one"),
+    "expected_value": (pa.float64(), "probability × value at stake"),
+    "stage": (WORDS, "stage of the last event that belongs to one"),
+    "persona": (WORDS, "segment of customers whose journeys go alike; empty where too thin"),
+    "date_due": (INSTANT, "the date the problem is about, such as that of a renewal"),
+    "days_to_date": (pa.float64(), "days from as_of to date_due"),
+    "base_points": (pa.float64(), "score of a typical customer, in percentage points"),
+}
+"""Name, type and meaning of each column; reasons follow them, see `serving.book_reasons`."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The book of some customers."""
+
+    table: pa.Table
+    """A row a scored customer, in the order of their ids."""
+    unscored: Counter[str]
+    """How many customers have no score, by the code of the reason."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the book shall hold beside scores."""
+
+    reasons: int = 5
+    """How many reasons a row."""
+    week_ago: bool = True
+    """Whether to score as of a week ago too, which costs half as much again."""
+
+
+def score_book(
+    speaker: Speaker, log: EventLog, attributes: EventLog, as_of: int, wish: Wish
+) -> Part:
+    """Score every customer of two logs who is in the cohort as of a moment."""
+    model = speaker.model
+    asked, unscored = cohort(model, log, attributes, as_of)
+    vectors = model.vectors(log, attributes, asked.rows)
+    columns = {
+        "customer": pa.array([log.customers[i] for i in asked.rows.customer.tolist()], pa.string()),
+        **_scores(model, vectors),
+        **_about(model, log, attributes, asked),
+    }
+    columns["as_of"] = pa.array(asked.rows.cutoff_time, INSTANT)
+    columns["valid_until"] = _valid_until(model, asked)
+    columns["persona"] = _personas(model, vectors)
+    if wish.week_ago:
+        columns["week_ago"] = _week_ago(model, log, attributes, asked, as_of)
+    probability = columns["probability"].to_numpy()
+    stake = columns["value_at_stake"].to_numpy(zero_copy_only=False)
+    columns["expected_value"] = numbers(probability * stake)
+    base, reasons = speaker.columns(vectors, wish.reasons)
+    columns["base_points"] = numbers(base)
+    return Part(_table(columns, len(asked), reasons), unscored)
+
+
+def cohort(
+    model: FittedModel, log: EventLog, attributes: EventLog, as_of: int
+) -> tuple[Moments, Counter[str]]:
+    """Who is asked about as of a moment, and how many are not, by reason."""
+    problem = model.contract.problem
+    asked = current(problem, log, attributes, as_of)
+    verdict = judge(problem, log, attributes, asked)
+    verdict[(verdict == IN_COHORT) & _over(model, log, asked, as_of)] = ALREADY_HAPPENED
+    codes, counts = np.unique(verdict[verdict != IN_COHORT], return_counts=True)
+    unscored = Counter(
+        {OUTSIDE[code][0]: n for code, n in zip(codes.tolist(), counts.tolist(), strict=True)}
+    )
+    return asked.take(verdict == IN_COHORT), unscored
+
+
+def bands(percentiles: Floats) -> NDArray[np.int32]:
+    """The position in `BAND_NAMES` of each percentile's band."""
+    return (np.searchsorted(EDGES, percentiles, side="right") - 1).astype(np.int32)
+
+
+def numbers(values: Floats) -> pa.Array:
+    """A column of numbers; NaN is null."""
+    return pa.array(values, pa.float64(), from_pandas=True)
+
+
+def _scores(model: FittedModel, vectors: Matrix) -> dict[str, pa.Array]:
+    margins = model.margins(vectors)
+    probability = model.calibration.probability(margins)
+    percentile = model.percentiles(probability)
+    found = {
+        "probability": numbers(probability),
+        "percentile": numbers(percentile),
+        "band": words(bands(percentile), BAND_NAMES),
+    }
+    if model.interval is not None:
+        low, high = model.interval.bounds(margins, probability)
+        found |= {"interval_low": numbers(low), "interval_high": numbers(high)}
+    return found
+
+
+def words(codes: NDArray[np.int32], names: tuple[str, ...]) -> pa.DictionaryArray:
+    """A column of text from positions in a list; below 0 is null."""
+    indices = pa.array(codes, pa.int32(), mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string()))
+
+
+def _about(
+    model: FittedModel, log: EventLog, attributes: EventLog, asked: Moments
+) -> dict[str, pa.Array]:
+    """What is at stake, where the journey stands, and the date that is due."""
+    problem, rows = model.contract.problem, asked.rows
+    found = {"value_at_stake": numbers(np.full(len(rows), np.nan))}
+    if problem.value is not None:
+        stake = Feature("sum", of=problem.value.sum, last=problem.value.last)
+        values = compute_exact([stake], log, attributes, rows)[:, 0]
+        found["value_at_stake"] = numbers(values)
+    if stages := _stages(model):
+        now = compute_exact([stage_feature("stage_now", stages)], log, attributes, rows)[:, 0]
+        codes = np.where(np.isnan(now), -1, now).astype(np.int32)
+        found["stage"] = words(codes, tuple(name for name, _ in stages))
+    ahead = days_to_date(problem, log, attributes, rows)
+    if ahead is not None:
+        found["days_to_date"] = numbers(ahead)
+        found["date_due"] = _dates(ahead, rows.cutoff_time)
+    return found
+
+
+def _stages(model: FittedModel) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The business's stages, as a feature of the contract carries them."""
+    return next((f.stages for f in model.contract.features if f.stages), ())
+
+
+def _dates(ahead: Floats, cutoff: Ints) -> pa.Array:
+    known = ~np.isnan(ahead)
+    due = np.full(len(ahead), MISSING_TIME)
+    due[known] = cutoff[known] + np.rint(ahead[known] * 86_400_000_000).astype(np.int64)
+    return pa.array(due, INSTANT, mask=~known)
+
+
+def _valid_until(model: FittedModel, asked: Moments) -> pa.Array:
+    """A score holds until the problem would be asked again; null where nobody said when."""
+    problem = model.contract.problem
+    lead = min(problem.before.lead) if problem.before else None
+    length = problem.every or lead or problem.horizon
+    if length is None:
+        return pa.nulls(len(asked), INSTANT)
+    return pa.array(asked.rows.cutoff_time + length, INSTANT)
+
+
+def _personas(model: FittedModel, vectors: Matrix) -> pa.Array:
+    personas = model.contract.personas
+    if personas is None:
+        return pa.nulls(len(vectors), WORDS)
+    codes = np.asarray(personas.assign(vectors), np.int32)
+    return words(np.where(codes == NO_PERSONA, -1, codes).astype(np.int32), personas.names)
+
+
+def _week_ago(
+    model: FittedModel, log: EventLog, attributes: EventLog, asked: Moments, as_of: int
+) -> pa.Array:
+    """The score of a week before, so that a trend is the customer's and not the model's."""
+    before, _ = cohort(model, log, attributes, as_of - WEEK)
+    some = np.isin(before.rows.customer, asked.rows.customer)
+    before = before.take(some)
+    then = np.full(log.n_customers, np.nan)
+    if len(before):
+        vectors = model.vectors(log, attributes, before.rows)
+        then[before.rows.customer] = model.probabilities(vectors)
+    return numbers(then[asked.rows.customer])
+
+
+def _over(model: FittedModel, log: EventLog, asked: Moments, as_of: int) -> NDArray[np.bool_]:
+    """Whether the outcome has happened since a cutoff that lies before `as_of`."""
+    problem = model.contract.problem
+    if problem.at is None or problem.outcome is None or problem.outcome.event is None:
+        return np.zeros(len(asked), dtype=bool)
+    since = Moments(asked.rows, asked.rows.cutoff_time, np.full(len(asked), as_of))
+    return happened(problem, log, since)
+
+
+def _table(
+    columns: Mapping[str, pa.Array], n_rows: int, reasons: Mapping[str, pa.Array]
+) -> pa.Table:
+    """All columns in their order; one that says nothing is null."""
+    full = {
+        name: columns.get(name, pa.nulls(n_rows, kind)).cast(kind)
+        for name, (kind, _) in COLUMNS.items()
+    }
+    return pa.table({**full, **reasons})

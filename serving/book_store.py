@@ -1,0 +1,199 @@
+"""The book in the store: how a generation of scores is put there, and how the lists read it.
+
+A new generation is written beside the one that is read from, in small transactions that hold up
+no other writer, and becomes the current one in a single step together with what is told of it.
+So no list is half old, half new. The generation before is kept, for readers on its pages. Knows
+nothing about how scores are made, or HTTP.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, delete, func, select, text, update
+
+from serving.book_tables import BOOK, GENERATIONS
+from serving.database import Database, unavailable
+from serving.inserting import insert, insert_rows
+
+MAKING, CURRENT, OLD = "making", "current", "old"
+CHUNK = 1_000
+"""Rows of one transaction; other writers wait for no more than these."""
+KEPT = 1
+"""Old generations that stay."""
+
+LOCK = 73
+"""Names, with the workspace, PostgreSQL's advisory lock of the keeper."""
+
+B, G = BOOK.c, GENERATIONS.c
+Conditions: TypeAlias = tuple[ColumnElement[bool], ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Rows of one band, stage and persona."""
+
+    band: str
+    stage: str | None
+    persona: str | None
+    rows: int
+    value_at_stake: float
+    expected_value: float
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One making of a problem's book; times are microseconds UTC."""
+
+    problem: str
+    number: int
+    state: str
+    model: str
+    version: str
+    digest: str
+    as_of: int
+    arrival: int
+    """The commit of the store up to which it reads."""
+    made: int
+    rows: int
+    unscored: Mapping[str, int]
+    cells: tuple[Cell, ...]
+
+
+class BookStore:
+    """One workspace's book."""
+
+    def __init__(self, database: Database, workspace: int) -> None:
+        self.database, self.workspace = database, workspace
+
+    def current(self, problem: str) -> Generation | None:
+        """The generation that lists are read from; None before there is one."""
+        return self._generation(problem, G.state == CURRENT)
+
+    def generation(self, problem: str, number: int) -> Generation | None:
+        """A generation that is kept still and was current once."""
+        return self._generation(problem, G.generation == number, G.state != MAKING)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether this process may work on the book: one keeper at a time does, on all hosts.
+
+        The right ends with the process, however it ends.
+        """
+        if self.database.file is not None:
+            name = f"{self.database.file.name}-keeper-{self.workspace}"
+            with self.database.file.with_name(name).open("ab") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    yield False
+                    return
+                yield True
+            return
+        place = {"one": LOCK, "two": self.workspace}
+        with unavailable("reached"), self.database.writer.connect() as connection:
+            asked = text("select pg_try_advisory_lock(:one, :two)")
+            may = bool(connection.execute(asked, place).scalar())
+            connection.commit()  # the lock is the session's, not the transaction's
+            try:
+                yield may
+            finally:
+                if may:
+                    connection.execute(text("select pg_advisory_unlock(:one, :two)"), place)
+
+    def begin(self, made: Generation) -> int:
+        """Open a new generation, after the remains of unfinished ones are gone; its number.
+
+        Only who is `alone` may begin.
+        """
+        self._sweep(made.problem, (MAKING,))
+        mine = self._of(GENERATIONS, made.problem)
+        with self.database.writing() as connection:
+            last = select(func.coalesce(func.max(G.generation), 0)).where(*mine)
+            number = int(connection.execute(last).scalar_one()) + 1
+            row = {
+                "workspace": self.workspace, "problem": made.problem, "generation": number,
+                "state": MAKING, "model": made.model, "version": made.version,
+                "digest": made.digest, "as_of": made.as_of, "arrival": made.arrival,
+                "made": made.made, "rows": 0, "unscored": "{}", "cells": "[]",
+            }  # fmt: skip
+            insert(connection, GENERATIONS, [row])
+        return number
+
+    def add(self, problem: str, number: int, rows: Iterable[Sequence[Any]]) -> None:
+        """Put rows into a generation that is being made; values as the table's, after its key."""
+        head = (self.workspace, problem, number)
+        rest = iter(rows)
+        while chunk := [(*head, *row) for row in islice(rest, CHUNK)]:
+            with self.database.writing() as connection:
+                insert_rows(connection, BOOK, chunk)
+
+    def finish(
+        self,
+        connection: Connection,
+        problem: str,
+        number: int,
+        rows: int,
+        unscored: Mapping[str, int],
+        cells: Sequence[Cell],
+    ) -> None:
+        """Make a generation the current one, inside a transaction of the caller's."""
+        mine = self._of(GENERATIONS, problem)
+        connection.execute(update(GENERATIONS).where(*mine, G.state == CURRENT).values(state=OLD))
+        connection.execute(
+            update(GENERATIONS)
+            .where(*mine, G.generation == number)
+            .values(
+                state=CURRENT, rows=rows, unscored=json.dumps(dict(unscored)),
+                cells=json.dumps([list(vars(cell).values()) for cell in cells]),
+            )
+        )  # fmt: skip
+
+    def bands(self, problem: str, number: int) -> dict[str, str]:
+        """The band of every customer of a generation."""
+        query = select(B.customer, B.band).where(*self._of(BOOK, problem), B.generation == number)
+        with self.database.reading() as connection:
+            return {str(customer): str(band) for customer, band in connection.execute(query)}
+
+    def sweep(self, problem: str) -> None:
+        """Remove generations that nobody reads any more."""
+        self._sweep(problem, (OLD,), KEPT)
+
+    def _sweep(self, problem: str, states: Sequence[str], keep: int = 0) -> None:
+        mine = self._of(GENERATIONS, problem)
+        query = select(G.generation).where(*mine, G.state.in_(states)).order_by(G.generation.desc())
+        with self.database.reading() as connection:
+            numbers = list(connection.execute(query).scalars())[keep:]
+        for number in numbers:
+            while self._remove_some(problem, number):
+                pass
+            with self.database.writing() as connection:
+                connection.execute(delete(GENERATIONS).where(*mine, G.generation == number))
+
+    def _remove_some(self, problem: str, number: int) -> bool:
+        """Remove some rows of a generation, the first ones; whether there were any."""
+        mine = (*self._of(BOOK, problem), B.generation == number)
+        edge = select(B.customer).where(*mine).order_by(B.customer).limit(1).offset(CHUNK)
+        with self.database.writing() as connection:
+            until = connection.execute(edge).scalar()
+            some = mine if until is None else (*mine, B.customer < until)
+            return bool(connection.execute(delete(BOOK).where(*some)).rowcount)
+
+    def _of(self, table: Any, problem: str) -> Conditions:
+        return table.c.workspace == self.workspace, table.c.problem == problem
+
+    def _generation(self, problem: str, *which: ColumnElement[bool]) -> Generation | None:
+        query = select(GENERATIONS).where(*self._of(GENERATIONS, problem), *which)
+        with self.database.reading() as connection:
+            row = connection.execute(query.order_by(G.generation.desc())).first()
+        if row is None:
+            return None
+        return Generation(
+            row.problem, row.generation, row.state, row.model, row.version, row.digest, row.as_of,
+            row.arrival, row.made, row.rows, json.loads(row.unscored),
+            tuple(Cell(*cell) for cell in json.loads(row.cells)),
+        )  # fmt: skip

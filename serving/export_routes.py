@@ -1,0 +1,68 @@
+"""`GET /v1/export/…`: the whole book, streamed, as other systems take it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from serving.access import tenant_of
+from serving.at_risk_routes import ProblemName, book_of, problem_of
+from serving.errors import documented
+from serving.exports import (
+    CSV,
+    as_csv,
+    as_lines,
+    book_row,
+    meaning_of_rising,
+    predictive_score,
+    rows,
+)
+from serving.state import State
+
+Format = Annotated[Literal["csv", "jsonl"], Query(alias="format")]
+Rising = Annotated[
+    Literal["improving", "declining"] | None,
+    Query(description="what a rising probability means; by the problem's outcome if absent"),
+]
+MEDIA = {"csv": "text/csv; charset=utf-8; header=present", "jsonl": "application/x-ndjson"}
+ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Rows, the highest probability first",
+        "content": {"application/x-ndjson": {}, "text/csv": {}},
+    }
+}
+
+
+def add(app: FastAPI, state: State) -> None:
+    """Add the exports."""
+
+    @app.get(
+        "/v1/export/book", response_model=None, tags=["lists"], summary="Everybody's score",
+        responses={**ANSWER, **documented(401, 403, 404, 422, 503)},
+    )  # fmt: skip
+    def book(request: Request, problem: ProblemName = None, as_: Format = "jsonl") -> Response:
+        tenant = tenant_of(request, state, "read")
+        found = rows(book_of(tenant), problem_of(tenant, problem))
+        return _stream((book_row(row) for row in found), as_, "book")
+
+    @app.get(
+        "/v1/export/predictive-scores", response_model=None, tags=["lists"],
+        summary="Everybody's score, grade and trend, as Dynamics 365 keeps them",
+        responses={**ANSWER, **documented(401, 403, 404, 422, 503)},
+    )  # fmt: skip
+    def predictive_scores(
+        request: Request, problem: ProblemName = None, as_: Format = "jsonl",
+        rising: Rising = None,
+    ) -> Response:  # fmt: skip
+        tenant = tenant_of(request, state, "read")
+        name = problem_of(tenant, problem)
+        means = rising or meaning_of_rising(tenant.business.problems[name])
+        found = rows(book_of(tenant), name)
+        return _stream((predictive_score(row, means) for row in found), as_, "predictive-scores")
+
+
+def _stream(found: Iterator[Mapping[str, Any]], form: str, name: str) -> Response:
+    text = as_csv(found) if form == CSV else as_lines(found)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
+    return StreamingResponse(text, media_type=MEDIA[form], headers=headers)

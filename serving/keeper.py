@@ -1,0 +1,262 @@
+"""The keeper of the book: everybody's score, made anew when there is something new.
+
+A child process (`python -m serving keep-book CONFIG …`). Looks at the store and the champions;
+when events arrived, a version changed or the end of the histories moved, it scores the whole
+book from a refreshed copy of the histories and puts it into the store as a new generation.
+
+Always the whole book, because a score depends on the moment it is asked as of: one that was
+made as of an earlier moment than its neighbour's can't be ranked beside it. It waits until
+events have been quiet for `QUIET`, no longer than `PATIENCE`, and rests `REST` times as long as
+it worked, so that a store that is always written to costs it a fifth of one core.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import monotonic, time
+
+import pyarrow as pa
+
+from features.config import Business, read_config, slug
+from features.durations import SECOND
+from features.errors import MilepostError
+from models.registry import model_name
+from models.shelf import Shelf
+from serving.book import Wish
+from serving.book_histories import Copy, FromSources, Histories
+from serving.book_parts import Task, parts, score_buckets, score_together, whole
+from serving.book_rows import MOST_TOLD, Place, band_changes, cells, ranks, rows
+from serving.book_store import MAKING, BookStore, Generation
+from serving.database import Database, StoreUnavailableError
+from serving.event_store import EventStore, TenantStore
+from serving.hook_store import Hooks
+from serving.migrations import upgrade
+from serving.settings import declare_place, read_settings
+from serving.webhooks import BAND_CHANGED, MODEL_CHANGED, HookEvent, hook_event
+
+LOG = logging.getLogger("milepost.keeper")
+
+QUIET, PATIENCE, REST = 2.0, 30.0, 4.0
+LOOK_AGAIN = 1.0
+"""Seconds between looks at the store."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model that answers a problem."""
+
+    folder: Path
+    """Where its files lie."""
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass
+class Keeper:
+    """Keeps one business's book."""
+
+    business: Business
+    store: TenantStore
+    scratch: Path
+    """A folder where parts of a book may lie while it is made."""
+    histories: Histories
+    champion: Callable[[str], Version | None]
+    """The version that answers a problem, None where there is none."""
+
+    def __post_init__(self) -> None:
+        self.book = BookStore(self.store.database, self.store.workspace)
+        self.hooks = Hooks(self.store.database, self.store.workspace)
+
+    def due(self) -> dict[str, Version]:
+        """The problems whose book is of other events, of another end or of another model."""
+        state = self.histories.state()
+        if state is None:
+            return {}
+        found = {problem: self.champion(problem) for problem in self.business.problems}
+        return {p: v for p, v in found.items() if v is not None and self.differs(p, v, state)}
+
+    def differs(self, problem: str, version: Version, state: tuple[int, int]) -> bool:
+        """Whether the kept book is of another state or version."""
+        kept = self.book.current(problem)
+        return kept is None or (kept.arrival, kept.as_of, kept.digest) != (*state, version.digest)
+
+    def keep(self, problem: str, version: Version, copy: Copy) -> Generation:
+        """Score a problem's book anew and keep it."""
+        table, unscored = self._score(version, copy)
+        return self.put(problem, version, (copy.arrival, copy.end), table, unscored)
+
+    def put(
+        self, problem: str, version: Version, state: tuple[int, int], table: pa.Table,
+        unscored: Counter[str],
+    ) -> Generation:  # fmt: skip
+        """Make a scored book the current one; readers see the old one until it is whole.
+
+        Parameters
+        ----------
+        state
+            The commit of the store and the moment that it was scored as of.
+        """
+        before = self.book.current(problem)
+        wanted = Generation(
+            problem, 0, MAKING, version.name, version.version, version.digest,
+            state[1], state[0], _now(), 0, {}, (),
+        )  # fmt: skip
+        bands = {} if before is None else self.book.bands(problem, before.number)
+        number = self.book.begin(wanted)
+        place, worth = ranks(table)
+        self.book.add(problem, number, rows(table, place, worth, bands))
+        events = self._events(table, bands, before, number, version, problem)
+        with self.store.database.writing() as connection:
+            self.book.finish(connection, problem, number, table.num_rows, unscored, cells(table))
+            self.hooks.publish(connection, events)
+        self.book.sweep(problem)
+        made = self.book.current(problem)
+        assert made is not None
+        return made
+
+    def _score(self, version: Version, copy: Copy) -> tuple[pa.Table, Counter[str]]:
+        """Everybody's score, in the order of their ids."""
+        with tempfile.TemporaryDirectory(dir=self.scratch, prefix=".book-") as scratch:
+            wish = Wish(reasons=MOST_TOLD)
+            task = Task(copy.buckets, version.folder, version.digest, copy.end, wish, Path(scratch))
+            groups = self.business.features.groups
+            unscored = (
+                score_together(task, groups, _silent) if groups else score_buckets(task, 1, _silent)
+            )
+            return whole(parts(task)), unscored
+
+    def _events(
+        self, table: pa.Table, bands: dict[str, str], before: Generation | None, number: int,
+        version: Version, problem: str,
+    ) -> Iterator[HookEvent]:  # fmt: skip
+        """What there is to tell anybody who wants to be told."""
+        wanted = self.hooks.wanted()
+        place = Place(self.store.name, problem, number, version.version)
+        if MODEL_CHANGED in wanted and before is not None and before.digest != version.digest:
+            data = {
+                "problem": problem, "model": version.name, "model_version": version.version,
+                "model_version_before": before.version,
+            }  # fmt: skip
+            yield hook_event(
+                MODEL_CHANGED, place.workspace, problem, version.name, _now(), str(number), data
+            )
+        if BAND_CHANGED in wanted:
+            yield from band_changes(table, bands, place, _now())
+
+
+class Watch:
+    """Decides when to look closer, so that a busy store is not scored without a pause."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._seen: tuple[object, ...] | None = None
+        self._moved = self._first = self._rested = -float("inf")
+
+    def ready(self, state: tuple[object, ...]) -> bool:
+        """Whether a state that differs from the kept book's has been quiet for long enough."""
+        now = self._clock()
+        if state != self._seen:
+            self._first = now if self._seen is None or self._first < self._rested else self._first
+            self._seen, self._moved = state, now
+        if now < self._rested:
+            return False
+        return now - self._moved >= QUIET or now - self._first >= PATIENCE
+
+    def worked(self, seconds: float) -> None:
+        """Rest after work."""
+        self._rested = self._clock() + REST * seconds
+        self._first = self._rested
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    declare_place(parser)
+    parser.add_argument("--once", action="store_true", help="make what is due, then end")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Keep the books of all businesses until SIGTERM."""
+    settings = read_settings(os.environ, workspace=chosen.workspace, database=chosen.database)
+    database = Database(settings.database_url)
+    upgrade(database)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    keepers = [keeper_of(read_config(path), settings.workspace, database) for path in chosen.config]
+    serve(keepers, stopping, chosen.once)
+    return 0
+
+
+def keeper_of(business: Business, workspace: Path, database: Database) -> Keeper:
+    """The keeper of one business's book."""
+    name = slug(business.name)
+    store = EventStore(database).workspace(name, business.features.groups)
+    scratch = workspace / name
+    scratch.mkdir(parents=True, exist_ok=True)
+    histories = FromSources(business, scratch / "book-histories")
+    return Keeper(business, store, scratch, histories, partial(champion, business, workspace))
+
+
+def champion(business: Business, workspace: Path, problem: str) -> Version | None:
+    """The version on the shelf that answers a problem."""
+    shelf = Shelf(workspace, model_name(business.name, problem))
+    pointer = shelf.pointer()
+    if pointer is None:
+        return None
+    standing = pointer.champion
+    folder = shelf.folder / standing.folder
+    return Version(folder, shelf.name, standing.version, standing.digest)
+
+
+def serve(keepers: Sequence[Keeper], stopping: threading.Event, once: bool) -> None:
+    """Look, and keep what is due, until stopped; a fault is told and tried again."""
+    watches = {id(keeper): Watch() for keeper in keepers}
+    while not stopping.is_set():
+        for keeper in keepers:
+            try:
+                _look(keeper, watches[id(keeper)], stopping, once)
+            except StoreUnavailableError as error:
+                LOG.warning("the book waits: %s", error)
+            except MilepostError as error:
+                LOG.warning("no book of %s: %s", keeper.business.name, error)
+        if once:
+            return
+        stopping.wait(LOOK_AGAIN)
+
+
+def _look(keeper: Keeper, watch: Watch, stopping: threading.Event, once: bool) -> None:
+    due = keeper.due()
+    state = (keeper.histories.state(), *(version.digest for version in due.values()))
+    if not due or not (once or watch.ready(state)):
+        return
+    begun = monotonic()
+    with keeper.book.alone() as may:
+        if may:
+            _keep_all(keeper, keeper.due(), stopping)
+    watch.worked(monotonic() - begun)
+
+
+def _keep_all(keeper: Keeper, due: dict[str, Version], stopping: threading.Event) -> None:
+    copy = keeper.histories.copy() if due else None
+    for problem, version in due.items():
+        if copy is None or stopping.is_set():
+            return
+        made = keeper.keep(problem, version, copy)
+        LOG.info("%s: %s customers, generation %s", problem, f"{made.rows:,}", made.number)
+
+
+def _silent(_: int) -> None:
+    pass
+
+
+def _now() -> int:
+    return int(time() * SECOND)

@@ -1,0 +1,107 @@
+"""What crosses the HTTP edge about lists and exports of the book.
+
+Knows nothing about how a list is made.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+Band = Literal["low", "medium", "high", "very high"]
+Rank = Literal["probability", "expected_value"]
+
+
+class ListedReason(BaseModel):
+    """One of the strongest reasons of a score."""
+
+    feature: str
+    kind: Literal["actionable", "context"]
+    statement: str
+    points: float
+    """Percentage points of the score, signed."""
+
+
+class Bounds(BaseModel):
+    """Where the rate among customers with such a score lies."""
+
+    low: float
+    high: float
+
+
+class ListedCustomer(BaseModel):
+    """A customer in the list."""
+
+    customer: str
+    probability: float
+    interval: Bounds | None
+    percentile: float
+    band: Band
+    band_before: Band | None
+    """In the book before this one; null where the customer was not in it."""
+    week_ago: float | None
+    """The probability as of a week before, by the same model and what was known then."""
+    value_at_stake: float | None
+    expected_value: float | None
+    """Probability × value at stake."""
+    stage: str | None
+    persona: str | None
+    date_due: str | None
+    """The date that the problem is about, such as that of a renewal."""
+    days_to_date: float | None
+    as_of: str
+    valid_until: str | None
+    base_points: float
+    reasons: list[ListedReason]
+
+
+class ListTotals(BaseModel):
+    """Of all customers that the filters let through, on whatever page."""
+
+    customers: int
+    value_at_stake: float
+    expected_value: float
+
+
+class Choice(BaseModel):
+    """A value that can be filtered by, and how many customers of the book have it."""
+
+    value: str
+    customers: int
+
+
+class AtRisk(BaseModel):
+    """A page of the list."""
+
+    problem: str
+    by: Rank
+    model: str
+    model_version: str
+    as_of: str
+    """The moment the book was scored as of."""
+    cohort: int
+    """How many customers were scored."""
+    unscored: dict[str, int]
+    """How many were not, by the code of the reason."""
+    totals: ListTotals
+    customers: list[ListedCustomer]
+    next: str | None
+    """The cursor of the next page; null at the end."""
+    bands: list[Choice]
+    stages: list[Choice]
+    personas: list[Choice]
+
+
+class PredictiveScore(BaseModel):
+    """A score as Dynamics 365 keeps it."""
+
+    entity_id: str
+    score: int
+    """0 to 100."""
+    grade: Literal["A", "B", "C", "D"]
+    trend: Literal["improving", "steady", "declining", "not enough information"]
+    reasons: list[str]
+    scored_on: str
+
+
+class PredictiveScores(BaseModel):
+    value: list[PredictiveScore]

@@ -1,0 +1,230 @@
+"""The book in the store: lists, exports, and what becomes of them when it is made anew."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from math import fsum, isclose
+from pathlib import Path
+
+import pytest
+from books import AS_OF, scored
+from conftest import ROOT
+from tracking_server import postgres, postgres_programs
+
+from serving.at_risk import BookMissingError, CursorError, Page, Question, page
+from serving.book_rows import Place, band_changes, cells, ranks, rows
+from serving.book_store import MAKING, BookStore, Generation
+from serving.book_tables import BOOK, GENERATIONS
+from serving.database import Database
+from serving.event_store import EventStore
+from serving.exports import as_csv, as_lines, book_row, predictive_score, trend
+from serving.exports import rows as exported
+from serving.migrations import upgrade
+
+PROBLEM = "churn"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A real PostgreSQL."""
+    if postgres_programs() is None:
+        pytest.skip("PostgreSQL is not installed; on Debian: make system")
+    with postgres() as uri:
+        yield uri
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BookStore]:
+    """A workspace's empty book."""
+    url = f"sqlite:///{tmp_path}/milepost.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("server")
+    database = Database(url)
+    upgrade(database)
+    with database.writing() as connection:  # the server is shared
+        for table in (BOOK, GENERATIONS):
+            connection.execute(table.delete())
+    yield BookStore(database, EventStore(database).workspace("shop").workspace)
+    database.close()
+
+
+def put(book: BookStore, probabilities: dict[str, float], version: str = "1") -> int:
+    """Keep a book of these scores; its generation."""
+    table = scored(probabilities)
+    before = book.current(PROBLEM)
+    bands = {} if before is None else book.bands(PROBLEM, before.number)
+    made = Generation(PROBLEM, 0, MAKING, "shop-churn", version, version, AS_OF, 1, 2, 0, {}, ())
+    number = book.begin(made)
+    book.add(PROBLEM, number, rows(table, *ranks(table), bands))
+    with book.database.writing() as connection:
+        book.finish(connection, PROBLEM, number, table.num_rows, {"not_active": 3}, cells(table))
+    book.sweep(PROBLEM)
+    return number
+
+
+def walked(book: BookStore, **asked: object) -> list[Page]:
+    """All pages of a question."""
+    pages, cursor = [], None
+    while True:
+        found = page(book, Question(PROBLEM, cursor=cursor, **asked))  # type: ignore[arg-type]
+        pages.append(found)
+        cursor = found.next
+        if cursor is None:
+            return pages
+
+
+MANY = {f"c{n:03d}": (n * 37 % 101) / 101 for n in range(101)}
+
+
+@pytest.mark.parametrize("by", ["probability", "expected_value"])
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"bands": ("high", "very high")}, {"stages": ("usage",)}, {"prefix": "c05"},
+     {"prefix": "c0", "bands": ("low",), "stages": ("support", "renewal")}, {"prefix": "nobody"}],
+)  # fmt: skip
+def test_pages_give_every_row_once_in_order_and_add_up_to_the_totals(
+    book: BookStore, by: str, asked: dict[str, object]
+) -> None:
+    """Whatever is filtered, the pages together are the list, and totals are those of its rows."""
+    put(book, MANY)
+    pages = walked(book, by=by, limit=7, **asked)
+    found = [row for one in pages for row in one.rows]
+    assert len({row.customer for row in found}) == len(found)
+    values = [row._mapping[by] for row in found]
+    assert sorted(values, reverse=True) == values
+    for one in pages:
+        assert len(found) == one.totals.customers
+        assert isclose(fsum(r.value_at_stake for r in found), one.totals.value_at_stake)
+        assert isclose(fsum(r.expected_value for r in found), one.totals.expected_value)
+    wanted = [
+        name for name in MANY
+        if name.startswith(str(asked.get("prefix", "")))
+    ]  # fmt: skip
+    assert {row.customer for row in found} <= set(wanted)
+    if asked.keys() <= {"prefix"}:
+        assert len(wanted) == len(found)
+
+
+def test_a_cursor_goes_on_in_its_own_list_until_that_is_gone(book: BookStore) -> None:
+    """After one new book the old list is still there to the end; after two it is refused."""
+    put(book, MANY)
+    first = page(book, Question(PROBLEM, by="probability", limit=5))
+    put(book, {name: 1 - p for name, p in MANY.items()}, "2")
+    second = page(book, Question(PROBLEM, by="probability", limit=5, cursor=first.next))
+    assert ("1", "1") == (first.generation.version, second.generation.version)
+    assert max(r.probability for r in second.rows) <= min(r.probability for r in first.rows)
+    put(book, MANY, "3")
+    with pytest.raises(CursorError):
+        page(book, Question(PROBLEM, by="probability", cursor=first.next))
+    for nonsense in ("x", "1", "1.", "1.2.3", "-1.2", "9" * 40):
+        with pytest.raises(CursorError):
+            page(book, Question(PROBLEM, cursor=nonsense))
+
+
+def test_an_unfinished_book_is_never_read_and_is_cleared_away(book: BookStore) -> None:
+    """A keeper that died half-way leaves the old list whole; the next one removes its rows."""
+    with pytest.raises(BookMissingError):
+        page(book, Question(PROBLEM))
+    put(book, MANY)
+    table = scored(dict.fromkeys(MANY, 0.5))
+    half = Generation(PROBLEM, 0, MAKING, "shop-churn", "2", "2", AS_OF, 1, 2, 0, {}, ())
+    number = book.begin(half)
+    book.add(PROBLEM, number, list(rows(table, *ranks(table), {}))[:40])
+    found = page(book, Question(PROBLEM, limit=200))
+    assert ("1", 101) == (found.generation.version, len(found.rows))
+    put(book, {"c001": 0.9}, "3")
+    found = page(book, Question(PROBLEM, limit=200))
+    assert ("3", ["c001"]) == (found.generation.version, [row.customer for row in found.rows])
+    with book.database.reading() as connection:
+        assert 101 + 1 == len(connection.execute(BOOK.select()).all())
+
+
+def test_one_keeper_at_a_time_works_on_a_book(book: BookStore) -> None:
+    """A second keeper is told that the book is being worked on, and may when the first is done."""
+    other = BookStore(Database(book.database.url), book.workspace)
+    with book.alone() as mine, other.alone() as theirs:
+        assert (True, False) == (mine, theirs)
+    with other.alone() as now:
+        assert now
+    other.database.close()
+
+
+def test_a_list_is_never_half_old_half_new(book: BookStore, tmp_path: Path) -> None:
+    """While books are made one after the other by another process, each page is of one book."""
+    put(book, dict.fromkeys(MANY, 0.25))
+    code = (
+        "import sys; sys.path.insert(0, 'tests/integration'); sys.path.insert(0, 'tests')\n"
+        "from test_lists import *\n"
+        f"database = Database({book.database.url!r})\n"
+        f"book = BookStore(database, {book.workspace})\n"
+        "for n in range(4): put(book, {name: 0.25 + n / 50 for name in MANY}, str(n))\n"
+    )
+    maker = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    seen = set()
+    while maker.poll() is None:
+        found = page(book, Question(PROBLEM, by="probability", limit=200))
+        assert 101 == len(found.rows)
+        (p,) = {row.probability for row in found.rows}
+        seen.add(p)
+    assert 0 == maker.returncode
+    assert len(seen) > 1
+
+
+def test_only_customers_whose_band_moved_are_told_of() -> None:
+    """A newcomer and one who stays are silent; who moved is told with both bands."""
+    table = scored({"a": 0.99, "b": 0.1, "new": 0.99})
+    place = Place("shop", "churn", 2, "7")
+    told = list(band_changes(table, {"a": "low", "b": "low", "gone": "high"}, place, 5))
+    (event,) = told
+    data = json.loads(event.body)["data"]
+    assert ("a", "low", "very high") == (event.subject, data["band_before"], data["band"])
+    assert ("7", 3) == (data["model_version"], len(data["reasons"]))
+    again = list(band_changes(table, {"a": "low", "b": "low"}, place, 99))
+    assert event.id == again[0].id
+
+
+def test_exports_hold_every_row_and_no_formula(book: BookStore) -> None:
+    """CSV and JSON lines are streamed in order; text that begins as a formula is quoted."""
+    names = {
+        "=cmd|' /C calc'!A0": 0.9,
+        "+1": 0.8,
+        "-1": 0.7,
+        "@x": 0.6,
+        "＝full": 0.5,
+        "plain": 0.4,
+    }
+    put(book, names)
+    lines = [json.loads(line) for line in as_lines(map(book_row, exported(book, PROBLEM)))]
+    assert list(names) == [line["customer"] for line in lines]
+    text = "".join(as_csv(map(book_row, exported(book, PROBLEM))))
+    read = list(csv.DictReader(io.StringIO(text)))
+    expected = [name if name == "plain" else f"'{name}" for name in names]
+    assert expected == [row["customer"] for row in read]
+    assert {"'=HYPERLINK(1)"} == {row["reason_1"] for row in read}
+    assert [str(p) for p in names.values()] == [row["probability"] for row in read]
+
+
+def test_predictive_scores_are_rows_as_dynamics_keeps_them(book: BookStore) -> None:
+    """Score from 0 to 100, grade by band, trend by the week, reasons in words."""
+    put(book, {"a": 0.964, "b": 0.02})
+    one, two = (predictive_score(row, "declining") for row in exported(book, PROBLEM))
+    assert ("a", 96, "A") == (one["entity_id"], one["score"], one["grade"])
+    assert ("b", 2, "D") == (two["entity_id"], two["score"], two["grade"])
+    assert "not enough information" == one["trend"]
+    assert 3 == len(one["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "rising", "expected"),
+    [(0.5, 0.3, "improving", "improving"), (0.5, 0.3, "declining", "declining"),
+     (0.3, 0.5, "declining", "improving"), (0.5, 0.49, "improving", "steady"),
+     (0.5, None, "improving", "not enough information")],
+)  # fmt: skip
+def test_a_trend_says_what_the_week_did(
+    now: float, before: float | None, rising: str, expected: str
+) -> None:
+    """Rising improves or declines, as the outcome has it; small moves are steady."""
+    assert expected == trend(now, before, rising)
