@@ -24,6 +24,9 @@ Floats = NDArray[np.float64]
 NUMBER, CATEGORY, TIME = "number", "category", "time"
 """The kinds of a property."""
 
+STATED = "attributes"
+"""What every event of a log of statements is called."""
+
 LONG = 100_000
 """Columns of text of so many rows are worth a thread of their own."""
 
@@ -82,14 +85,21 @@ class EventLog:
 
     @property
     def content(self) -> list[NDArray[Any]]:
-        """What orders events of one customer, most important first; `event_time` leads."""
+        """What orders events of one customer, most important first; `event_time` leads.
+
+        `recorded_time` comes last, so that events of one moment stand in the same order
+        whichever of them arrived first. Of statements it comes first: what was said later
+        of the same moment is a correction.
+        """
+        stated = self.event.levels == (STATED,)
         return [
             self.event_time,
             self.event.codes,
-            self.recorded_time,
+            *((self.recorded_time,) if stated else ()),
             *(self.numbers[name] for name in sorted(self.numbers)),
             *(self.categories[name].codes for name in sorted(self.categories)),
             *(self.times[name] for name in sorted(self.times)),
+            *(() if stated else (self.recorded_time,)),
         ]
 
     def index(self, customer: str) -> int | None:

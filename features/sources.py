@@ -39,6 +39,7 @@ from features.event_log import (
     CATEGORY,
     LARGEST,
     NUMBER,
+    STATED,
     TIME,
     EventLog,
     build_log,
@@ -125,6 +126,30 @@ def read_histories(
         When a query fails, a canonical column is missing or of a wrong type, two sources
         disagree about a property, or more rows are unreadable than the source allows.
     """
+    read = read_tables(business, rejected, say)
+    return merged(business, read)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What each source yields, typed, its good rows alone."""
+
+    events: list[pa.Table]
+    statements: list[pa.Table]
+    sources: tuple[SourceAccount, ...]
+    """Of the events and then of the statements, in the order of their tables."""
+    rejected: list[tuple[str, str, str]]
+    """Source, reason and row (JSON) of what was set aside, where it was asked for."""
+
+
+def read_tables(
+    business: Business,
+    rejected: Path | None = None,
+    say: Callable[[str], None] | None = None,
+    keep_rejected: bool = False,
+) -> Tables:
+    """Run a business's SQL; parameters and errors as of `read_histories`."""
+    set_aside: list[tuple[str, str, str]] = []
     with connection(business.folder, business.attach) as duck:
         now = int(time() * SECOND) if business.extracted_at is None else business.extracted_at
         duck.execute("create temp table rejected (source varchar, reason varchar, row varchar)")
@@ -147,7 +172,9 @@ def read_histories(
                     say(describe(account))
         finally:
             _write_rejected(duck, rejected)
-    return _histories(business, tables, statements, tuple(accounts))
+        if keep_rejected:
+            set_aside = duck.execute("select * from rejected").fetchall()
+    return Tables(tables, statements, tuple(accounts), set_aside)
 
 
 def describe(account: SourceAccount) -> str:
@@ -343,7 +370,7 @@ def _read_customers(
         "customer": customer,
         "event_time": valid_from,
         "recorded_time": recorded,
-        "event": "'attributes'",
+        "event": quote_text(STATED),
         **_properties(name, columns),
     }
     _judge_rows(duck, rules, typed_columns)
@@ -381,17 +408,12 @@ def _write_rejected(duck: duckdb.DuckDBPyConnection, path: Path | None) -> None:
     duck.execute(f"copy rejected to {quote_text(str(path))} (format parquet)")
 
 
-def _histories(
-    business: Business,
-    tables: list[pa.Table],
-    statements: list[pa.Table],
-    accounts: tuple[SourceAccount, ...],
-) -> Histories:
-    """Merge the sources' tables into one log of events and one of attributes."""
-    log = _merge(tables)
+def merged(business: Business, read: Tables) -> Histories:
+    """One log of events and one of attributes of all sources' tables."""
+    log = _merge(read.events)
     if not log.n_events:
         raise SourceError(f"{business.name} has no events at all: every source came back empty.")
-    attributes = _merge(statements)
+    attributes = _merge(read.statements)
     customers = union(log.customers, attributes.customers)
     log, attributes = log.aligned(customers), attributes.aligned(customers)
     for group in business.features.groups:
@@ -402,7 +424,7 @@ def _histories(
             )
     log = with_groups(log, business.features.groups)
     end = int(log.recorded_time.max()) if business.extracted_at is None else business.extracted_at
-    return Histories(log, attributes, accounts, end, digest(log, attributes))
+    return Histories(log, attributes, read.sources, end, digest(log, attributes))
 
 
 def _merge(tables: list[pa.Table]) -> EventLog:

@@ -18,6 +18,7 @@ BAD_INPUT = 2
 
 COMMANDS = {
     "run": ("serving.run", "answer over HTTP until stopped"),
+    "import": ("serving.importing", "read a business's sources into the store"),
     "keys": ("serving.keys_command", "make, list and revoke API keys"),
     "score": ("serving.score_command", "write everybody's score to a Parquet or CSV file"),
     "keep-book": ("serving.keeper", "keep the list of everybody's score up to date"),

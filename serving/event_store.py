@@ -17,9 +17,20 @@ from time import time
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, case, func, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    case,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
 
 from features.durations import SECOND
+from features.event_log import CATEGORY
 from models.contract import Contract
 from serving.database import Database
 from serving.inserting import insert, insert_new, insert_rows
@@ -40,9 +51,6 @@ EVENT, STATEMENT = 0, 1
 """The sides of a history: what happened, and what was said to hold."""
 
 SIDES = (EVENTS, STATEMENTS)
-STATED = "attributes"
-"""What the event of a statement is called."""
-
 ACCEPTED, DUPLICATE, QUARANTINED, REFUSED = "accepted", "duplicate", "quarantined", "refused"
 """What can become of a row that was received."""
 
@@ -112,6 +120,7 @@ class EventStore:
     def workspace(self, name: str, groups: Sequence[str] = ()) -> "TenantStore":
         """The store of one workspace, which is made if there is none of that name."""
         with self.database.writing() as connection:
+            _one_by_one(self.database, connection, 0)
             found = connection.execute(
                 select(WORKSPACES.c.workspace).where(WORKSPACES.c.name == name)
             ).scalar()
@@ -217,9 +226,7 @@ class TenantStore:
             When nothing could be kept.
         """
         with self.database.writing() as connection:
-            if not self.database.is_sqlite:  # a workspace's commits come one after the other
-                lock = text("select pg_advisory_xact_lock(:one, :two)")
-                connection.execute(lock, {"one": LOCK, "two": self.workspace})
+            _one_by_one(self.database, connection, self.workspace)
             arrival, reached = self._state(connection)
             stamp = _stamp(reached)
             codes = self._codes(connection, sorted({f.source for f in facts}))
@@ -238,6 +245,40 @@ class TenantStore:
         self._known |= known  # only now is it on disk
         self._sources = codes
         return verdicts
+
+    def declare(self, side: int, kinds: Mapping[str, str]) -> None:
+        """Say of which kind properties of a side are, as an import's SQL types do."""
+        rows = [
+            {"workspace": self.workspace, "side": side, "name": name, "kind": kind,
+             "declared": True}
+            for name, kind in sorted(kinds.items())
+        ]  # fmt: skip
+        with self.database.writing() as connection:
+            for row in rows:
+                here = [PROPERTIES.c[name] == row[name] for name in ("workspace", "side", "name")]
+                connection.execute(delete(PROPERTIES).where(*here, PROPERTIES.c.declared))
+                connection.execute(
+                    delete(PROPERTIES).where(*here, PROPERTIES.c.kind == row["kind"])
+                )
+            insert(connection, PROPERTIES, rows)
+
+    def kinds(self, connection: Connection) -> tuple[dict[str, str], dict[str, str]]:
+        """The kind of each property of events and of statements.
+
+        What an import declared; else what all values were; text where they differ.
+        """
+        table = PROPERTIES.c
+        asked = select(table.side, table.name, table.kind, table.declared)
+        found: tuple[dict[str, str], dict[str, str]] = ({}, {})
+        declared = set()
+        mine = asked.where(table.workspace == self.workspace)
+        for side, name, kind, said in connection.execute(mine.order_by(table.name, table.kind)):
+            if said:
+                found[side][name] = kind
+                declared.add((side, name))
+            elif (side, name) not in declared:
+                found[side][name] = kind if found[side].get(name, kind) == kind else CATEGORY
+        return found
 
     def _verdicts(
         self, connection: Connection, facts: Sequence[Fact], codes: dict[str, int], stamp: int
@@ -377,6 +418,13 @@ class TenantStore:
 
     def _aside(self, row: SetAside, stamp: int) -> dict[str, Any]:
         return {"workspace": self.workspace, "arrived": stamp, **msgspec.structs.asdict(row)}
+
+
+def _one_by_one(database: Database, connection: Connection, workspace: int) -> None:
+    """A workspace's commits come one after the other; SQLite has one writer anyway."""
+    if not database.is_sqlite:
+        lock = text("select pg_advisory_xact_lock(:one, :two)")
+        connection.execute(lock, {"one": LOCK, "two": workspace})
 
 
 def _same(fact: Fact, stored: Fact) -> bool:

@@ -1,0 +1,238 @@
+"""Taking in events: every row that is received is accepted, known, set aside or refused.
+
+Takes decoded rows; checks each alone; hands what can be kept to one writer thread, which
+commits all requests that wait as one transaction and answers when it is on disk. Gives a result
+for every row, so that accepted + duplicate + quarantined + refused = received. Knows nothing
+about HTTP.
+"""
+
+import queue
+import threading
+from bisect import bisect_right
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import pairwise
+from time import time
+from typing import Any
+
+import msgspec
+
+from features.durations import SECOND
+from serving.database import StoreUnavailableError
+from serving.event_store import (
+    ACCEPTED,
+    DUPLICATE,
+    ID_CONFLICT,
+    QUARANTINED,
+    REFUSED,
+    Fact,
+    SetAside,
+    TenantStore,
+)
+from serving.facts import API, FactError, fact_of
+from serving.segment import SOURCE, facts_of
+
+MOST_TOGETHER = 20_000
+"""Rows of one transaction; a request with more has one of its own."""
+MOST_WAITING = 200_000
+"""Rows that may wait for the writer; beyond them a request is turned away at once."""
+
+CANONICAL = "event"
+"""The form of a row; those of Segment's are `segment:` and the kind of message."""
+
+UNREADABLE = frozenset(("not_an_object", "unreadable"))
+"""Faults of rows that are no row at all: they are refused and not kept."""
+
+CONFLICT = "the same event_id came before with another customer, time or content"
+
+
+class Result(msgspec.Struct, omit_defaults=True):
+    """What became of one row."""
+
+    index: int
+    status: str
+    event_id: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass
+class Received:
+    """The rows of one request, checked."""
+
+    store: TenantStore
+    bodies: list[Any]
+    forms: list[str]
+    now: int
+    facts: list[Fact] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    """The row that each fact is of."""
+    aside: list[SetAside] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Sort rows into facts, rows to set aside and refused ones."""
+        for index, (body, form) in enumerate(zip(self.bodies, self.forms, strict=True)):
+            try:
+                if isinstance(body, Unreadable):
+                    raise FactError("unreadable", body.why)
+                made = facts_from(body, form, self.now, self.store.groups)
+            except FactError as error:
+                refused = error.code in UNREADABLE
+                status = REFUSED if refused else QUARANTINED
+                self.results.append(Result(index, status, None, error.code, str(error)))
+                if not refused:
+                    self.aside.append(set_aside(body, form, error.code, str(error)))
+                continue
+            self.facts += made
+            self.owners += [index] * len(made)
+            self.results.append(Result(index, ACCEPTED, made[0].event_id))
+
+    def conflict(self, place: int) -> SetAside:
+        """The row of a fact whose id was used for something else."""
+        owner = self.owners[place]
+        return set_aside(self.bodies[owner], self.forms[owner], ID_CONFLICT, CONFLICT)
+
+    def learn(self, verdicts: Sequence[str]) -> None:
+        """Put what became of the facts into the results of their rows."""
+        found: dict[int, set[str]] = {}
+        for owner, verdict in zip(self.owners, verdicts, strict=True):
+            found.setdefault(owner, set()).add(verdict)
+        for owner, kinds in found.items():
+            result = self.results[owner]
+            if ID_CONFLICT in kinds:
+                result.status, result.reason, result.detail = QUARANTINED, ID_CONFLICT, CONFLICT
+            elif ACCEPTED not in kinds:
+                result.status = DUPLICATE
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A row of a request that is no JSON."""
+
+    why: str
+
+
+def facts_from(body: Any, form: str, now: int, groups: tuple[str, ...]) -> tuple[Fact, ...]:
+    """The facts of a row in one of the forms; raises FactError."""
+    if form == CANONICAL:
+        return (fact_of(body, now, groups),)
+    kind = form.partition(":")[2]
+    return facts_of(body, kind or None, now, groups)
+
+
+def set_aside(body: Any, form: str, reason: str, detail: str) -> SetAside:
+    """A row for the quarantine; the same row for the same reason is the same one."""
+    written = msgspec.json.encode(body).decode()
+    source = API if form == CANONICAL else SOURCE
+    named = blake2b(f"{form}\0{reason}\0{written}".encode(), digest_size=12).hexdigest()
+    return SetAside(named, source, form, reason, detail, written)
+
+
+class Intake:
+    """One writer thread of this process, for all workspaces."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[tuple[Received, Future[list[Result]]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._rows = 0
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._open = True
+
+    def take(
+        self, store: TenantStore, bodies: list[Any], forms: list[str], now: int | None = None
+    ) -> "Future[list[Result]]":
+        """Check rows and have them kept; the future is done when they are on disk.
+
+        It fails with `StoreUnavailableError` when nothing of the request could be kept.
+        """
+        received = Received(store, bodies, forms, int(time() * SECOND) if now is None else now)
+        received.check()
+        future: Future[list[Result]] = Future()
+        if not received.facts and not received.aside:
+            future.set_result(received.results)
+            return future
+        with self._lock:
+            if not self._open or (self._rows and self._rows + len(bodies) > MOST_WAITING):
+                raise StoreUnavailableError(
+                    "More events wait to be written than can be taken; nothing was kept of this "
+                    "request, send it again."
+                )
+            self._rows += len(bodies)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
+                self._thread.start()
+            self._waiting.put((received, future))
+        return future
+
+    def close(self) -> None:
+        """Write what waits, then end the thread."""
+        with self._lock:
+            self._open = False
+            thread = self._thread
+            self._waiting.put(None)
+        if thread is not None:
+            thread.join()
+
+    def _work(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch, last = self._gather(first)
+            stores = {id(received.store): received.store for received, _ in batch}
+            for key, store in stores.items():
+                self._write(store, [each for each in batch if id(each[0].store) == key])
+            with self._lock:
+                self._rows -= sum(len(received.bodies) for received, _ in batch)
+            if last:
+                return
+
+    def _gather(self, first: Any) -> tuple[list[Any], bool]:
+        """All requests that wait by now, up to the size of a transaction."""
+        batch, rows = [first], len(first[0].facts)
+        while rows < MOST_TOGETHER:
+            try:
+                following = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                return batch, True
+            batch.append(following)
+            rows += len(following[0].facts)
+        return batch, False
+
+    def _write(self, store: TenantStore, batch: list[Any]) -> None:
+        """One transaction for several requests; one that breaks it is tried alone."""
+        try:
+            parts = _append(store, [received for received, _ in batch])
+        except StoreUnavailableError as error:
+            for _, future in batch:
+                future.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            for each in batch:
+                self._write(store, [each])
+        else:
+            for (received, future), verdicts in zip(batch, parts, strict=True):
+                received.learn(verdicts)
+                future.set_result(received.results)
+
+
+def _append(store: TenantStore, requests: Sequence[Received]) -> list[list[str]]:
+    """Keep the facts of several requests together; give each request's verdicts."""
+    edges = [0]
+    for received in requests:
+        edges.append(edges[-1] + len(received.facts))
+
+    def conflict(place: int) -> SetAside:
+        at = bisect_right(edges, place) - 1
+        return requests[at].conflict(place - edges[at])
+
+    facts = [fact for received in requests for fact in received.facts]
+    aside = [row for received in requests for row in received.aside]
+    verdicts = store.append(facts, aside, conflict)
+    return [verdicts[a:b] for a, b in pairwise(edges)]

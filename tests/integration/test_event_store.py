@@ -1,0 +1,263 @@
+"""Events in, durably: every row is accounted for, on SQLite and on PostgreSQL alike."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from journeys import make_shop
+from sqlalchemy import inspect, select, text
+from stores import addresses, opened, sent
+
+from features.config import read_config
+from features.event_log import EventLog
+from features.sources import digest, read_histories
+from serving import quarantine
+from serving.database import StoreUnavailableError
+from serving.event_store import EventStore, TenantStore
+from serving.importing import import_sources
+from serving.intake import Intake
+from serving.migrations import upgrade
+from serving.tables import EVENTS, METADATA
+
+KINDS = SimpleNamespace(
+    event_kinds={"value": "number", "channel": "category", "renews_at": "time"},
+    attribute_kinds={"plan": "category"},
+)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with addresses(request.param, tmp_path_factory.mktemp("store")) as found:
+        yield found
+
+
+@pytest.fixture
+def intake() -> Iterator[Intake]:
+    made = Intake()
+    yield made
+    made.close()
+
+
+def orders(seed: int, n: int = 200) -> list[dict[str, object]]:
+    """Events with ids of their own, many at one moment."""
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "customer": f"c{rng.integers(5)}",
+            "event": str(rng.choice(["order", "ticket"])),
+            "event_time": f"2024-01-{rng.integers(1, 28):02d}",
+            "event_id": f"e{i}",
+            "value": float(rng.integers(9)),
+            "channel": str(rng.choice(["web", "shop"])),
+            "renews_at": "2025-03-01",
+        }
+        for i in range(n)
+    ]
+
+
+def content(log: EventLog) -> list[object]:
+    """What a log says, without when it arrived."""
+    return [
+        log.event_time.tolist(),
+        [log.event.levels[code] for code in log.event.codes],
+        log.numbers["value"].tolist(),
+        [log.categories["channel"].levels[code] for code in log.categories["channel"].codes],
+        log.times["renews_at"].tolist(),
+    ]
+
+
+def test_migrations_make_what_the_metadata_says(url: str) -> None:
+    """After the migrations a database has every table and column of the metadata."""
+    store = opened(url, "tables")
+    with store.database.reading() as connection:
+        found = inspect(connection)
+        for table in METADATA.sorted_tables:
+            have = {column["name"] for column in found.get_columns(table.name)}
+            assert set(table.columns.keys()) == have
+
+
+def test_many_processes_may_start_at_once(url: str) -> None:
+    """Migrations that are asked for at the same time are done once."""
+    with ThreadPoolExecutor(4) as pool:
+        names = list(pool.map(lambda _: opened(url, "start").workspace, range(4)))
+    assert 1 == len(set(names))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_arrivals_in_any_order_give_the_same_journeys(url: str, intake: Intake, seed: int) -> None:
+    """Shuffling, repeating and batching arrivals changes neither rows nor journeys."""
+    rows, rng = orders(seed), np.random.default_rng(seed)
+    plain, mixed = opened(url, f"plain{seed}"), opened(url, f"mixed{seed}")
+    sent(intake, plain, [*rows])
+    again = [rows[i] for i in rng.permutation(np.repeat(np.arange(len(rows)), 2))]
+    results = []
+    for part in np.array_split(np.array(again, object), 7):
+        results += sent(intake, mixed, list(part))
+    assert {"accepted": 200, "duplicate": 200} == Counter(r.status for r in results)
+    for customer in ("c0", "c1", "c2", "c3", "c4"):
+        one, two = plain.journey(customer, KINDS), mixed.journey(customer, KINDS)
+        assert one is not None and two is not None
+        assert content(one.log) == content(two.log)
+    assert [(f.name, f.rows) for f in plain.feeds()] == [(f.name, f.rows) for f in mixed.feeds()]
+
+
+def test_every_row_is_accounted_for(url: str, intake: Intake) -> None:
+    """A bad row is set aside or refused alone, with its place and reason."""
+    store = opened(url, "account")
+    good = {"customer": "c", "event": "order", "event_time": "2024-01-01", "event_id": "1"}
+    rows = [
+        good, {**good}, {**good, "customer": "d"}, {"customer": "c", "event": "order"}, 7,
+        {**good, "event_id": "2", "value": "ten"}, {**good, "event_id": "3", "tags": ["a"]},
+        {**good, "event_id": "4", "event_time": "2999-01-01"},
+        {**good, "event_id": "5", "recorded_time": "2024-01-01"},
+        {"customer": "c", "attributes": {"plan": "gold"}, "valid_from": "2024-01-01"},
+    ]  # fmt: skip
+    results = sent(intake, store, rows)
+    assert list(range(10)) == [r.index for r in results]
+    expected = [
+        "accepted", "duplicate", "quarantined", "quarantined", "refused", "quarantined",
+        "quarantined", "quarantined", "quarantined", "accepted",
+    ]  # fmt: skip
+    assert expected == [r.status for r in results]
+    reasons = [
+        "id_conflict", "event_time_missing", "not_an_object", "property_kind", "property_nested",
+        "future_time", "recorded_time_given",
+    ]  # fmt: skip
+    assert reasons == [r.reason for r in results if r.reason]
+    assert 6 == len(quarantine.page(store, 100))
+    journey = store.journey("c", KINDS)
+    assert journey is not None and ("1",) == journey.ids
+    assert ("gold",) == journey.attributes.categories["plan"].levels
+
+
+def test_a_replayed_row_is_kept_once_it_can_be(url: str, intake: Intake) -> None:
+    """A row that was set aside is taken in when it is replayed and fits, and listed no more."""
+    store = opened(url, "replay")
+    row = {"customer": "c", "event": "order", "event_time": "2024-01-01"}
+    sent(intake, store, [{**row, "event_id": "~x"}])
+    named = quarantine.page(store, 10)[0].row
+    with store.database.writing() as connection:
+        mend = text("update quarantine set body = :b where row = :r".replace("row =", '"row" ='))
+        connection.execute(mend, {"b": '{"customer":"c","event":"e","event_time":"2024-01-01"}',
+                                  "r": named})  # fmt: skip
+    assert {"accepted": 1} == quarantine.replay(store, intake, None)
+    assert [] == quarantine.page(store, 10)
+    assert 1 == len(quarantine.page(store, 10, replayed=True))
+
+
+def test_values_of_another_kind_are_missing_and_named(url: str, intake: Intake) -> None:
+    """A stored value of another kind than in training counts as missing and is told."""
+    store = opened(url, "kinds")
+    row = {"customer": "c", "event": "order", "event_time": "2024-01-01"}
+    sent(intake, store, [{**row, "value": 2.0, "renews_at": 5}, {**row, "value": 3, "x": "y"}])
+    journey = store.journey("c", KINDS)
+    assert journey is not None
+    assert ("property renews_at",) == journey.unread
+    assert [2.0, 3.0] == journey.log.numbers["value"].tolist()
+    assert store.journey("nobody", KINDS) is None
+
+
+def test_segment_messages_are_told_by_their_id(url: str, intake: Intake) -> None:
+    """A message that is tried again with another sentAt is the same message."""
+    store = opened(url, "segment")
+    message = {
+        "type": "track", "userId": "u", "event": "Order Completed", "messageId": "m",
+        "timestamp": "2024-05-01T10:00:00Z", "properties": {"total": 5, "a": {"b": "c"}},
+    }  # fmt: skip
+    tries = [{**message, "sentAt": f"2024-05-01T10:00:0{i}Z"} for i in (1, 2)]
+    results = [sent(intake, store, [each], "segment:")[0].status for each in tries]
+    assert ["accepted", "duplicate"] == results
+    others: list[object] = [
+        {"type": "identify", "userId": "u", "traits": {"plan": "gold"}},
+        {"type": "alias", "userId": "u", "previousId": "v"},
+    ]
+    other = sent(intake, store, others, "segment:")
+    assert ["accepted", "quarantined"] == [r.status for r in other]
+    journey = store.journey("u", KINDS)
+    assert journey is not None and ("gold",) == journey.attributes.categories["plan"].levels
+
+
+def test_workspaces_see_only_their_own(url: str, intake: Intake) -> None:
+    """The same ids in two workspaces are two events."""
+    one, two = opened(url, "one"), opened(url, "two")
+    row = {"customer": "c", "event": "order", "event_time": "2024-01-01", "event_id": "same"}
+    statuses = [sent(intake, store, [row])[0].status for store in (one, two)]
+    assert ["accepted", "accepted"] == statuses
+    assert opened(url, "three").journey("c", KINDS) is None
+
+
+def test_an_import_is_what_training_reads(url: str, tmp_path: Path) -> None:
+    """Imported journeys equal those of the sources bit for bit; a second import adds nothing."""
+    business = read_config(make_shop(tmp_path, 40))
+    histories = read_histories(business)
+    store = opened(url, "imported")
+    first = import_sources(business, store, progress=False)
+    again = import_sources(business, store, progress=False)
+    rows = histories.log.n_events + histories.attributes.n_events
+    assert ({"accepted": rows}, {"duplicate": rows}) == (first, again)
+    assert histories.end == store.end()
+    contract = SimpleNamespace(
+        event_kinds=histories.log.kinds, attribute_kinds=histories.attributes.kinds
+    )
+    for customer in histories.log.customers:
+        journey = store.journey(customer, contract)
+        assert journey is not None
+        assert digest(histories.log.history(customer)) == _spelt(journey.log, histories.log)
+
+
+def _spelt(log: EventLog, whole: EventLog) -> str:
+    """The digest of a log whose codes are those of the whole log."""
+    from dataclasses import replace
+
+    from features.categorical import Categorical
+
+    def recoded(own: Categorical, of: Categorical) -> Categorical:
+        rank = np.array([of.levels.index(level) for level in own.levels] + [-1], np.int32)
+        return Categorical(rank[own.codes], of.levels)
+
+    categories = {n: recoded(c, whole.categories[n]) for n, c in log.categories.items()}
+    return digest(replace(log, event=recoded(log.event, whole.event), categories=categories))
+
+
+def test_writers_side_by_side_lose_and_double_nothing(url: str) -> None:
+    """Two writers with their own connections who send the same rows keep each once."""
+    stores = [opened(url, "together") for _ in range(2)]
+    intakes = [Intake(), Intake()]
+    rows = orders(9, 300)
+
+    def send(k: int) -> Counter[str]:
+        parts = [rows[i : i + 20] for i in range(0, 300, 20)]
+        return Counter(r.status for p in parts for r in sent(intakes[k], stores[k], [*p]))
+
+    with ThreadPoolExecutor(2) as pool:
+        done = sum(pool.map(send, range(2)), Counter())
+    for intake in intakes:
+        intake.close()
+    assert {"accepted": 300, "duplicate": 300} == done
+    with stores[0].database.reading() as connection:
+        mine = select(EVENTS.c.event_id).where(EVENTS.c.workspace == stores[0].workspace)
+        assert 300 == len(connection.execute(mine).all())
+
+
+def test_a_store_that_is_away_is_said_to_be_and_comes_back(tmp_path: Path, intake: Intake) -> None:
+    """A locked database refuses clearly and takes events again without a restart."""
+    store = opened(f"sqlite:///{tmp_path / 'locked.db'}")
+    other = opened(f"sqlite:///{tmp_path / 'locked.db'}")
+    row = {"customer": "c", "event": "order", "event_time": "2024-01-01"}
+    with other.database.writing(), pytest.raises(StoreUnavailableError):
+        sent(intake, store, [row])
+    assert "accepted" == sent(intake, store, [row])[0].status
+
+
+def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:
+    """A database that a newer version has changed is refused."""
+    store: TenantStore = opened(f"sqlite:///{tmp_path / 'newer.db'}")
+    with store.database.writing() as connection:
+        connection.execute(text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(StoreUnavailableError, match="newer"):
+        upgrade(store.database)
+    assert EventStore(store.database).workspace("shop").workspace == store.workspace
