@@ -24,8 +24,8 @@ from features.categorical import ABSENT
 from features.event_log import EventLog, Floats, Ints, address, build_log, empty_log
 from features.feature import EVENT, Feature, Where
 from features.groups import group_of, places
-from features.kernels import Asked
 from features.kinds import ATTRIBUTES
+from features.operations import Asked
 from features.program import Part, Plan, accepted, last_code, prepare
 
 BLOCK_CELLS = 8_000_000
@@ -212,8 +212,8 @@ def _run(
     given = (customers, edges, order, rows.cutoff_time, rows.known_time, part.matrix_columns)
     kept = np.concatenate(given, dtype=np.int64)
     places = accumulate((8 * len(each) for each in given), initial=address(kept))
-    *addresses, to, _ = places
-    sizes = (len(part.columns), to, address(out), out.shape[1], out is out_float)
+    *addresses, _ = places
+    sizes = (len(part.columns), address(out), out.shape[1], out is out_float)
     asked = np.array(Asked._make([*addresses, *sizes]), np.int64)
 
     def work(begin: int, end: int) -> None:

@@ -18,18 +18,68 @@ its compiled copy on the disk is still good.
 # mypy: disable-error-code="untyped-decorator, no-untyped-def, no-untyped-call, call-arg"
 # ruff: noqa: SIM109
 
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
-DAY = 86_400_000_000
-MINUTE = 60_000_000
-MISSING_TIME = -(2**63)
-NEVER = 2**62
-"""A moment after every event."""
+from features import operations, pointers, sweep
+from features.operations import (
+    BURSTINESS,
+    BUSIEST_DAY,
+    DAY,
+    DAY_OF_MONTH,
+    DAYS_ACTIVE,
+    DISTINCT,
+    EVENTS_SHARE,
+    GAP_LAST,
+    GAP_MAX,
+    GAP_MEAN,
+    GAP_STD,
+    LAST_CHANGE,
+    LAST_CODE,
+    LAST_NUMBER,
+    LAST_SUM,
+    LATENESS,
+    LEVEL_CHANGES,
+    LEVEL_SHARE,
+    MAX,
+    MIN,
+    MINUTE,
+    MISSING_TIME,
+    NEVER,
+    NUMBER_CHANGES,
+    PEER_RATE,
+    SESSION_EVENTS,
+    SESSION_MINUTES,
+    SESSIONS,
+    SLOPE,
+    STAGE_CHANGES,
+    STAGE_DAYS,
+    STAGE_FURTHEST,
+    STAGE_JUMPS,
+    STAGE_NOW,
+    STAGE_REGRESSIONS,
+    STATED,
+    STD,
+    WEEKDAY,
+    ZERO_SHARE,
+    open_asked,
+    open_columns,
+    open_program,
+)  # fmt: skip
+from features.pointers import (
+    after,
+    as_double,
+    as_float,
+    as_int32,
+    as_int64,
+    doubles_after,
+)
+from features.sweep import Marks, find_records, four_up, mark, passes, record_size, walk, wide
+
 SESSION_PAUSE = 30 * MINUTE
 """A pause between two events that is longer than this many microseconds ends a session."""
 
@@ -39,98 +89,16 @@ PRIOR_ROWS = 20.0
 ROOMY = 100_000
 """Lists of up to so many places get them without counting what they will hold."""
 
-CHUNK_ROWS = 1024
+CHUNK_ROWS = 256
 """Rows of one customer that are worked on at once."""
-
-(
-    COUNT, SHARE, EVENTS_SHARE, TREND, DAYS_ACTIVE, RECENCY, TENURE, LATENESS, GAP_MEAN, GAP_STD,
-    GAP_MAX, GAP_LAST, BURSTINESS, BUSIEST_DAY, SESSIONS, SESSION_EVENTS, SESSION_MINUTES, SUM, STD,
-    SLOPE, ZERO_SHARE, MIN, MAX, LAST_NUMBER, LAST_CHANGE, NUMBER_CHANGES, DISTINCT, LAST_LEVEL,
-    LEVEL_SHARE, LEVEL_CHANGES, LAST_CODE, PEER_RATE, DAYS_UNTIL, STATED, STAGE_NOW, STAGE_DAYS,
-    STAGE_CHANGES, STAGE_JUMPS, STAGE_REGRESSIONS, STAGE_FURTHEST, WEEKDAY, DAY_OF_MONTH, MONTH,
-) = range(43)  # fmt: skip
-"""What an operation computes; numbers of a program."""
 
 NAN = np.nan
 
-
-class Columns(NamedTuple):
-    """Where a log's columns lie; in Python addresses of C-contiguous arrays, here pointers."""
-
-    offsets: Any
-    """int64, like everything that says nothing else."""
-    event_time: Any
-    recorded_time: Any
-    numbers: Any
-    """Addresses of double columns."""
-    codes: Any
-    """Addresses of int32 columns."""
-    times: Any
-    """Addresses of int64 columns."""
-    width: Any
-    """The most levels of any column of codes."""
-
-
-class Program(NamedTuple):
-    """Features as tables of integers (see `features.program`): addresses, here pointers."""
-
-    n_splits: Any
-    splits: Any
-    """`(n_splits, 3)`: column of codes, where its row of `split_edges` begins, and where its table
-    of the one selection of each code + 1 does, if no event has two: -1 if one may."""
-    split_edges: Any
-    """For each code + 1: where its selections begin in `split_selections`."""
-    split_selections: Any
-    condition_edges: Any
-    """Further conditions of each selection, `(n_selections + 1,)`."""
-    conditions: Any
-    """`(n, 2)`: column of codes, and where its table begins; an event passes at 1."""
-    tables: Any
-    """Small numbers for each code + 1 of a column."""
-    n_selections: Any
-    """Selection 0 is every event."""
-    most_windows: Any
-    """The most windows of any selection."""
-    n_spans: Any
-    spans: Any
-    """Every window of time that is used: microseconds, 0 for all."""
-    window_edges: Any
-    """Windows of each selection, `(n_selections + 1,)`."""
-    windows: Any
-    """Which span, or minus so many events."""
-    operation_edges: Any
-    """Operations of each selection, `(n_selections + 1,)`."""
-    operations: Any
-    """`(n, 5)`: what, which column, first slot, last slot + 1, where its table begins."""
-    slots: Any
-    """`(n, 3)`: window, another number that some operations need, column."""
-    rate_edges: Any
-    """Steps of each list of rates."""
-    rate_times: Any
-    rate_counts: Any
-    """`(n, 2)` doubles: known rows, and those of them whose outcome was true."""
-
-
-class Asked(NamedTuple):
-    """The rows that are asked for, and the matrix: addresses and sizes, here pointers."""
-
-    customers: Any
-    """Those that have rows."""
-    edges: Any
-    """Where each one's rows begin in `order`, `(n_customers + 1,)`."""
-    order: Any
-    """Positions of rows, a customer's together."""
-    cutoff: Any
-    known: Any
-    width: Any
-    """How many columns the program fills."""
-    columns: Any
-    """The matrix column of each."""
-    matrix: Any
-    """Its address; C-contiguous."""
-    matrix_width: Any
-    is_float: Any
-    """1 for float32, 0 for float64."""
+SOURCES = sha256(
+    b"".join(Path(str(file.__file__)).read_bytes() for file in (operations, pointers, sweep))
+).hexdigest()
+"""Numba looks at this file alone when it decides whether a compiled copy on the disk is still
+good, so that what stands in others becomes part of the copy's key."""
 
 
 class Chosen(NamedTuple):
@@ -173,66 +141,6 @@ class Scratch(NamedTuple):
     last: Any
     older: Any
     newer: Any
-
-
-def _address_as(element: Any):
-    """An intrinsic that reads an address as an array of elements."""
-
-    @intrinsic  # Numba calls both functions by position and gives all of these
-    def view(typing, address):  # noqa: ARG001
-        signature = types.CPointer(element)(types.int64)
-
-        def generate(context, builder, signature, arguments):
-            kind = context.get_value_type(signature.return_type)
-            assert isinstance(kind, ir.PointerType)
-            return builder.inttoptr(arguments[0], kind)
-
-        return signature, generate
-
-    return view
-
-
-@intrinsic
-def _as_address(typing, pointer):  # noqa: ARG001
-    """The address that a pointer holds."""
-    signature = types.int64(pointer)
-
-    def generate(context, builder, signature, arguments):  # noqa: ARG001
-        return builder.ptrtoint(arguments[0], ir.IntType(64))
-
-    return signature, generate
-
-
-_as_int64 = _address_as(types.int64)
-_as_int32 = _address_as(types.int32)
-_as_double = _address_as(types.float64)
-_as_float = _address_as(types.float32)
-
-
-@njit(error_model="numpy")
-def _open_columns(a):
-    return Columns(
-        _as_int64(a[0]), _as_int64(a[1]), _as_int64(a[2]), _as_int64(a[3]), _as_int64(a[4]),
-        _as_int64(a[5]), a[6],
-    )  # fmt: skip
-
-
-@njit(error_model="numpy")
-def _open_program(a):
-    return Program(
-        a[0], _as_int64(a[1]), _as_int64(a[2]), _as_int64(a[3]), _as_int64(a[4]), _as_int64(a[5]),
-        _as_int64(a[6]), a[7], a[8], a[9], _as_int64(a[10]), _as_int64(a[11]), _as_int64(a[12]),
-        _as_int64(a[13]), _as_int64(a[14]), _as_int64(a[15]), _as_int64(a[16]), _as_int64(a[17]),
-        _as_double(a[18]),
-    )  # fmt: skip
-
-
-@njit(error_model="numpy")
-def _open_asked(a):
-    return Asked(
-        _as_int64(a[0]), _as_int64(a[1]), _as_int64(a[2]), _as_int64(a[3]), _as_int64(a[4]), a[5],
-        _as_int64(a[6]), a[7], a[8], a[9],
-    )  # fmt: skip
 
 
 # ---- exact arithmetic with two doubles ----
@@ -288,51 +196,31 @@ def _divide(above, below):
 
 
 @njit(error_model="numpy")
-def _counts(what, v, slots, begin, end, out):
-    """Counts, shares and trends."""
+def _event_shares(v, slots, begin, end, out):
+    """Shares of the latest events of any kind."""
     for k in range(begin, end):
         w, other, column = slots[3 * k], slots[3 * k + 1], slots[3 * k + 2]
-        if what == COUNT:
-            for r in range(v.rows):
-                out[column * v.stride + r] = v.high[r] - v.low[w * v.stride + r]
-        elif what == TREND:
-            for r in range(v.rows):
-                n = float(v.high[r] - v.low[w * v.stride + r])
-                out[column * v.stride + r] = _divide(
-                    n, float(v.high[r] - v.low[other * v.stride + r])
-                )
-        elif what == SHARE:
-            for r in range(v.rows):
-                n = float(v.high[r] - v.low[w * v.stride + r])
-                out[column * v.stride + r] = _divide(
-                    n, float(v.all_high[r] - v.span_low[other * v.stride + r])
-                )
-        else:
-            for r in range(v.rows):
-                first, low = max(0, v.all_high[r] - other), v.low[w * v.stride + r]
-                while low < v.high[r] and v.place[low] < first:
-                    low += 1
-                out[column * v.stride + r] = _divide(
-                    float(v.high[r] - low), float(v.all_high[r] - first)
-                )
+        for r in range(v.rows):
+            first, low = max(0, v.all_high[r] - other), v.low[w * v.stride + r]
+            while low < v.high[r] and v.place[low] < first:
+                low += 1
+            out[column * v.stride + r] = _divide(
+                float(v.high[r] - low), float(v.all_high[r] - first)
+            )
 
 
 @njit(error_model="numpy")
-def _elapsed(what, v, slots, begin, out):
-    """Days since the first or last event, and the pauses whose ends alone matter."""
+def _pauses(what, v, slots, begin, out):
+    """The last pause, and how long the present one is against the usual one."""
     column = slots[3 * begin + 2]
     for r in range(v.rows):
         n = v.high[r]
         value = NAN
-        if n > 0:
+        if n > 1:
             last, first = v.time[n - 1], v.time[0]
-            if what == RECENCY:
-                value = (v.cutoff[r] - last) / DAY
-            elif what == TENURE:
-                value = (v.cutoff[r] - first) / DAY
-            elif n > 1 and what == GAP_LAST:
+            if what == GAP_LAST:
                 value = (last - v.time[n - 2]) / DAY
-            elif n > 1 and what == LATENESS:
+            else:
                 value = _divide((v.cutoff[r] - last) / DAY, (last - first) / DAY / (n - 1))
         out[column * v.stride + r] = value
 
@@ -823,17 +711,17 @@ def _operate(o, v, columns, program, x, codes, out, s):  # noqa: C901, PLR0912
     begin, end = program.operations[5 * o + 2], program.operations[5 * o + 3]
     table = program.operations[5 * o + 4]
     slots, tables = program.slots, program.tables
-    if what <= TREND:
-        _counts(what, v, slots, begin, end, out)
-    elif RECENCY <= what <= LATENESS or what == GAP_LAST:
-        _elapsed(what, v, slots, begin, out)
+    if what == EVENTS_SHARE:
+        _event_shares(v, slots, begin, end, out)
+    elif what == LATENESS or what == GAP_LAST:
+        _pauses(what, v, slots, begin, out)
     elif what == GAP_MEAN:
         _gap_means(v, slots, begin, end, out)
     elif GAP_STD <= what <= BUSIEST_DAY:
         _gaps(what, v, slots, begin, out)
     elif what == DAYS_ACTIVE or SESSIONS <= what <= SESSION_MINUTES:
         _runs(what, v, slots, begin, end, out, s)
-    elif what == SUM:
+    elif what == LAST_SUM:
         _sums(v, x, slots, begin, end, out, s)
     elif what == STD:
         _spreads(v, x, slots, begin, end, out, s)
@@ -858,7 +746,7 @@ def _operate(o, v, columns, program, x, codes, out, s):  # noqa: C901, PLR0912
     elif what <= LAST_CODE:
         _last_levels(what, v, codes, tables, table, slots, begin, out)
     elif what <= STATED:
-        _dates(what, v, _as_int64(columns.times[column]), slots, begin, out)
+        _dates(what, v, as_int64(columns.times[column]), slots, begin, out)
     elif what <= STAGE_FURTHEST:
         _stages(what, v, codes, tables, table, slots, begin, end, out, s)
     else:
@@ -866,51 +754,34 @@ def _operate(o, v, columns, program, x, codes, out, s):  # noqa: C901, PLR0912
 
 
 @njit(error_model="numpy")
-def _spans(v, program):
-    """Each row's slices of all visible events, a span at a time; rows ascend in time."""
-    p = 0
-    for r in range(v.rows):
-        while p < v.n and v.time[p] <= v.cutoff[r]:
-            p += 1
-        v.all_high[r] = p
-    for w in range(program.n_spans):
-        length = program.spans[w]
-        p = 0
-        for r in range(v.rows):
-            if length > 0:
-                edge = v.cutoff[r] - length
-                while p < v.all_high[r] and v.time[p] <= edge:
-                    p += 1
-            v.span_low[w * v.stride + r] = p
-
-
-@njit(error_model="numpy")
 def _count_matches(event, m, columns, program, size):
     """How long the list of each selection can get."""
-    for k in range(1, program.n_selections):
+    for k in range(1, program.n_listed):
         size[k] = 0
     for g in range(program.n_splits):
-        codes = _as_int32(columns.codes[program.splits[3 * g]])
+        codes = as_int32(columns.codes[program.splits[3 * g]])
         base = program.splits[3 * g + 1] + 1
         for i in range(m):
             edge = base + codes[event[i]]
             for j in range(program.split_edges[edge], program.split_edges[edge + 1]):
-                size[program.split_selections[j]] += 1
+                k = program.split_selections[j]
+                if k < program.n_listed:
+                    size[k] += 1
 
 
 @njit(error_model="numpy")
 def _split(event, m, columns, program, first, size, chosen):  # noqa: C901
-    """List the visible events of each selection; selection 0 has them all.
+    """List the visible events of each selection that has operations of its own; 0 has them all.
 
-    Fills `first` (where each list begins) and `size`, both `(n_selections,)`; gives the lists.
+    Fills `first` (where each list begins) and `size`, both `(n_listed,)`; gives the lists.
     """
-    n_selections = program.n_selections
-    for k in range(n_selections):
+    n_listed = program.n_listed
+    for k in range(n_listed):
         size[k] = m
-    if n_selections * m > ROOMY:
+    if n_listed * m > ROOMY:
         _count_matches(event, m, columns, program, size)
     total = 0
-    for k in range(n_selections):
+    for k in range(n_listed):
         first[k] = total
         total += size[k]
         size[k] = 0
@@ -920,13 +791,13 @@ def _split(event, m, columns, program, first, size, chosen):  # noqa: C901
     for i in range(m):
         chosen[i] = i
     for g in range(program.n_splits):
-        codes = _as_int32(columns.codes[program.splits[3 * g]])
+        codes = as_int32(columns.codes[program.splits[3 * g]])
         base = program.splits[3 * g + 1] + 1
         table = program.splits[3 * g + 2] + 1
         if table > 0:
             for i in range(m):
                 k = program.tables[table + codes[event[i]]]
-                if k >= 0:
+                if 0 <= k < n_listed:
                     chosen[first[k] + size[k]] = i
                     size[k] += 1
             continue
@@ -934,20 +805,22 @@ def _split(event, m, columns, program, first, size, chosen):  # noqa: C901
             edge = base + codes[event[i]]
             for j in range(program.split_edges[edge], program.split_edges[edge + 1]):
                 k = program.split_selections[j]
-                if _passes(event[i], k, columns, program):
+                if k < n_listed and passes(event[i], k, columns, program):
                     chosen[first[k] + size[k]] = i
                     size[k] += 1
     return chosen
 
 
 @njit(error_model="numpy")
-def _passes(event, selection, columns, program):
-    """Whether an event fulfils a selection's further conditions."""
-    for c in range(program.condition_edges[selection], program.condition_edges[selection + 1]):
-        codes = _as_int32(columns.codes[program.conditions[2 * c]])
-        if program.tables[program.conditions[2 * c + 1] + codes[event] + 1] != 1:
-            return False
-    return True
+def _spans(v, program, marks):
+    """Each row's slices of all visible events."""
+    for r in range(v.rows):
+        v.all_high[r] = marks.seen[marks.at[program.n_spans * marks.stride + r]]
+        for w in range(program.n_spans):
+            low = 0
+            if program.spans[w] > 0:
+                low = marks.seen[marks.at[w * marks.stride + r]]
+            v.span_low[w * v.stride + r] = low
 
 
 @njit(error_model="numpy")
@@ -983,22 +856,22 @@ def _select(k, v, program, place, n, time, before):
 @njit(error_model="numpy")
 def _customer(everything, columns, program, first, size, time, before, values, codes, out, s):
     """Every feature of one customer's rows from the customer's visible events."""
-    for k in range(program.n_selections):
+    for k in range(program.n_listed):
         n = size[k]
-        place = _after(everything.place, first[k])
+        place = after(everything.place, first[k])
         v = _select(k, everything, program, place, n, time, before)
         number = category = -1
         for o in range(program.operation_edges[k], program.operation_edges[k + 1]):
             what, column = program.operations[5 * o], program.operations[5 * o + 1]
-            numeric = SUM <= what <= NUMBER_CHANGES
+            numeric = LAST_SUM <= what <= NUMBER_CHANGES
             if numeric and column != number:
-                source = _as_double(columns.numbers[column])
+                source = as_double(columns.numbers[column])
                 for p in range(n):
                     values[p] = source[v.event[v.place[p]]]
                 number = column
             textual = DISTINCT <= what <= PEER_RATE or STAGE_NOW <= what <= STAGE_FURTHEST
             if textual and column != category:
-                levels = _as_int32(columns.codes[column])
+                levels = as_int32(columns.codes[column])
                 for p in range(n):
                     codes[p] = levels[v.event[v.place[p]]]
                 category = column
@@ -1025,35 +898,48 @@ def _sort_rows(order, begin, end, cutoff):
 
 
 @njit(error_model="numpy")
-def _write(found, stride, n, asked, rows):
+def _lay(program, width, stride, base, step):
+    """Where the values of each column begin in the customer's own matrix, and their distance."""
+    for j in range(width):
+        place = program.places[j]
+        if place >= 0:
+            base[j], step[j] = place // 4 * 4 * stride + place % 4, 4
+        else:
+            base[j], step[j] = (4 * program.n_wide - 1 - place) * stride, 1
+
+
+@njit(error_model="numpy")
+def _write(found, base, step, n, asked, rows):
     """Copy one customer's values to their places in the matrix."""
     for i in range(n):
         begin = asked.order[rows[i]] * asked.matrix_width
         if asked.is_float and asked.width == asked.matrix_width:
-            whole = _as_float(asked.matrix + 4 * begin)
+            whole = as_float(asked.matrix + 4 * begin)
             for j in range(asked.width):
-                whole[j] = found[j * stride + i]
+                whole[j] = found[base[j] + step[j] * i]
         elif asked.is_float:
-            single = _as_float(asked.matrix)
+            single = as_float(asked.matrix)
             for j in range(asked.width):
-                single[begin + asked.columns[j]] = found[j * stride + i]
+                single[begin + asked.columns[j]] = found[base[j] + step[j] * i]
         else:
-            double = _as_double(asked.matrix)
+            double = as_double(asked.matrix)
             for j in range(asked.width):
-                double[begin + asked.columns[j]] = found[j * stride + i]
+                double[begin + asked.columns[j]] = found[base[j] + step[j] * i]
 
 
 @njit(error_model="numpy")
 def _visible(asked, columns, start, stop, begin, end, seen, late):
     """Sort rows into those that see every event up to their cutoff and the others.
 
-    Returns how many there are of each, and where the events of the last cutoff end.
+    Returns how many there are of each.
     """
     n_seen = n_late = 0
     p, newest = start, MISSING_TIME
     for i in range(begin, end):
         row = asked.order[i]
-        while p < stop and columns.event_time[p] <= asked.cutoff[row]:
+        if columns.same_time:
+            newest = asked.cutoff[row]
+        while p < stop and not columns.same_time and columns.event_time[p] <= asked.cutoff[row]:
             newest = max(newest, columns.recorded_time[p])
             p += 1
         if newest <= asked.known[row]:
@@ -1062,13 +948,7 @@ def _visible(asked, columns, start, stop, begin, end, seen, late):
         else:
             late[n_late] = i
             n_late += 1
-    return n_seen, n_late, p
-
-
-@njit(error_model="numpy")
-def _after(pointer, n):
-    """The pointer to the element `n` of an int64 array."""
-    return _as_int64(_as_address(pointer) + 8 * n)
+    return n_seen, n_late
 
 
 @njit(error_model="numpy")
@@ -1085,79 +965,134 @@ def _events_of(columns, start, stop, cutoff, known, every, event, time):
     return m
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
-def fill(columns, program, asked, begin, end):
-    """Fill the rows of the customers `begin` to `end` of those asked for.
+@njit(error_model="numpy")
+def _take_rows(asked, seen, n, cutoff, known):
+    """Copy the moments of some rows; whether the cutoffs are those of the rows before."""
+    same = True
+    for i in range(n):
+        row = asked.order[seen[i]]
+        known[i] = asked.known[row]
+        if asked.cutoff[row] != cutoff[i]:
+            cutoff[i], same = asked.cutoff[row], False
+    return same
 
-    Parameters
-    ----------
-    columns, program, asked : int64 arrays
-        The fields of `Columns`, `Program` and `Asked` in their order, addresses for pointers.
-        What they point at has to outlive the call.
-    """
-    columns, program = _open_columns(columns), _open_program(program)
-    asked = _open_asked(asked)
-    events = rows = 1
-    for g in range(begin, end):
-        c = asked.customers[g]
-        events = max(events, columns.offsets[c + 1] - columns.offsets[c])
-        rows = max(rows, min(asked.edges[g + 1] - asked.edges[g], CHUNK_ROWS))
-    n = events + 1
-    most = program.most_windows
-    integers = np.empty(6 * n + rows * (6 + most + program.n_spans), np.int64)
-    doubles = np.empty(9 * n + rows * asked.width)
-    levels = np.full(3 * columns.width + 3, -1)
-    lists, small = np.empty(4 * n + 64, np.int64), np.empty(2 * program.n_selections, np.int64)
-    codes = np.empty(n, np.int32)
-    at, x, l0 = integers.ctypes.data, doubles.ctypes.data, levels.ctypes.data
-    w = 8 * n
-    s = Scratch(
-        _as_int64(at), _as_int64(at + w), _as_double(x), _as_double(x + w), _as_double(x + 2 * w),
-        _as_double(x + 3 * w), _as_double(x + 4 * w), _as_double(x + 5 * w), _as_double(x + 6 * w),
-        _as_double(x + 7 * w), _as_int64(l0), _as_int64(l0 + 8 * columns.width + 8),
-        _as_int64(l0 + 16 * columns.width + 16),
-    )  # fmt: skip
-    event, all_time, time = _as_int64(at + 2 * w), _as_int64(at + 3 * w), _as_int64(at + 4 * w)
-    before = _as_int64(at + 5 * w)
-    values, found = _as_double(x + 8 * w), _as_double(x + 9 * w)
-    at, w = at + 6 * w, 8 * rows
-    cutoff, known, seen, late = (
-        _as_int64(at), _as_int64(at + w), _as_int64(at + 2 * w), _as_int64(at + 3 * w),
-    )  # fmt: skip
-    all_high, high = _as_int64(at + 4 * w), _as_int64(at + 5 * w)
-    low, span_low = _as_int64(at + 6 * w), _as_int64(at + (6 + most) * w)
-    first = _as_int64(small.ctypes.data)
-    size = _as_int64(small.ctypes.data + 8 * program.n_selections)
-    held = _as_int32(codes.ctypes.data)
-    for g in range(begin, end):
-        start, stop = columns.offsets[asked.customers[g]], columns.offsets[asked.customers[g] + 1]
-        _sort_rows(asked.order, asked.edges[g], asked.edges[g + 1], asked.cutoff)
-        for chunk in range(asked.edges[g], asked.edges[g + 1], CHUNK_ROWS):
-            last = min(chunk + CHUNK_ROWS, asked.edges[g + 1])
-            n_seen, n_late, p = _visible(asked, columns, start, stop, chunk, last, seen, late)
-            # First the rows that see every event up to their cutoff, all at once; then each row
-            # to which some event came too late, with a list of events of its own.
-            for turn in range(int(n_seen == 0), n_late + 1):
-                if turn > 0:
-                    seen[0], n_seen = late[turn - 1], 1
-                for i in range(n_seen):
-                    cutoff[i] = asked.cutoff[asked.order[seen[i]]]
-                    known[i] = asked.known[asked.order[seen[i]]]
-                m = _events_of(
-                    columns, start, p, cutoff[n_seen - 1], known[0], turn == 0, event, all_time
-                )
-                lists = _split(event, m, columns, program, first, size, lists)
-                everything = Chosen(
-                    m, all_time, _as_int64(lists.ctypes.data), event, n_seen, cutoff, known,
-                    high, low, all_high, span_low, rows,
-                )  # fmt: skip
-                _spans(everything, program)
-                _customer(
-                    everything, columns, program, first, size, time, before, values, held, found, s
-                )
-                _write(found, rows, n_seen, asked, seen)
-    # Said here so that the memory behind the pointers lives until now.
-    return len(integers) + len(doubles) + len(levels) + len(small) + len(codes) + len(lists)
+
+def _compiled(sources: str):  # noqa: PLR0915
+    """The pass; `sources` is part of the key of its compiled copy on the disk."""
+
+    @njit(error_model="numpy", nogil=True, cache=True)
+    def fill(columns, program, asked, begin, end):  # noqa: PLR0915
+        """Fill the rows of the customers `begin` to `end` of those asked for.
+
+        Parameters
+        ----------
+        columns, program, asked : int64 arrays
+            The fields of `Columns`, `Program` and `Asked` in their order, addresses for pointers.
+            What they point at has to outlive the call.
+        """
+        columns, program, asked = open_columns(columns), open_program(program), open_asked(asked)
+        events = rows = 1
+        for g in range(begin, end):
+            c = asked.customers[g]
+            events = max(events, columns.offsets[c + 1] - columns.offsets[c])
+            rows = max(rows, min(asked.edges[g + 1] - asked.edges[g], CHUNK_ROWS))
+        n = events + 1
+        most, n_marks = program.most_windows, rows * (program.n_spans + 1)
+        n_listed = program.n_listed
+        integers = np.empty(
+            6 * n + rows * (6 + most + program.n_spans) + 6 * n_marks + 2 * asked.width
+            + four_up(program.n_selections) + 2 * n_listed,
+            np.int64,
+        )  # fmt: skip
+        n_records = min(n_marks, events) + 2
+        doubles = np.empty(
+            9 * n + rows * (asked.width + 4 * program.n_wide) + n_records * record_size(program)
+        )
+        levels = np.full(3 * columns.width + 3, -1)
+        lists = np.empty(4 * n + 64, np.int64)
+        codes = np.empty(n, np.int32)
+        at, x, l0 = integers.ctypes.data, doubles.ctypes.data, levels.ctypes.data
+        w = 8 * n
+        s = Scratch(
+            as_int64(at), as_int64(at + w), as_double(x), as_double(x + w), as_double(x + 2 * w),
+            as_double(x + 3 * w), as_double(x + 4 * w), as_double(x + 5 * w), as_double(x + 6 * w),
+            as_double(x + 7 * w), as_int64(l0), as_int64(l0 + 8 * columns.width + 8),
+            as_int64(l0 + 16 * columns.width + 16),
+        )  # fmt: skip
+        event, all_time, time = as_int64(at + 2 * w), as_int64(at + 3 * w), as_int64(at + 4 * w)
+        before = as_int64(at + 5 * w)
+        values, found = as_double(x + 8 * w), as_double(x + 9 * w)
+        single = doubles_after(found, 4 * program.n_wide * rows)
+        records = doubles_after(single, asked.width * rows)
+        at, w = at + 6 * w, 8 * rows
+        cutoff, known, seen, late = (
+            as_int64(at), as_int64(at + w), as_int64(at + 2 * w), as_int64(at + 3 * w),
+        )  # fmt: skip
+        all_high, high = as_int64(at + 4 * w), as_int64(at + 5 * w)
+        low, span_low = as_int64(at + 6 * w), as_int64(at + (6 + most) * w)
+        base = after(span_low, program.n_spans * rows)
+        step, first = after(base, asked.width), after(base, 2 * asked.width)
+        size = after(first, n_listed)
+        moments = after(size, n_listed)
+        marks = Marks(
+            moments, after(moments, n_marks), after(moments, 2 * n_marks),
+            after(moments, 3 * n_marks), after(moments, 4 * n_marks), after(moments, 5 * n_marks),
+            records, after(moments, 6 * n_marks), rows,
+        )  # fmt: skip
+        held = as_int32(codes.ctypes.data)
+        _lay(program, asked.width, rows, base, step)
+        marked = found_marks = 0
+        for g in range(begin, end):
+            start = columns.offsets[asked.customers[g]]
+            stop = columns.offsets[asked.customers[g] + 1]
+            _sort_rows(asked.order, asked.edges[g], asked.edges[g + 1], asked.cutoff)
+            for chunk in range(asked.edges[g], asked.edges[g + 1], CHUNK_ROWS):
+                last = min(chunk + CHUNK_ROWS, asked.edges[g + 1])
+                n_seen, n_late = _visible(asked, columns, start, stop, chunk, last, seen, late)
+                # First the rows that see every event up to their cutoff, all at once; then each
+                # row to which some event came too late, with a list of events of its own.
+                for turn in range(int(n_seen == 0), n_late + 1):
+                    if turn > 0:
+                        seen[0], n_seen = late[turn - 1], 1
+                    # Customers are mostly asked about at the same moments.
+                    if not _take_rows(asked, seen, n_seen, cutoff, known) or n_seen != marked:
+                        found_marks, marked = mark(cutoff, n_seen, program, marks), n_seen
+                    m, moment = stop - start, after(columns.event_time, start)
+                    listed = turn > 0 or n_listed > 0
+                    if listed:
+                        m = _events_of(
+                            columns,
+                            start,
+                            stop,
+                            cutoff[n_seen - 1],
+                            known[0],
+                            turn == 0,
+                            event,
+                            all_time,
+                        )
+                        moment = all_time
+                    walk(columns, program, marks, found_marks, start, turn > 0, event, moment, m)
+                    find_records(n_seen, program, marks)
+                    wide(cutoff, n_seen, program, marks, found)
+                    if n_listed > 0:
+                        lists = _split(event, m, columns, program, first, size, lists)
+                        everything = Chosen(
+                            m, all_time, as_int64(lists.ctypes.data), event, n_seen, cutoff, known,
+                            high, low, all_high, span_low, rows,
+                        )  # fmt: skip
+                        _spans(everything, program, marks)
+                        _customer(
+                            everything, columns, program, first, size, time, before, values, held,
+                            single, s,
+                        )  # fmt: skip
+                    _write(found, base, step, n_seen, asked, seen)
+        # Said here so that the memory behind the pointers lives until now.
+        return len(integers) + len(doubles) + len(levels) + len(codes) + len(lists) + len(sources)
+
+    return fill
+
+
+fill = _compiled(SOURCES)
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
@@ -1191,8 +1126,8 @@ def first_recorded(log, table, customer, after, until):
     `log` holds the addresses of a log's offsets, event times, recorded times and codes;
     `table` has 1 for each code + 1 that counts. `NEVER` where there is no such event.
     """
-    begins, moments = _as_int64(log[0]), _as_int64(log[1])
-    recorded, levels = _as_int64(log[2]), _as_int32(log[3])
+    begins, moments = as_int64(log[0]), as_int64(log[1])
+    recorded, levels = as_int64(log[2]), as_int32(log[3])
     out = np.full(len(customer), NEVER)
     for r in range(len(customer)):
         low, high = begins[customer[r]], begins[customer[r] + 1]
@@ -1216,7 +1151,7 @@ def order_of(n, codes, times):
 
     `codes` and `times` are addresses of int32 and int64 columns of length `n`.
     """
-    who, when = _as_int32(codes), _as_int64(times)
+    who, when = as_int32(codes), as_int64(times)
     ties = 0
     for i in range(1, n):
         if who[i] < who[i - 1]:
@@ -1235,7 +1170,7 @@ def tied(n, codes, times, places):
     Columns as in `order_of`, whose count of ties says how long `places`, int64, may have to be:
     twice that.
     """
-    who, when = _as_int32(codes), _as_int64(times)
+    who, when = as_int32(codes), as_int64(times)
     found = 0
     before = False
     for i in range(n):

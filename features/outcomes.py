@@ -15,8 +15,8 @@ from features.config import Problem
 from features.cutoffs import Moments
 from features.engine import first_recorded
 from features.event_log import EventLog, Ints
-from features.kernels import NEVER
 from features.language import events
+from features.operations import NEVER
 
 
 def happened(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bool_]:

@@ -14,26 +14,47 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from features import kernels
+from features import operations
 from features.categorical import ABSENT, Categorical
 from features.event_log import EventLog, Ints, address
 from features.feature import EVENT, Condition, Feature, Where, words
-from features.kernels import Columns, Program
 from features.kinds import ATTRIBUTES, CATEGORY, EVENTS, KINDS, MOMENT, NUMBER, STAGES, TIME
+from features.operations import Columns, Program
 
 ALL = 0
 """The window of everything so far."""
 
-OPERATIONS = {
-    "mean": kernels.SUM,
-    "changes": kernels.NUMBER_CHANGES,
-    **{kind: getattr(kernels, kind.upper()) for kind in KINDS if hasattr(kernels, kind.upper())},
-    "attribute_number": kernels.LAST_NUMBER,
-    "attribute_level": kernels.LAST_LEVEL,
-    "attribute_days": kernels.DAYS_UNTIL,
-    "attribute_peer_rate": kernels.PEER_RATE,
+WIDE = {
+    "count": operations.COUNT,
+    "share": operations.SHARE,
+    "trend": operations.TREND,
+    "recency": operations.RECENCY,
+    "tenure": operations.TENURE,
+    "sum": operations.SUM,
+    "mean": operations.MEAN,
 }
-"""What the compiled pass calls each kind."""
+"""What the compiled pass calls the kinds that it computes of four choices at a time, except over
+the latest events."""
+
+OPERATIONS = {
+    "share": operations.EVENTS_SHARE,
+    "sum": operations.LAST_SUM,
+    "mean": operations.LAST_SUM,
+    "changes": operations.NUMBER_CHANGES,
+    **{
+        kind: getattr(operations, kind.upper())
+        for kind in KINDS
+        if kind not in WIDE and hasattr(operations, kind.upper())
+    },
+    "attribute_number": operations.LAST_NUMBER,
+    "attribute_level": operations.LAST_LEVEL,
+    "attribute_days": operations.DAYS_UNTIL,
+    "attribute_peer_rate": operations.PEER_RATE,
+}
+"""What it calls the others."""
+
+LANES = 4
+"""Choices that are worked on at once."""
 
 Name = TypeVar("Name", str, int)
 
@@ -43,7 +64,7 @@ Table = Callable[[tuple[str, ...]], Ints]
 
 @dataclass
 class _Selection:
-    """One choice of events: its windows and what is computed of it."""
+    """One choice of events: its windows and what is computed of it alone."""
 
     where: Where
     windows: list[int] = field(default_factory=list)
@@ -51,10 +72,32 @@ class _Selection:
         default_factory=dict
     )
     """Slots by (what, column, table, number of a feature without windows)."""
+    wide: list["_Wide"] = field(default_factory=list)
+    sums: list[int] = field(default_factory=list)
+    """The columns of numbers that are added up."""
 
     def window(self, window: int) -> int:
         """The number of a window: a span's number, or minus so many events."""
         return _place(self.windows, window)
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What stands together with its like, so that operations have four to work on."""
+        return not self.operations, sorted((w.what, w.span, w.other) for w in self.wide)
+
+
+@dataclass(frozen=True)
+class _Wide:
+    """One feature that is computed of four choices at a time."""
+
+    what: int
+    span: int
+    """Microseconds, 0 for all."""
+    other: int
+    column: int
+    """Of numbers, -1 without."""
+    local: int
+    """The feature's place."""
 
 
 class Part:
@@ -80,21 +123,30 @@ class Part:
         local = len(self.columns)
         self.columns.append(column)
         chosen = self._selections.setdefault(feature.where, _Selection(feature.where))
-        span = _place(self._spans, feature.last or ALL)
+        if feature.kind in WIDE and feature.events is None:
+            self._add_wide(feature, chosen, local)
+            return
+        span = feature.last or ALL
+        _place(self._spans, span)
         window, other = chosen.window(span if feature.events is None else -feature.events), 0
         what = OPERATIONS[feature.kind]
         if feature.kind == "share":
-            what, other = kernels.SHARE, span
-            if feature.events is not None:
-                what, other = kernels.EVENTS_SHARE, feature.events
-        elif feature.kind == "trend":
-            assert feature.last is not None
-            other = chosen.window(_place(self._spans, 2 * feature.last))
+            assert feature.events is not None
+            other = feature.events
         elif feature.kind == "mean":
             other = 1
         alone = -1 if KINDS[feature.kind].windows else local
         key = (what, self._column(feature), self._table(feature), alone)
         chosen.operations.setdefault(key, []).append((window, other, local))
+
+    def _add_wide(self, feature: Feature, chosen: _Selection, local: int) -> None:
+        span, column = feature.last or ALL, self._column(feature)
+        other = 2 * span if feature.kind == "trend" else ALL
+        if column >= 0:
+            _place(chosen.sums, column)
+        for length in (span, other):
+            _place(self._spans, length)
+        chosen.wide.append(_Wide(WIDE[feature.kind], span, other, column, local))
 
     @cached_property
     def matrix_columns(self) -> Ints:
@@ -154,6 +206,7 @@ class Part:
     def _lay(self, log: EventLog, columns: Sequence[Categorical]) -> "Bound":
         n = log.n_events
         base = [_whole(log.offsets), _whole(log.event_time), _whole(log.recorded_time)]
+        same = log.recorded_time is log.event_time
         numbers = [
             np.ascontiguousarray(log.numbers[name], np.float64)
             if name in log.numbers
@@ -162,7 +215,7 @@ class Part:
         ]
         codes = [np.ascontiguousarray(column.codes, np.int32) for column in columns]
         times = [
-            _whole(log.times[name]) if name in log.times else np.full(n, kernels.MISSING_TIME)
+            _whole(log.times[name]) if name in log.times else np.full(n, operations.MISSING_TIME)
             for name in self._times
         ]
         columns_of = [*numbers, *codes, *times]
@@ -170,16 +223,20 @@ class Part:
         begin = address(pointers)
         places = (begin, begin + 8 * len(numbers), begin + 8 * (len(numbers) + len(codes)))
         width = max((len(column.levels) for column in columns), default=0)
-        found = Columns._make([*map(address, base), *places, width])
+        found = Columns._make([*map(address, base), same, *places, width])
         return Bound(np.array(found, np.int64), (base, columns_of, pointers))
 
     def _program(self, levels: Sequence[tuple[str, ...]]) -> "Bound":
         """The tables of integers for these levels."""
         tables, starts = self._joined([table(levels[at]) for at, table in self._tables])
-        selections = list(self._selections.values())
-        windows, operations, slots = _flatten(selections, starts)
-        conditions, condition_edges, tables = self._conditions(levels, tables)
-        splits, split_edges, split_selections, tables = self._splits(levels, tables)
+        everything, *others = self._selections.values()
+        selections = [everything, *sorted(others, key=lambda chosen: chosen.shape)]
+        spans = sorted(self._spans, reverse=True)
+        windows, listed, slots = _flatten(selections, spans, starts)
+        wide, places = _widen(selections, spans, len(self.columns))
+        wheres = [chosen.where for chosen in selections]
+        conditions, condition_edges, tables = self._conditions(wheres, levels, tables)
+        splits, split_edges, split_selections, tables = self._splits(wheres, levels, tables)
         times = [t for known_time, _ in self._rate_lists for t in known_time]
         counts = [c for _, c in self._rate_lists]
         window_edges = _edges(len(s.windows) for s in selections)
@@ -190,12 +247,16 @@ class Part:
             "condition_edges": condition_edges,
             "conditions": conditions,
             "tables": tables,
-            "spans": np.array(self._spans, np.int64),
+            "spans": np.array(spans, np.int64),
+            "wide": wide,
+            "sum_edges": _edges(len(s.sums) for s in selections),
+            "sum_columns": np.array([c for s in selections for c in s.sums], np.int64),
             "window_edges": window_edges,
             "windows": windows,
             "operation_edges": _edges(len(s.operations) for s in selections),
-            "operations": operations,
+            "operations": listed,
             "slots": slots,
+            "places": places,
             "rate_edges": _edges(len(known_time) for known_time, _ in self._rate_lists),
             "rate_times": np.array(times, np.int64),
             "rate_counts": np.ascontiguousarray(np.concatenate(counts or [np.zeros((0, 2))])),
@@ -204,7 +265,9 @@ class Part:
             n_splits=len(splits),
             n_selections=len(selections),
             most_windows=int(np.diff(window_edges).max(initial=1)),
-            n_spans=len(self._spans),
+            n_spans=len(spans),
+            n_wide=len(wide),
+            n_listed=max((k + 1 for k, s in enumerate(selections) if s.operations), default=0),
             **{name: address(array) for name, array in arrays.items()},
         )
         return Bound(np.array(found, np.int64), (arrays,))
@@ -215,15 +278,15 @@ class Part:
         return (np.concatenate(tables) if tables else np.zeros(0, np.int64)), starts
 
     def _splits(
-        self, levels: Sequence[tuple[str, ...]], tables: Ints
+        self, wheres: Sequence[Where], levels: Sequence[tuple[str, ...]], tables: Ints
     ) -> tuple[Ints, Ints, Ints, Ints]:
         """For each column that a first condition reads: the selections of each code.
 
         Where no code has two of them and none has further conditions, a table says which it is.
         """
-        further = {k for k, where in enumerate(self._selections) if len(where.conditions) > 1}
+        further = {k for k, where in enumerate(wheres) if len(where.conditions) > 1}
         by_column: dict[int, list[tuple[Ints, int]]] = {}
-        for k, where in enumerate(self._selections):
+        for k, where in enumerate(wheres):
             if where.conditions:
                 first = where.conditions[0]
                 column = self._codes.index(first.column)
@@ -255,18 +318,18 @@ class Part:
         )
 
     def _conditions(
-        self, levels: Sequence[tuple[str, ...]], tables: Ints
+        self, wheres: Sequence[Where], levels: Sequence[tuple[str, ...]], tables: Ints
     ) -> tuple[Ints, Ints, Ints]:
         """The conditions of each selection beyond its first, and the tables with theirs."""
         found: list[tuple[int, int]] = []
         blocks, begin = [tables], len(tables)
-        for where in self._selections:
+        for where in wheres:
             for condition in where.conditions[1:]:
                 column = self._codes.index(condition.column)
                 blocks.append(_accepts(condition, levels[column]).astype(np.int64))
                 found.append((column, begin))
                 begin += len(blocks[-1])
-        edges = _edges(max(len(where.conditions) - 1, 0) for where in self._selections)
+        edges = _edges(max(len(where.conditions) - 1, 0) for where in wheres)
         return np.array(found, np.int64).reshape(-1, 2), edges, np.concatenate(blocks)
 
 
@@ -308,8 +371,9 @@ def last_code(column: str) -> Part:
     part = Part(EVENTS, None)
     part.columns.append(0)
     everything = part._selections[Where()]
-    key = (kernels.LAST_CODE, _place(part._codes, column), -1, 0)
-    everything.operations[key] = [(everything.window(_place(part._spans, ALL)), 0, 0)]
+    part._spans.append(ALL)
+    key = (operations.LAST_CODE, _place(part._codes, column), -1, 0)
+    everything.operations[key] = [(everything.window(ALL), 0, 0)]
     return part
 
 
@@ -372,27 +436,50 @@ def _word_index(levels: tuple[str, ...]) -> dict[str, list[int]]:
     return index
 
 
-def _flatten(selections: Sequence[_Selection], starts: Ints) -> tuple[Ints, Ints, Ints]:
+def _flatten(
+    selections: Sequence[_Selection], spans: list[int], starts: Ints
+) -> tuple[Ints, Ints, Ints]:
     """Windows, operations and slots of all selections, one after the other.
 
     Operations that read one column stand together, so that it is gathered once.
     """
     windows: list[int] = []
-    operations: list[tuple[int, ...]] = []
+    found: list[tuple[int, ...]] = []
     slots: list[tuple[int, ...]] = []
     for chosen in selections:
-        windows += chosen.windows
-        for key in sorted(chosen.operations, key=lambda key: (key[0] >= kernels.SUM, key[1], key)):
+        windows += [window if window < 0 else spans.index(window) for window in chosen.windows]
+        for key in sorted(chosen.operations, key=_reading):
             what, column, table, _ = key
             begin = len(slots)
             slots += chosen.operations[key]
             start = int(starts[table]) if table >= 0 else -1
-            operations.append((what, column, begin, len(slots), start))
+            found.append((what, column, begin, len(slots), start))
     return (
         np.array(windows, np.int64),
-        np.array(operations, np.int64).reshape(-1, 5),
+        np.array(found, np.int64).reshape(-1, 5),
         np.array(slots, np.int64).reshape(-1, 3),
     )
+
+
+def _reading(key: tuple[int, int, int, int]) -> tuple[object, ...]:
+    """Operations in order of the column that they read."""
+    return key[0] >= operations.LAST_SUM, key[1], key
+
+
+def _widen(selections: Sequence[_Selection], spans: list[int], n_columns: int) -> tuple[Ints, Ints]:
+    """The operations on four selections or sums at a time, and where each column's value is."""
+    found: dict[tuple[int, int, int, int], int] = {}
+    places = -1 - np.arange(n_columns)
+    n_sums = 0
+    for k, chosen in enumerate(selections):
+        for each in chosen.wide:
+            lane = k if each.column < 0 else n_sums + chosen.sums.index(each.column)
+            first = lane // LANES * LANES
+            key = (each.what, first, spans.index(each.span), spans.index(each.other))
+            at = found.setdefault(key, len(found))
+            places[each.local] = LANES * at + lane - first
+        n_sums += len(chosen.sums)
+    return np.array(list(found), np.int64).reshape(-1, 4), places.astype(np.int64)
 
 
 def _edges(counts: "Sequence[int] | Iterator[int]") -> Ints:

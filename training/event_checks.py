@@ -15,8 +15,8 @@ from features.durations import DAY, MISSING_TIME, days, format_day, format_momen
 from features.engine import compute_exact, count_visible, first_recorded
 from features.event_log import EventLog, Ints, empty_log
 from features.feature import Feature
-from features.kernels import NEVER
 from features.language import Events, events
+from features.operations import NEVER
 from training.evidence import Evidence, Mask, least_share
 from training.findings import LEAK, NOTE, WARNING, Finding
 

@@ -28,7 +28,7 @@ from features.durations import DAY
 from features.engine import Rows
 from features.errors import ProblemError
 from features.event_log import EventLog, Ints, empty_log, union
-from features.kernels import NEVER
+from features.operations import NEVER
 from features.outcomes import answerable, first_happened, first_known_gone
 from features.overview import Overview
 from features.sources import Histories

@@ -21,9 +21,9 @@ from features.durations import DAY
 from features.engine import compute_exact
 from features.event_log import EventLog, Ints
 from features.feature import Feature, Rates
-from features.kernels import NEVER
 from features.kinds import ATTRIBUTES
 from features.language import Events, attribute_level, attribute_peer_rate, events
+from features.operations import NEVER
 from features.outcomes import first_known, first_known_gone
 
 EVERYBODY = -1

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from features.engine import Matrix
 from features.event_log import Ints
 from features.feature import Feature
-from features.kernels import NEVER
+from features.operations import NEVER
 from models.fitted import FittedModel
 from models.weekly_risk import CLOCK, WEEK, WeeklyRisk, n_weeks, week_matrix
 from training.prepare import Prepared

@@ -15,7 +15,7 @@ from features.config import Problem, read_config
 from features.cutoffs import Moments, current
 from features.durations import DAY, days, parse_moment
 from features.engine import Rows
-from features.kernels import NEVER
+from features.operations import NEVER
 from features.outcomes import first_happened, first_known
 from features.sources import read_histories
 from models.files import load
