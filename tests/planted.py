@@ -14,8 +14,8 @@ from features.durations import DAY, days
 from features.engine import Rows, compute, count_visible
 from features.event_log import EventLog
 from features.feature import Feature, Where, feature_names
-from features.operations import NEVER
 from features.language import events, having
+from features.operations import NEVER
 from training.pipeline import FittedCatalogue, Journeys, Matrix, Question
 
 ORDER, TICKET = events("order"), events("ticket")
