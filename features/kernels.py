@@ -143,6 +143,44 @@ class Scratch(NamedTuple):
     newer: Any
 
 
+class Room(NamedTuple):
+    """All memory for one customer, reused by the next."""
+
+    scratch: Any
+    marks: Any
+    event: Any
+    """The visible events, and when they happened."""
+    all_time: Any
+    time: Any
+    """When the chosen ones did, and how many stand before each visible one."""
+    before: Any
+    values: Any
+    """The chosen events' numbers or codes."""
+    codes: Any
+    found: Any
+    """What wide operations gave (see `features.sweep`), and what the others did."""
+    single: Any
+    cutoff: Any
+    """Of the rows that are worked on."""
+    known: Any
+    seen: Any
+    """Rows that see every event up to their cutoff, and the others."""
+    late: Any
+    all_high: Any
+    """See `Chosen`."""
+    high: Any
+    low: Any
+    span_low: Any
+    base: Any
+    """Where each column's first value is in `found`, and how far the next row's."""
+    step: Any
+    first: Any
+    """Where the list of each selection begins, and its length."""
+    size: Any
+    stride: Any
+    """The most rows."""
+
+
 # ---- exact arithmetic with two doubles ----
 
 
@@ -854,12 +892,12 @@ def _select(k, v, program, place, n, time, before):
 
 
 @njit(error_model="numpy")
-def _customer(everything, columns, program, first, size, time, before, values, codes, out, s):
-    """Every feature of one customer's rows from the customer's visible events."""
+def _customer(everything, columns, program, room):
+    """Every operation on single selections, from the customer's visible events."""
     for k in range(program.n_listed):
-        n = size[k]
-        place = after(everything.place, first[k])
-        v = _select(k, everything, program, place, n, time, before)
+        n = room.size[k]
+        place = after(everything.place, room.first[k])
+        v = _select(k, everything, program, place, n, room.time, room.before)
         number = category = -1
         for o in range(program.operation_edges[k], program.operation_edges[k + 1]):
             what, column = program.operations[5 * o], program.operations[5 * o + 1]
@@ -867,15 +905,15 @@ def _customer(everything, columns, program, first, size, time, before, values, c
             if numeric and column != number:
                 source = as_double(columns.numbers[column])
                 for p in range(n):
-                    values[p] = source[v.event[v.place[p]]]
+                    room.values[p] = source[v.event[v.place[p]]]
                 number = column
             textual = DISTINCT <= what <= PEER_RATE or STAGE_NOW <= what <= STAGE_FURTHEST
             if textual and column != category:
                 levels = as_int32(columns.codes[column])
                 for p in range(n):
-                    codes[p] = levels[v.event[v.place[p]]]
+                    room.codes[p] = levels[v.event[v.place[p]]]
                 category = column
-            _operate(o, v, columns, program, values, codes, out, s)
+            _operate(o, v, columns, program, room.values, room.codes, room.single, room.scratch)
 
 
 @njit(error_model="numpy")
@@ -977,11 +1015,100 @@ def _take_rows(asked, seen, n, cutoff, known):
     return same
 
 
-def _compiled(sources: str):  # noqa: PLR0915
+@njit(error_model="numpy")
+def _largest(columns, asked, begin, end):
+    """The most events of any of some customers, and the most rows that are worked on at once."""
+    events = rows = 1
+    for g in range(begin, end):
+        c = asked.customers[g]
+        events = max(events, columns.offsets[c + 1] - columns.offsets[c])
+        rows = max(rows, min(asked.edges[g + 1] - asked.edges[g], CHUNK_ROWS))
+    return events, rows
+
+
+@njit(error_model="numpy")
+def _count_integers(program, width, n, rows):
+    """How many integers a room has for `n - 1` events."""
+    n_marks = rows * (program.n_spans + 1)
+    of_rows = rows * (6 + program.most_windows + program.n_spans) + 6 * n_marks
+    return 6 * n + of_rows + 2 * width + 2 * program.n_listed + four_up(program.n_selections)
+
+
+@njit(error_model="numpy")
+def _count_doubles(program, width, n, rows):
+    """How many doubles a room has."""
+    n_records = min(rows * (program.n_spans + 1), n) + 2
+    return 9 * n + rows * (width + 4 * program.n_wide) + n_records * record_size(program)
+
+
+@njit(error_model="numpy")
+def _furnish(program, width, n, rows, at, x, of_levels, most_levels, codes):
+    """Divide memory at addresses among what one customer's events and rows need."""
+    w, most, n_marks = 8 * n, program.most_windows, rows * (program.n_spans + 1)
+    scratch = Scratch(
+        as_int64(at), as_int64(at + w), as_double(x), as_double(x + w), as_double(x + 2 * w),
+        as_double(x + 3 * w), as_double(x + 4 * w), as_double(x + 5 * w), as_double(x + 6 * w),
+        as_double(x + 7 * w), as_int64(of_levels), as_int64(of_levels + 8 * most_levels + 8),
+        as_int64(of_levels + 16 * most_levels + 16),
+    )  # fmt: skip
+    found = as_double(x + 9 * w)
+    single = doubles_after(found, 4 * program.n_wide * rows)
+    of_rows = as_int64(at + 6 * w)
+    low = after(of_rows, 6 * rows)
+    span_low = after(low, most * rows)
+    base = after(span_low, program.n_spans * rows)
+    first = after(base, 2 * width)
+    moments = after(first, 2 * program.n_listed)
+    marks = Marks(
+        moments, after(moments, n_marks), after(moments, 2 * n_marks), after(moments, 3 * n_marks),
+        after(moments, 4 * n_marks), after(moments, 5 * n_marks),
+        doubles_after(single, width * rows), after(moments, 6 * n_marks), rows,
+    )  # fmt: skip
+    return Room(
+        scratch, marks, as_int64(at + 2 * w), as_int64(at + 3 * w), as_int64(at + 4 * w),
+        as_int64(at + 5 * w), as_double(x + 8 * w), as_int32(codes), found, single, of_rows,
+        after(of_rows, rows), after(of_rows, 2 * rows), after(of_rows, 3 * rows),
+        after(of_rows, 4 * rows), after(of_rows, 5 * rows), low, span_low, base,
+        after(base, width), first, after(first, program.n_listed), rows,
+    )  # fmt: skip
+
+
+@njit(error_model="numpy")
+def _answer(asked, columns, program, start, stop, n, late, marked, n_marks, lists, room):
+    """Fill `n` rows of one customer; of a `late` one with a list of events of its own.
+
+    `marked` rows before have `n_marks` marks, which are these rows' if the cutoffs are the same:
+    customers are mostly asked about at the same moments.
+    """
+    if not _take_rows(asked, room.seen, n, room.cutoff, room.known) or n != marked:
+        n_marks = mark(room.cutoff, n, program, room.marks)
+    m, time = stop - start, after(columns.event_time, start)
+    if late or program.n_listed > 0:
+        m = _events_of(
+            columns, start, stop, room.cutoff[n - 1], room.known[0], not late, room.event,
+            room.all_time,
+        )  # fmt: skip
+        time = room.all_time
+    walk(columns, program, room.marks, n_marks, start, late, room.event, time, m)
+    find_records(n, program, room.marks)
+    wide(room.cutoff, n, program, room.marks, room.found)
+    if program.n_listed > 0:
+        lists = _split(room.event, m, columns, program, room.first, room.size, lists)
+        everything = Chosen(
+            m, room.all_time, as_int64(lists.ctypes.data), room.event, n, room.cutoff, room.known,
+            room.high, room.low, room.all_high, room.span_low, room.stride,
+        )  # fmt: skip
+        _spans(everything, program, room.marks)
+        _customer(everything, columns, program, room)
+    _write(room.found, room.base, room.step, n, asked, room.seen)
+    return n_marks, lists
+
+
+def _compiled(sources: str):
     """The pass; `sources` is part of the key of its compiled copy on the disk."""
 
     @njit(error_model="numpy", nogil=True, cache=True)
-    def fill(columns, program, asked, begin, end):  # noqa: PLR0915
+    def fill(columns, program, asked, begin, end):
         """Fill the rows of the customers `begin` to `end` of those asked for.
 
         Parameters
@@ -991,103 +1118,40 @@ def _compiled(sources: str):  # noqa: PLR0915
             What they point at has to outlive the call.
         """
         columns, program, asked = open_columns(columns), open_program(program), open_asked(asked)
-        events = rows = 1
-        for g in range(begin, end):
-            c = asked.customers[g]
-            events = max(events, columns.offsets[c + 1] - columns.offsets[c])
-            rows = max(rows, min(asked.edges[g + 1] - asked.edges[g], CHUNK_ROWS))
-        n = events + 1
-        most, n_marks = program.most_windows, rows * (program.n_spans + 1)
-        n_listed = program.n_listed
-        integers = np.empty(
-            6 * n + rows * (6 + most + program.n_spans) + 6 * n_marks + 2 * asked.width
-            + four_up(program.n_selections) + 2 * n_listed,
-            np.int64,
-        )  # fmt: skip
-        n_records = min(n_marks, events) + 2
-        doubles = np.empty(
-            9 * n + rows * (asked.width + 4 * program.n_wide) + n_records * record_size(program)
-        )
-        levels = np.full(3 * columns.width + 3, -1)
+        events, rows = _largest(columns, asked, begin, end)
+        n, width = events + 1, asked.width
+        integers = np.empty(_count_integers(program, width, n, rows), np.int64)
+        doubles = np.empty(_count_doubles(program, width, n, rows))
+        levels, codes = np.full(3 * columns.width + 3, -1), np.empty(n, np.int32)
         lists = np.empty(4 * n + 64, np.int64)
-        codes = np.empty(n, np.int32)
-        at, x, l0 = integers.ctypes.data, doubles.ctypes.data, levels.ctypes.data
-        w = 8 * n
-        s = Scratch(
-            as_int64(at), as_int64(at + w), as_double(x), as_double(x + w), as_double(x + 2 * w),
-            as_double(x + 3 * w), as_double(x + 4 * w), as_double(x + 5 * w), as_double(x + 6 * w),
-            as_double(x + 7 * w), as_int64(l0), as_int64(l0 + 8 * columns.width + 8),
-            as_int64(l0 + 16 * columns.width + 16),
+        room = _furnish(
+            program, width, n, rows, integers.ctypes.data, doubles.ctypes.data,
+            levels.ctypes.data, columns.width, codes.ctypes.data,
         )  # fmt: skip
-        event, all_time, time = as_int64(at + 2 * w), as_int64(at + 3 * w), as_int64(at + 4 * w)
-        before = as_int64(at + 5 * w)
-        values, found = as_double(x + 8 * w), as_double(x + 9 * w)
-        single = doubles_after(found, 4 * program.n_wide * rows)
-        records = doubles_after(single, asked.width * rows)
-        at, w = at + 6 * w, 8 * rows
-        cutoff, known, seen, late = (
-            as_int64(at), as_int64(at + w), as_int64(at + 2 * w), as_int64(at + 3 * w),
-        )  # fmt: skip
-        all_high, high = as_int64(at + 4 * w), as_int64(at + 5 * w)
-        low, span_low = as_int64(at + 6 * w), as_int64(at + (6 + most) * w)
-        base = after(span_low, program.n_spans * rows)
-        step, first = after(base, asked.width), after(base, 2 * asked.width)
-        size = after(first, n_listed)
-        moments = after(size, n_listed)
-        marks = Marks(
-            moments, after(moments, n_marks), after(moments, 2 * n_marks),
-            after(moments, 3 * n_marks), after(moments, 4 * n_marks), after(moments, 5 * n_marks),
-            records, after(moments, 6 * n_marks), rows,
-        )  # fmt: skip
-        held = as_int32(codes.ctypes.data)
-        _lay(program, asked.width, rows, base, step)
-        marked = found_marks = 0
+        _lay(program, width, rows, room.base, room.step)
+        marked = n_marks = 0
         for g in range(begin, end):
             start = columns.offsets[asked.customers[g]]
             stop = columns.offsets[asked.customers[g] + 1]
             _sort_rows(asked.order, asked.edges[g], asked.edges[g + 1], asked.cutoff)
             for chunk in range(asked.edges[g], asked.edges[g + 1], CHUNK_ROWS):
                 last = min(chunk + CHUNK_ROWS, asked.edges[g + 1])
-                n_seen, n_late = _visible(asked, columns, start, stop, chunk, last, seen, late)
+                n_seen, n_late = _visible(
+                    asked, columns, start, stop, chunk, last, room.seen, room.late
+                )
                 # First the rows that see every event up to their cutoff, all at once; then each
-                # row to which some event came too late, with a list of events of its own.
+                # row to which some event came too late.
                 for turn in range(int(n_seen == 0), n_late + 1):
                     if turn > 0:
-                        seen[0], n_seen = late[turn - 1], 1
-                    # Customers are mostly asked about at the same moments.
-                    if not _take_rows(asked, seen, n_seen, cutoff, known) or n_seen != marked:
-                        found_marks, marked = mark(cutoff, n_seen, program, marks), n_seen
-                    m, moment = stop - start, after(columns.event_time, start)
-                    listed = turn > 0 or n_listed > 0
-                    if listed:
-                        m = _events_of(
-                            columns,
-                            start,
-                            stop,
-                            cutoff[n_seen - 1],
-                            known[0],
-                            turn == 0,
-                            event,
-                            all_time,
-                        )
-                        moment = all_time
-                    walk(columns, program, marks, found_marks, start, turn > 0, event, moment, m)
-                    find_records(n_seen, program, marks)
-                    wide(cutoff, n_seen, program, marks, found)
-                    if n_listed > 0:
-                        lists = _split(event, m, columns, program, first, size, lists)
-                        everything = Chosen(
-                            m, all_time, as_int64(lists.ctypes.data), event, n_seen, cutoff, known,
-                            high, low, all_high, span_low, rows,
-                        )  # fmt: skip
-                        _spans(everything, program, marks)
-                        _customer(
-                            everything, columns, program, first, size, time, before, values, held,
-                            single, s,
-                        )  # fmt: skip
-                    _write(found, base, step, n_seen, asked, seen)
+                        room.seen[0], n_seen = room.late[turn - 1], 1
+                    n_marks, lists = _answer(
+                        asked, columns, program, start, stop, n_seen, turn > 0, marked, n_marks,
+                        lists, room,
+                    )  # fmt: skip
+                    marked = n_seen
         # Said here so that the memory behind the pointers lives until now.
-        return len(integers) + len(doubles) + len(levels) + len(codes) + len(lists) + len(sources)
+        kept = len(integers) + len(doubles) + len(levels) + len(codes) + len(lists)
+        return kept + len(sources)
 
     return fill
 
