@@ -51,20 +51,6 @@ class Categorical:
         return cls(codes, tuple(seen[place] for place in order))
 
     @classmethod
-    def of_runs(cls, column: Text) -> "Categorical":
-        """The same, faster where equal values stand together and ascend, as ids often do."""
-        array = _one_chunk(column)
-        if pa.types.is_dictionary(array.type) or not len(array) or array.null_count:
-            return cls.of(array)
-        array = _text(array)
-        starts, codes = np.empty(len(array), np.int64), np.empty(len(array), np.int32)
-        offsets, wide, text, _, _, n = _buffers(array)
-        found = runs(offsets, wide, text, n, codes, starts)
-        if found < 0:
-            return cls.of(array)
-        return cls(codes, tuple(array.take(pa.array(starts[:found])).to_pylist()))
-
-    @classmethod
     def _ranked(
         cls, indices: pa.Array, dictionary: pa.Array, all_used: bool = False
     ) -> "Categorical":
@@ -92,6 +78,33 @@ class Categorical:
     def take(self, order: NDArray[np.int64] | slice) -> "Categorical":
         """The same column with its rows in another order."""
         return replace(self, codes=self.codes[order])
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A column of text whose equal values stand together and ascend, as ids often do."""
+
+    starts: NDArray[np.int64]
+    """Where each level's rows begin, `(n_levels + 1,)`."""
+    levels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, column: Text) -> "Runs | None":
+        """Encode text; None where equal values stand apart or don't ascend."""
+        array = _one_chunk(column)
+        if pa.types.is_dictionary(array.type) or not len(array) or array.null_count:
+            return None
+        array = _text(array)
+        starts = np.empty(len(array) + 1, np.int64)
+        offsets, wide, text, _, _, n = _buffers(array)
+        found = runs(offsets, wide, text, n, starts)
+        if found < 0:
+            return None
+        firsts = pa.array(starts[:found])
+        return cls(starts[: found + 1].copy(), tuple(array.take(firsts).to_pylist()))
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
 
 
 def _one_chunk(column: Text) -> pa.Array:

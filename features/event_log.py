@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import kernels
-from features.categorical import Categorical, Text
+from features.categorical import Categorical, Runs, Text
 from features.durations import DAY
 
 Ints = NDArray[np.int64]
@@ -214,7 +214,7 @@ def build_log(
     ValueError
         When the columns differ in length.
     """
-    who, what, *texts = _encoded(customer, event, *(categories or {}).values())
+    who, (what, *texts) = _encoded(customer, event, *(categories or {}).values())
     happened = np.ascontiguousarray(event_time, dtype=np.int64)
     recorded = happened if recorded_time is None else np.ascontiguousarray(recorded_time, np.int64)
     number = {name: _finite(column) for name, column in sorted((numbers or {}).items())}
@@ -246,14 +246,19 @@ def _offsets(counts: Ints) -> Ints:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
-def _encoded(customer: Text, *columns: Text) -> list[Categorical]:
+def _encoded(customer: Text, *columns: Text) -> tuple[Runs | Categorical, list[Categorical]]:
     """Every column of text as codes, two at a time where they are long."""
     if len(customer) < LONG:
-        return [Categorical.of_runs(customer), *map(Categorical.of, columns)]
+        return _customers(customer), [*map(Categorical.of, columns)]
     with ThreadPoolExecutor(2) as pool:
-        who = pool.submit(Categorical.of_runs, customer)
+        who = pool.submit(_customers, customer)
         rest = pool.map(Categorical.of, columns)
-        return [who.result(), *rest]
+        return who.result(), list(rest)
+
+
+def _customers(column: Text) -> Runs | Categorical:
+    found = Runs.of(column)
+    return Categorical.of(column) if found is None else found
 
 
 def _finite(column: Floats) -> Floats:
@@ -263,14 +268,18 @@ def _finite(column: Floats) -> Floats:
 
 
 def _check_lengths(
-    who: Categorical,
+    who: Runs | Categorical,
     happened: Ints,
     what: Categorical,
     recorded: Ints,
     *properties: Mapping[str, Floats] | Mapping[str, Categorical] | Mapping[str, Ints],
 ) -> None:
     """Refuse columns of different lengths: the compiled pass would read beyond the shorter one."""
-    lengths = {"customer": len(who.codes), "event": len(what.codes), "recorded_time": len(recorded)}
+    lengths = {
+        "customer": len(who if isinstance(who, Runs) else who.codes),
+        "event": len(what.codes),
+        "recorded_time": len(recorded),
+    }
     for columns in properties:
         for name, column in columns.items():
             lengths[name] = len(column.codes if isinstance(column, Categorical) else column)
@@ -279,44 +288,50 @@ def _check_lengths(
             raise ValueError(f"{name} has {length} rows, event_time has {len(happened)}")
 
 
-def _sorted(log: EventLog, who: Categorical) -> EventLog:
+def _sorted(log: EventLog, who: Runs | Categorical) -> EventLog:
     """Order rows by customer, then by their content, `event_time` first.
 
     Content decides only between rows of one customer at one time, which are few: the log
     is sorted by customer and time first, unless it is, and only such runs are sorted again.
     """
-    n = log.n_events
-    codes, times = np.ascontiguousarray(who.codes), log.event_time
-    ascending, n_ties = kernels.order_of(n, address(codes), address(times))
-    order: Ints | slice = slice(None)
-    if not ascending:
-        order = np.lexsort((times, codes)).astype(np.int64)
-        codes = codes[order]
-    # Of sorted codes, so that nothing of the log's length is made.
-    offsets = np.searchsorted(codes, np.arange(len(who.levels) + 1, dtype=np.int32))
-    log = log.rows(order, who.levels, offsets.astype(np.int64))
-    times = log.event_time
-    if not ascending:
-        _, n_ties = kernels.order_of(n, address(codes), address(times))
+    if isinstance(who, Runs):
+        log = replace(log, customers=who.levels, offsets=who.starts)
+        ascending, n_ties = kernels.order_within(who.starts, address(log.event_time))
+        if not ascending:
+            n_rows = np.diff(who.starts)
+            codes = np.repeat(np.arange(len(n_rows), dtype=np.int32), n_rows)
+            return _sorted(log, Categorical(codes, who.levels))
+    else:
+        log = _by_customer_and_time(log, who)
+        _, n_ties = kernels.order_within(log.offsets, address(log.event_time))
     if not n_ties:
         return log
-    places, rows = ties(log, codes, n_ties)
+    places, rows = ties(log, n_ties)
     return log.moved(places, rows) if len(places) else log
 
 
-def ties(log: EventLog, codes: NDArray[np.int32], n_ties: int) -> tuple[Ints, Ints]:
+def ties(log: EventLog, n_ties: int) -> tuple[Ints, Ints]:
     """Places of a log sorted by customer and time that content decides, and the rows that go there.
 
     Parameters
     ----------
-    codes
-        The customer of each row, shape `(n_events,)`.
     n_ties
         How many rows equal the row before in customer and time.
     """
     places = np.empty(2 * n_ties, np.int64)
-    times = log.event_time
-    places = places[: kernels.tied(log.n_events, address(codes), address(times), places)]
-    again = places[np.lexsort([key[places] for key in reversed(log.content)] + [codes[places]])]
+    places = places[: kernels.tied(log.offsets, address(log.event_time), places)]
+    customer = np.searchsorted(log.offsets, places, "right")
+    again = places[np.lexsort([key[places] for key in reversed(log.content)] + [customer])]
     moved = again != places
     return places[moved], again[moved]
+
+
+def _by_customer_and_time(log: EventLog, who: Categorical) -> EventLog:
+    codes, times = np.ascontiguousarray(who.codes), log.event_time
+    order: Ints | slice = slice(None)
+    if not kernels.order_of(log.n_events, address(codes), address(times)):
+        order = np.lexsort((times, codes)).astype(np.int64)
+        codes = codes[order]
+    # Of sorted codes, so that nothing of the log's length is made.
+    offsets = np.searchsorted(codes, np.arange(len(who.levels) + 1, dtype=np.int32))
+    return log.rows(order, who.levels, offsets.astype(np.int64))

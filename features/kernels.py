@@ -1211,36 +1211,50 @@ def first_recorded(log, table, customer, after, until):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def order_of(n, codes, times):
-    """Whether rows ascend by code and then by time, and how many equal the row before in both.
+    """Whether rows ascend by code and then by time.
 
     `codes` and `times` are addresses of int32 and int64 columns of length `n`.
     """
     who, when = as_int32(codes), as_int64(times)
-    ties = 0
     for i in range(1, n):
-        if who[i] < who[i - 1]:
-            return False, ties
-        if who[i] == who[i - 1]:
-            if when[i] < when[i - 1]:
-                return False, ties
-            ties += when[i] == when[i - 1]
+        if who[i] < who[i - 1] or (who[i] == who[i - 1] and when[i] < when[i - 1]):
+            return False
+    return True
+
+
+@njit(error_model="numpy", nogil=True, cache=True)
+def order_within(offsets, times):
+    """Whether each customer's rows ascend by time, and how many equal the row before.
+
+    `times` is the address of an int64 column, `offsets` int64, where each customer's rows begin.
+    """
+    when = as_int64(times)
+    ties = 0
+    for c in range(len(offsets) - 1):
+        for i in range(offsets[c] + 1, offsets[c + 1]):
+            if when[i] <= when[i - 1]:
+                if when[i] < when[i - 1]:
+                    return False, ties
+                ties += 1
     return True, ties
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def tied(n, codes, times, places):
-    """List the rows that equal the row before or behind in code and time; gives how many.
+def tied(offsets, times, places):
+    """List the rows that equal the row before or behind in customer and time; gives how many.
 
-    Columns as in `order_of`, whose count of ties says how long `places`, int64, may have to be:
+    As in `order_within`, whose count of ties says how long `places`, int64, may have to be:
     twice that.
     """
-    who, when = as_int32(codes), as_int64(times)
+    when = as_int64(times)
     found = 0
-    before = False
-    for i in range(n):
-        behind = i + 1 < n and who[i + 1] == who[i] and when[i + 1] == when[i]
-        if before or behind:
-            places[found] = i
-            found += 1
-        before = behind
+    for c in range(len(offsets) - 1):
+        newest = offsets[c] - 1
+        for i in range(offsets[c] + 1, offsets[c + 1]):
+            if when[i] == when[i - 1]:
+                if newest < i - 1:
+                    places[found] = i - 1
+                    found += 1
+                places[found] = newest = i
+                found += 1
     return found

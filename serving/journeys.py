@@ -172,7 +172,7 @@ def log_of(customer: str, rows: Sequence[Row], columns: Columns) -> tuple[EventL
     order = np.arange(len(rows))
     n_ties = int(np.count_nonzero(np.diff(log.event_time) == 0))
     if n_ties:
-        places, source = ties(log, np.zeros(len(rows), np.int32), n_ties)
+        places, source = ties(log, n_ties)
         if len(places):
             log = log.moved(places, source)
             order[places] = source
