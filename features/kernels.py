@@ -19,7 +19,7 @@ its compiled copy on the disk is still good.
 # ruff: noqa: SIM109
 
 from hashlib import sha256
-from pathlib import Path
+from inspect import getsource
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,9 +94,7 @@ CHUNK_ROWS = 256
 
 NAN = np.nan
 
-SOURCES = sha256(
-    b"".join(Path(str(file.__file__)).read_bytes() for file in (operations, pointers, sweep))
-).hexdigest()
+SOURCES = sha256("".join(map(getsource, (operations, pointers, sweep))).encode()).hexdigest()
 """Numba looks at this file alone when it decides whether a compiled copy on the disk is still
 good, so that what stands in others becomes part of the copy's key."""
 
