@@ -76,6 +76,9 @@ check: $(INSTALLED) ## lint, types and the floors' borders
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
+	@said=$$($(VENV)/bin/pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements.lock 2>&1) \
+	  && echo "$$said" || { ! grep "^Found" <<< "$$said" || { echo "$$said"; exit 1; }; \
+	  echo "pip-audit reached no network: known faults of dependencies were not looked for"; }
 
 reference: $(INSTALLED) ## write docs/features.md, the page of all features, anew
 	@$(RUN) tests/reference_page.py docs/features.md

@@ -14,10 +14,12 @@ from typing import Any
 
 from features.config import Actionable, Problem
 from features.feature import Feature, feature_from_json, feature_names
+from models.familiarity import Familiarity, familiarity_from_json
 from models.meaning import Group, by_topic, named_groups
 from models.peers import Peers, peers_from_json
 from models.persona import Personas, personas_from_json
 from models.sealed import read_json
+from models.seen import Seen, seen_from_json
 from models.spoken import Words
 
 FORMAT = 3
@@ -54,18 +56,20 @@ class Contract:
     """The segments that customers fall into, if they do."""
     groups: tuple[Group, ...] = ()
     """Features that say the same speak once; each is in one group. See `training.alike`."""
-    main_event: str | None = None
-    """The event that makes up nearly all of them, if one does."""
     peers: Peers = field(default_factory=Peers)
     """What is usual among a customer's own kind."""
     actionable: Actionable = field(default_factory=Actionable)
     """What the business says it can influence."""
     words: Words = field(default_factory=Words)
     """What the business calls events and units."""
+    seen: Seen = field(default_factory=Seen)
+    """The events and values that the histories held."""
+    familiarity: Familiarity = field(default_factory=Familiarity)
+    """Who is too far from the training rows to get a score."""
 
     def __post_init__(self) -> None:
         if not self.groups:
-            found = named_groups(self.features, by_topic(self.features), self.words)
+            found = named_groups(self.features, by_topic(self.features), self.words, self.seen)
             object.__setattr__(self, "groups", found)
         if sorted(c for group in self.groups for c in group.columns) != [
             *range(len(self.features))
@@ -110,10 +114,11 @@ class Contract:
                 "base_rate": self.base_rate,
                 "trained": dict(self.trained),
                 "groups": [group.to_json(self.names) for group in self.groups],
-                "main_event": self.main_event,
                 "peers": self.peers.to_json(self.names),
                 "actionable": self.actionable.model_dump(mode="json", exclude_none=True),
                 "words": {"events": dict(self.words.events), "units": dict(self.words.units)},
+                "seen": self.seen.to_json(),
+                "familiarity": self.familiarity.to_json(self.names),
                 "personas": None if self.personas is None else self.personas.to_json(self.names),
                 "schema_hash": self.schema_hash,
             }
@@ -155,10 +160,11 @@ def contract_from_json(text: bytes) -> Contract:
             Group(item["name"], tuple(place[name] for name in item["columns"]))
             for item in data["groups"]
         ),
-        main_event=data["main_event"],
         peers=peers_from_json(data["peers"], names),
         actionable=Actionable(**data["actionable"]),
         words=Words(**data["words"]),
+        seen=seen_from_json(data["seen"]),
+        familiarity=familiarity_from_json(data["familiarity"], names),
     )
     if contract.schema_hash != data["schema_hash"]:
         raise ValueError("the contract's schema hash does not match its features")

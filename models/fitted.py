@@ -4,7 +4,7 @@ Takes logs and rows, or a matrix in the contract's order; gives numbers. Knows n
 about where the model came from, about MLflow or about HTTP.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import lightgbm as lgb
@@ -52,6 +52,17 @@ class FittedModel:
     @cached_property
     def _plan(self) -> Plan:
         return prepare(self.contract.features)
+
+    @cached_property
+    def plan_apart(self) -> Plan:
+        """The same features with groups under names of their own, so that a log can say whose
+        group is whose beside the property itself; see `models.removals`."""
+        return prepare(
+            [
+                feature if feature.over is None else replace(feature, over=apart(feature.over))
+                for feature in self.contract.features
+            ]
+        )
 
     @cached_property
     def explainer(self) -> Explainer:
@@ -111,6 +122,11 @@ class FittedModel:
         high = np.searchsorted(quantiles, probabilities, side="right") - 1
         between = np.interp(probabilities, quantiles, step * np.arange(len(quantiles)))
         return np.where(high > low, step * (low + high) / 2, between)
+
+
+def apart(over: str) -> str:
+    """The name under which a group stands apart from the property that names it."""
+    return f"{over} apart"
 
 
 def band(percentile: float) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 from features.config import Actionable
 from features.feature import EVENT, Condition, Feature, Where, spoken
 from features.kinds import ATTRIBUTES, EVENTS, KINDS, MOMENT, TIME
-from models.spoken import Words, capital, noun
+from models.seen import Seen
+from models.spoken import Noun, Words, capital, noun
 
 ACTIONABLE, CONTEXT = "actionable", "context"
 """Whether the business can influence what a reason is about."""
@@ -24,6 +25,8 @@ RHYTHM, LEVEL, AGE, STAGE, DATE, ATTRIBUTE, CALENDAR = (
 
 NEVER_ACTIONABLE = frozenset({"tenure", "days_until", "stated", "peer_rate", "attribute_peer_rate"})
 """Kinds of which nobody can do anything, whatever events they read."""
+
+NOTHING_SEEN = Seen()
 
 TOTALS = frozenset({"sum", "distinct", "changes", "level_changes", "count", "days_active"})
 """Kinds that grow with the number of events, whatever property they read."""
@@ -54,13 +57,14 @@ class Topic:
     over: str | None = None
 
 
-def topic(feature: Feature, main_event: str | None = None) -> Topic:
+def topic(feature: Feature, seen: Seen = NOTHING_SEEN) -> Topic:
     """What a feature is about.
 
     Parameters
     ----------
-    main_event
-        The event that makes up nearly all of them: events of any kind are then this one.
+    seen
+        What the histories held. Where one event makes up nearly all, events of any kind are this
+        one; where one event alone carries a property, so are all that are chosen by it.
     """
     if feature.source == ATTRIBUTES:
         return Topic(ATTRIBUTE, property=feature.of)
@@ -73,15 +77,17 @@ def topic(feature: Feature, main_event: str | None = None) -> Topic:
         return Topic(STAGE, over=feature.over)
     conditions = feature.where.conditions
     names = next((c.levels for c in conditions if c.column == EVENT), ())
-    if not names and main_event is not None and feature.over is None:
-        names = (main_event,)
     others = [c.column for c in conditions if c.column != EVENT]
     read = feature.of or (" and ".join(others) or None)
+    if not names and feature.over is None:
+        main = () if seen.main_event is None else (seen.main_event,)
+        carriers = next((seen.carriers[of] for of in _read(feature) if of in seen.carriers), main)
+        names = main if set(main) <= set(carriers) else carriers
     about = AGE if feature.kind == "tenure" else LEVEL if read else RHYTHM
     return Topic(about, tuple(sorted(names)), read, feature.over)
 
 
-def title(features: Sequence[Feature], words: Words) -> str:
+def title(features: Sequence[Feature], words: Words, seen: Seen = NOTHING_SEEN) -> str:
     """A topic's name, from the features that are about it."""
     first = features[0]
     if first.source == ATTRIBUTES:
@@ -93,16 +99,23 @@ def title(features: Sequence[Feature], words: Words) -> str:
         return f"Date “{spoken(first.of or '')}”"
     if first.stages:
         return "Stage of the journey"
-    # Of features that read some events of any kind and some of one, the latter say more.
-    chosen = min(features, key=lambda f: (not f.where.conditions, len(f.where.conditions)))
-    said = noun(chosen.where, chosen.over, words)
-    many = said.many
-    if all(feature.kind == "tenure" for feature in features):
+    topics = [topic(feature, seen) for feature in features]
+    lead = next((place for place, about in enumerate(topics) if about.about == RHYTHM), 0)
+    said = _events(features[lead], topics[lead], words)
+    if topics[lead].about == AGE:
         return f"First {said.one}"
-    read = next((feature for feature in features if feature.of), None)
-    if read is None or any(f.of is None and _by_name(f) for f in features):
-        return capital(many)
-    return capital(f"{spoken(read.of or '')} of {many}")
+    if topics[lead].about == RHYTHM:
+        return capital(said.many)
+    return capital(f"{spoken(topics[lead].property or '')} of {said.many}")
+
+
+def _events(feature: Feature, about: Topic, words: Words) -> Noun:
+    """The events of a topic, whatever else they are chosen by."""
+    where = feature.where  # a stage's own label says more than the names of its events
+    if not where.conditions or not _by_name(feature):
+        named = (Condition(EVENT, about.events),) if about.events else ()
+        where = Where(named, " or ".join(about.events))
+    return noun(Feature("count", where, over=feature.over), words, NOTHING_SEEN)
 
 
 def more_telling(features: Sequence[Feature], main_event: str | None) -> dict[int, int]:
@@ -120,27 +133,36 @@ def more_telling(features: Sequence[Feature], main_event: str | None) -> dict[in
     return found
 
 
+def _read(feature: Feature) -> list[str]:
+    """The properties that a feature reads, but for the event's name."""
+    chosen_by = [c.column for c in feature.where.conditions if c.column != EVENT]
+    return [*([feature.of] if feature.of else []), *chosen_by]
+
+
 def _by_name(feature: Feature) -> bool:
-    """Whether a feature reads its events as such, chosen by no more than their name."""
+    """Whether a feature chooses its events by no more than their name."""
     return all(condition.column == EVENT for condition in feature.where.conditions)
 
 
-def by_topic(features: Sequence[Feature], main_event: str | None = None) -> list[list[int]]:
+def by_topic(features: Sequence[Feature], seen: Seen = NOTHING_SEEN) -> list[list[int]]:
     """Columns of each topic, in order of their first column."""
     found: dict[Topic, list[int]] = {}
     for column, feature in enumerate(features):
-        found.setdefault(topic(feature, main_event), []).append(column)
+        found.setdefault(topic(feature, seen), []).append(column)
     return list(found.values())
 
 
 def named_groups(
-    features: Sequence[Feature], groups: Iterable[Sequence[int]], words: Words
+    features: Sequence[Feature],
+    groups: Iterable[Sequence[int]],
+    words: Words,
+    seen: Seen = NOTHING_SEEN,
 ) -> tuple[Group, ...]:
     """Groups of columns with names that differ from each other."""
     found: list[Group] = []
     used: set[str] = set()
     for columns in groups:
-        name = base = title([features[column] for column in columns], words)
+        name = base = title([features[column] for column in columns], words, seen)
         number = 2
         while name in used:
             name, number = f"{base} ({number})", number + 1
@@ -149,7 +171,7 @@ def named_groups(
     return tuple(found)
 
 
-def is_actionable(feature: Feature, declared: Actionable, main_event: str | None = None) -> bool:
+def is_actionable(feature: Feature, declared: Actionable, seen: Seen = NOTHING_SEEN) -> bool:
     """Whether the business can influence what a feature reads.
 
     Attributes are context unless they are declared; calendar, dates, peers' rates and how long ago
@@ -159,9 +181,8 @@ def is_actionable(feature: Feature, declared: Actionable, main_event: str | None
         return False
     if feature.source == ATTRIBUTES:
         return feature.of in declared.attributes
-    about = topic(feature, main_event)
-    read = {c.column for c in feature.where.conditions if c.column != EVENT}
-    read |= {feature.of} if feature.of else set()
+    about = topic(feature, seen)
+    read = set(_read(feature))
     if declared.properties is not None and not read <= set(declared.properties):
         return False
     if declared.events is None:

@@ -116,15 +116,15 @@ class Explainer:
         sizes = [len(group.columns) for group in self.groups]
         self._starts = np.cumsum([0, *sizes[:-1]]).astype(np.int64)
         self._members = [np.array(group.columns, np.int64) for group in self.groups]
-        declared, main_event = contract.actionable, contract.main_event
+        declared, seen = contract.actionable, contract.seen
         self.kinds = [
-            ACTIONABLE if is_actionable(feature, declared, main_event) else CONTEXT
+            ACTIONABLE if is_actionable(feature, declared, seen) else CONTEXT
             for feature in contract.features
         ]
         self._units = [feature.unit for feature in contract.features]
         self._names = contract.names
         self._levels = [f.levels if f.is_position else () for f in contract.features]
-        self.telling = more_telling(contract.features, main_event)
+        self.telling = more_telling(contract.features, seen.main_event)
         self._phrases: list[Phrase | None] = [None] * len(contract.features)
 
     def moved(self, contributions: Floats, base: Floats) -> Moved:
@@ -211,11 +211,24 @@ class Explainer:
 
     def statement(self, column: int, value: float, usual: float | None) -> str:
         """What a feature's value means, in words."""
-        words = self._phrases[column]
-        if words is None:
-            words = phrase(self.contract.features[column], self.contract.words)
-            self._phrases[column] = words
-        return words.statement(value, usual)
+        return self._phrase(column).statement(value, usual)
+
+    def unfamiliar(self, vector: Vector) -> list[str]:
+        """In what a row lies outside what the model has learned from, in words."""
+        return [
+            f"{self.statement(column, float(vector[column]), None)}; beyond nearly all customers "
+            f"that the model has learned from ({show(low)} to {show(high)})"
+            for column, low, high in self.contract.familiarity.farthest(vector)
+            for show in (self._phrase(column).shows,)
+        ]
+
+    def _phrase(self, column: int) -> Phrase:
+        found = self._phrases[column]
+        if found is None:
+            contract = self.contract
+            found = phrase(contract.features[column], contract.words, contract.seen)
+            self._phrases[column] = found
+        return found
 
     def _shown(self, column: int, value: float) -> float | str | None:
         if value != value:

@@ -13,7 +13,8 @@ from functools import partial
 import numpy as np
 
 from features.durations import DAY, spell_duration
-from features.feature import EVENT, Condition, Where, spoken
+from features.feature import EVENT, Condition, Feature, spoken
+from models.seen import Seen
 
 PARTICIPLES = frozenset((
     "begun", "bought", "built", "done", "drawn", "fallen", "given", "gone", "grown", "heard",
@@ -56,12 +57,21 @@ class Noun:
     """What the customer did, in the past, where that can be said."""
 
 
-def noun(where: Where, over: str | None, words: Words) -> Noun:
-    """Say which events a feature reads: `purchases`, `tickets that mention “refund”`."""
+def noun(feature: Feature, words: Words, seen: Seen) -> Noun:
+    """Say which events a feature reads: `purchases`, `tickets that mention “refund”`.
+
+    Where few kinds of event carry a property that is read, it is one of these.
+    """
+    where, over = feature.where, feature.over
     first = [c for c in where.conditions if c.column == EVENT][:1]
-    said = _of_names(first[0], where.label, words) if first else Noun("event", "events")
-    if not where.conditions:
-        said = Noun("event", "events", "active")
+    read = [feature.of or "", *(c.column for c in where.conditions)]
+    carriers = next((seen.carriers[of] for of in read if of in seen.carriers), None)
+    if first:
+        said = _of_names(first[0].levels, where.label, words)
+    elif carriers is not None:
+        said = _of_names(carriers, "", words)
+    else:
+        said = Noun("event", "events", None if where.conditions else "active")
     for condition in where.conditions:
         if condition not in first:
             one, many = _narrowed(condition)
@@ -72,8 +82,7 @@ def noun(where: Where, over: str | None, words: Words) -> Noun:
     return Noun(said.one + whole, said.many + whole)
 
 
-def _of_names(condition: Condition, label: str, words: Words) -> Noun:
-    names = condition.levels
+def _of_names(names: tuple[str, ...], label: str, words: Words) -> Noun:
     if len(names) == 1:
         return event_noun(names[0], words)
     if label.endswith(" stage"):

@@ -12,6 +12,8 @@ from functools import partial
 from features.feature import Feature, spoken
 from features.groups import MEMBER
 from features.kinds import CATEGORY, KINDS
+from models.meaning import NOTHING_SEEN
+from models.seen import Seen
 from models.spoken import (
     Noun,
     Property,
@@ -241,9 +243,9 @@ class Phrase:
         return f"{said}; {after.replace('{n}', self.short(usual) if ordinary else known)}"
 
 
-def phrase(feature: Feature, words: Words) -> Phrase:
+def phrase(feature: Feature, words: Words, seen: Seen = NOTHING_SEEN) -> Phrase:
     """A feature's words; make them once a model."""
-    said = noun(feature.where, feature.over, words)
+    said = noun(feature, words, seen)
     anything = not feature.where.conditions and not feature.over
     wording = WORDING[feature.kind]
     if feature.kind in DID and said.did and (not anything or feature.kind in ANYTHING):

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": ("serving.run", "answer over HTTP until stopped"),
     "import": ("serving.importing", "read a business's sources into the store"),
     "keys": ("serving.keys_command", "make, list and revoke API keys"),
+    "audit": ("serving.audit_command", "show who asked what of a workspace"),
     "score": ("serving.score_command", "write everybody's score to a Parquet or CSV file"),
     "keep-book": ("serving.keeper", "keep the list of everybody's score up to date"),
     "courier": ("serving.courier", "deliver webhooks"),

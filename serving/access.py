@@ -15,6 +15,7 @@ SCOPE_OF = {
     ("POST", "/v1/scores"): "score",
     ("GET", "/v1/at-risk"): "read",
     ("GET", "/at-risk"): "read",
+    ("GET", "/metrics"): "read",
     ("GET", "/v1/export/book"): "read",
     ("GET", "/v1/export/predictive-scores"): "read",
     ("POST", "/v1/webhooks"): "admin",

@@ -13,6 +13,7 @@ from serving import (
     page_routes,
     score_routes,
 )
+from serving.bodies import DEFINITIONS
 from serving.edge import Edge
 from serving.errors import documented, install
 from serving.schemas import ProblemDocument
@@ -47,6 +48,7 @@ def _complete_description(app: FastAPI) -> None:
     def openapi() -> dict[str, object]:
         schema = made()
         parts = schema["components"]
+        parts["schemas"].update(DEFINITIONS)
         parts["schemas"]["ProblemDocument"] = ProblemDocument.model_json_schema()
         parts["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "An API key, mp_…"},

@@ -1,25 +1,46 @@
 """The edge: what every request passes before any route sees it.
 
 Takes an ASGI application; gives one that knows who is asking (`scope["caller"]`), refuses
-everybody else, and puts security headers on every answer. Knows nothing about routes.
+everybody else, bounds bodies and concurrency, and puts a request id and security headers on every
+answer. One line a request goes to the log. Knows nothing about routes.
 """
 
 import base64
-import binascii
+import itertools
+import os
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter, time
 from typing import Any
 
+from features.errors import MilepostError
 from serving.access import Caller, UnauthorizedError, is_open
-from serving.errors import problem_of
+from serving.audit import Asked
+from serving.bodies import MediaTypeError
+from serving.errors import (
+    BodyTooLargeError,
+    HostError,
+    OverloadedError,
+    RateLimitedError,
+    problem_of,
+)
+from serving.guard import HEALTH
 from serving.pages import HEADERS
 from serving.state import State
 
 Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SECURITY = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+SANE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+"""A request id that a caller may choose; it stands in logs and headers."""
+WANTED = frozenset(
+    (b"authorization", b"content-encoding", b"content-length", b"host", b"x-request-id")
+)
+NO_KEY = "Send an API key: Authorization: Bearer mp_…"
 
 
 class Edge:
@@ -27,33 +48,135 @@ class Edge:
 
     def __init__(self, app: Application, state: State) -> None:
         self.app, self.state = app, state
+        self.most = state.settings.max_body
+        self.hosts = state.settings.known_hosts
+        self._numbers = itertools.count()
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await self.app(scope, receive, send)
-            return
 
-        async def guarded(message: Message) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began, budget, path = perf_counter(), self.state.budget, scope["path"]
+        admitted = scope.get("admitted")
+        admitted = budget.take(path) if admitted is None else admitted
+        headers = {name: value for name, value in scope["headers"] if name in WANTED}
+        number = self._number(headers.get(b"x-request-id", b""))
+        scope["request_id"] = number.decode()
+        status = 500
+
+        async def sent(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                names = {name for name, _ in message["headers"]}
-                message["headers"] = [
-                    *message["headers"],
-                    *(pair for pair in SECURITY if pair[0] not in names),
-                ]
+                status = message["status"]
+                given = list(message["headers"])
+                names = {name for name, _ in given}
+                given += [pair for pair in SECURITY if pair[0] not in names]
+                message["headers"] = [*given, (b"x-request-id", number)]
             await send(message)
 
-        scope["caller"] = self._caller(scope)
-        if scope["caller"] is None and not is_open(scope["path"]):
-            refusal = problem_of(UnauthorizedError("Send an API key: Authorization: Bearer mp_…"))
-            refusal.headers["WWW-Authenticate"] = 'Basic realm="milepost"'
-            await refusal(scope, receive, guarded)
-            return
-        await self.app(scope, receive, guarded)
+        try:
+            try:
+                if not admitted:
+                    raise OverloadedError("All places are taken; try again in a second.")
+                self._let_in(scope, headers)
+                app = self.app
+            except MilepostError as error:
+                app = refusal(error)
+            if path in HEALTH and scope["method"] == "HEAD":
+                scope = {**scope, "method": "GET"}  # the server still sees HEAD, and sends no body
+            await app(scope, self._bounded(receive), sent)
+        finally:
+            if admitted:
+                budget.give(path)
+            self._note(scope, status, perf_counter() - began)
 
-    def _caller(self, scope: MutableMapping[str, Any]) -> Caller | None:
-        text = credential(dict(scope["headers"]).get(b"authorization", b""))
-        key = self.state.keys.check(text) if text.startswith("mp_") else None
-        return None if key is None else Caller(key.id, key.workspace, key.scopes)
+    def _let_in(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        """Find out who asks; raises what the caller is refused for."""
+        if self.hosts and _name(headers.get(b"host", b"")) not in self.hosts:
+            raise HostError("This service does not go by that name.")
+        caller = scope["caller"] = self._caller(headers.get(b"authorization", b""))
+        if caller is None:
+            if not is_open(scope["path"]):
+                raise UnauthorizedError(NO_KEY)
+        elif not self.state.rates.take(caller.id):
+            raise RateLimitedError("This key asks too often; try again in a second.")
+        length = headers.get(b"content-length", b"0")
+        if len(length) > 12 or int(length) > self.most:
+            raise BodyTooLargeError(self.most)
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise MediaTypeError("Send the body uncompressed.")
+
+    def _caller(self, header: bytes) -> Caller | None:
+        if not header:
+            return None
+        text = credential(header)
+        if text.startswith("mp_"):
+            key = self.state.ring.check(text)
+            return None if key is None else Caller(key.id, key.workspace, key.scopes)
+        return None
+
+    def _bounded(self, receive: Receive) -> Receive:
+        got, most = 0, self.most
+
+        async def bounded() -> Message:
+            nonlocal got
+            message = await receive()
+            got += len(message.get("body", b""))
+            if got > most:
+                raise BodyTooLargeError(most)
+            return message
+
+        return bounded
+
+    def _number(self, given: bytes) -> bytes:
+        if given and SANE.fullmatch(given):
+            return given
+        return b"%b-%x" % (PROCESS.of(os.getpid()), next(self._numbers))
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        caller: Caller | None = scope.get("caller")
+        route = getattr(scope.get("route"), "path", "") or "none"
+        self.state.metrics.count(route, status, seconds)
+        self.state.log.add(
+            Asked(
+                int(time() * 1e6), scope["request_id"], scope["method"], route, status,
+                round(1e3 * seconds, 3), "" if caller is None else caller.id,
+                "" if caller is None else caller.workspace,
+            )
+        )  # fmt: skip
+
+
+class Process:
+    """A random name of this process, made anew after a fork."""
+
+    def __init__(self) -> None:
+        self.pid, self.name = 0, b""
+
+    def of(self, pid: int) -> bytes:
+        """The name of the process that asks."""
+        if pid != self.pid:
+            self.pid, self.name = pid, os.urandom(6).hex().encode()
+        return self.name
+
+
+PROCESS = Process()
+
+
+def refusal(error: MilepostError) -> Application:
+    """An application that answers with an error."""
+    response = problem_of(error)
+    if response.status_code == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="milepost"'
+    if response.status_code == 413:
+        response.headers["Connection"] = "close"  # what is still coming is not read
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await response(scope, receive, send)
+
+    return answer
 
 
 def credential(header: bytes) -> str:
@@ -64,6 +187,11 @@ def credential(header: bytes) -> str:
     if kind.lower() == "basic":
         try:
             return base64.b64decode(rest, validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not Base64, not ASCII, or not UTF-8
             return ""
     return ""
+
+
+def _name(host: bytes) -> str:
+    """A host without its port."""
+    return re.sub(r":\d*$", "", host.decode("latin-1").lower())

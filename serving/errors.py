@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from features.errors import MilepostError
+from serving.bodies import places_of
 from serving.schemas import ProblemDocument
 
 MEDIA_TYPE = "application/problem+json"
@@ -27,6 +28,33 @@ class NotFoundError(MilepostError):
         self.code = code
 
 
+class BodyTooLargeError(MilepostError):
+    """More bytes than a request may have."""
+
+    code = "body_too_large"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A body has at most {most:,} bytes.")
+
+
+class HostError(MilepostError):
+    """A request for a name that the service does not go by."""
+
+    code = "host_unknown"
+
+
+class OverloadedError(MilepostError):
+    """Nothing more can be taken on now."""
+
+    code = "overloaded"
+
+
+class RateLimitedError(MilepostError):
+    """A key asks more often than it may."""
+
+    code = "rate_limited"
+
+
 class ModelUnavailableError(MilepostError):
     """No model is loaded for the problem."""
 
@@ -36,10 +64,17 @@ class ModelUnavailableError(MilepostError):
 STATUS: dict[str, int] = {
     "unauthorized": 401,
     "forbidden": 403,
+    "host_unknown": 400,
+    "request_unreadable": 400,
+    "body_too_large": 413,
+    "media_type_unsupported": 415,
+    "request_invalid": 422,
     "history_invalid": 422,
+    "rate_limited": 429,
+    "store_unavailable": 503,
+    "overloaded": 503,
     "model_unavailable": 503,
     "registry_unavailable": 503,
-    "store_unavailable": 503,
     "book_unavailable": 503,
     "cursor_expired": 410,
     "target_refused": 422,
@@ -52,8 +87,13 @@ TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     410: "Not there any more",
+    413: "Too large",
+    415: "Not a kind of body that is read here",
     422: "The request does not fit",
+    429: "Too many requests",
+    431: "Too many headers",
     500: "An error of the service",
     503: "Not available now",
 }
@@ -71,13 +111,21 @@ def answer(
         code=code,
         errors=errors,
     )
-    return Response(document.model_dump_json(exclude_none=True), status, media_type=MEDIA_TYPE)
+    headers = {"Retry-After": "1"} if status in (429, 503) else None
+    return Response(
+        document.model_dump_json(exclude_none=True), status, headers, media_type=MEDIA_TYPE
+    )
+
+
+def problem_bytes(status: int, code: str, detail: str) -> bytes:
+    """The body of a problem document, for what is refused before it is a request."""
+    return bytes(answer(status, code, detail).body)
 
 
 def problem_of(error: MilepostError) -> Response:
     """A domain error as a problem document."""
     status = 404 if isinstance(error, NotFoundError) else STATUS.get(error.code, 500)
-    return answer(status, error.code, str(error))
+    return answer(status, error.code, str(error), getattr(error, "places", None))
 
 
 def json_answer(document: BaseModel) -> Response:
@@ -105,7 +153,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def bad_request(_: Request, error: RequestValidationError) -> Response:
-        places = _places(error)
+        places = places_of(error.errors())
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
             return answer(400, "request_unreadable", "The body is not valid JSON.", places)
         first = f"{places[0]['place']}: {places[0]['reason']}"
@@ -124,19 +172,3 @@ def install(app: FastAPI) -> None:
     async def unforeseen(request: Request, error: Exception) -> Response:
         LOG.error("unforeseen error on %s", request.url.path, exc_info=error)
         return answer(500, "internal_error", "The service failed to answer; its log says why.")
-
-
-def _places(error: RequestValidationError) -> list[dict[str, str]]:
-    """Where a request does not fit and why, without its values."""
-    return [
-        {
-            "place": _clean(".".join(str(step) for step in fault["loc"])),
-            "reason": _clean(str(fault["msg"]).removeprefix("Value error, ")),
-        }
-        for fault in error.errors()[:20]
-    ]
-
-
-def _clean(text: str) -> str:
-    """Text that can be encoded; a request's own keys may hold lone surrogates."""
-    return text.encode(errors="replace").decode()[:300]

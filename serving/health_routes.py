@@ -3,10 +3,11 @@
 Open to everybody; `/readyz` says little to who has no key.
 """
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from features.durations import format_moment
+from serving.access import tenant_of
 from serving.errors import answer, documented, json_answer
 from serving.schemas import Live, Ready
 from serving.state import State, Tenant
@@ -24,12 +25,23 @@ def add(app: FastAPI, state: State) -> None:
         summary="Whether every problem has its champion",
         responses={200: {"model": Ready}, **documented(503)},
     )  # fmt: skip
-    async def readyz() -> Response:
+    async def readyz(request: Request) -> Response:
+        if state.budget.stopping:
+            return answer(503, "stopping", "The service stops; ask another one.")
         tenants = list(state.tenants.values())
+        caller = request.scope.get("caller")
+        own = [t for t in tenants if caller is not None and t.name == caller.workspace]
         if any(tenant.missing or not tenant.scorers for tenant in tenants):
+            tenants = own
             why = " ".join(w for tenant in tenants for w in tenant.missing.values())
-            return answer(503, "not_ready", why or "The business declares no problem.")
-        return json_answer(_ready(tenants))
+            return answer(503, "not_ready", why or "A model is missing; a key shows which.")
+        return json_answer(_ready(own))
+
+    @app.get("/metrics", tags=["health"], summary="Counts for Prometheus", response_model=None,
+             responses={200: {"content": {"text/plain": {}}}})  # fmt: skip
+    async def metrics(request: Request) -> Response:
+        tenant_of(request, state, "read")
+        return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
 def _ready(tenants: list[Tenant]) -> Ready:
@@ -43,5 +55,6 @@ def _ready(tenants: list[Tenant]) -> Ready:
         for s in tenant.store.sources
     ]
     models = {name: s.version for tenant in tenants for name, s in tenant.scorers.items()}
-    end = max(tenant.store.end for tenant in tenants)
-    return Ready(status="ready", models=models, as_of=format_moment(end), sources=sources)
+    ends = [tenant.store.end for tenant in tenants]
+    as_of = format_moment(max(ends)) if ends else None
+    return Ready(status="ready", models=models, as_of=as_of, sources=sources)

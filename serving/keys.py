@@ -6,32 +6,22 @@ has scopes. Knows nothing about HTTP.
 
 import hashlib
 import hmac
+import math
 import secrets
 from dataclasses import dataclass
-from time import time
-
-import sqlalchemy as sa
+from time import monotonic, time
 
 from features.durations import DAY, SECOND
 from features.errors import MilepostError
+from serving.database import Database
+from serving.tables import KEYS
 
 SCOPES = ("score", "ingest", "read", "admin")
 PREFIX = "mp"
 ID_BYTES, SECRET_BYTES = 6, 32
-
-METADATA = sa.MetaData()
-KEYS = sa.Table(
-    "keys",
-    METADATA,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("workspace", sa.String(200), nullable=False),
-    sa.Column("name", sa.String(200), nullable=False),
-    sa.Column("hash", sa.LargeBinary(32), nullable=False),
-    sa.Column("scopes", sa.String(100), nullable=False),
-    sa.Column("made", sa.BigInteger, nullable=False),
-    sa.Column("expires", sa.BigInteger),
-    sa.Column("revoked", sa.BigInteger),
-)
+MOST_DAYS = 3650
+UNKNOWN_SECONDS = 0.2
+"""An unknown id makes the ring read the keys again at most this often."""
 
 
 class KeyInvalidError(MilepostError):
@@ -62,54 +52,72 @@ class Key:
 class Keys:
     """The keys of a database."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self.engine = engine
-
-    @classmethod
-    def of(cls, url: str) -> "Keys":
-        """The keys of the database at a URL."""
-        return cls(sa.create_engine(url))
+    def __init__(self, database: Database) -> None:
+        self.database = database
 
     def create(self, workspace: str, name: str, scopes: tuple[str, ...], days: float | None) -> str:
         """Make a key and give its text, which is kept nowhere."""
-        unknown = sorted(set(scopes) - set(SCOPES))
-        if unknown or not scopes:
+        if not scopes or set(scopes) - set(SCOPES):
             raise KeyInvalidError(f"A key has one or more of the scopes {', '.join(SCOPES)}.")
+        if days is not None and not (math.isfinite(days) and 0 < days <= MOST_DAYS):
+            raise KeyInvalidError(f"A key works for more than 0 and at most {MOST_DAYS} days.")
         number, secret = secrets.token_hex(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
         now = _now()
         expires = None if days is None else now + int(days * DAY)
         row = Key(number, workspace, name, _hash(secret), tuple(scopes), now, expires)
-        METADATA.create_all(self.engine)
-        with self.engine.begin() as connection:
+        with self.database.writing() as connection:
             connection.execute(KEYS.insert().values(**_values(row)))
         return f"{PREFIX}_{number}_{secret}"
 
     def all(self) -> list[Key]:
         """Every key, revoked ones too, the oldest first."""
-        METADATA.create_all(self.engine)
-        with self.engine.connect() as connection:
+        with self.database.reading() as connection:
             rows = connection.execute(KEYS.select().order_by(KEYS.c.made, KEYS.c.id)).mappings()
             return [Key(**{**row, "scopes": tuple(row["scopes"].split())}) for row in rows]
 
     def revoke(self, number: str) -> bool:
         """End a key; False when there is none of that id that still works."""
         where = (KEYS.c.id == number) & KEYS.c.revoked.is_(None)
-        with self.engine.begin() as connection:
-            return bool(
-                connection.execute(KEYS.update().where(where).values(revoked=_now())).rowcount
-            )
+        with self.database.writing() as connection:
+            ended = connection.execute(KEYS.update().where(where).values(revoked=_now()))
+            return bool(ended.rowcount)
+
+
+class Ring:
+    """The keys as a worker holds them in memory; `refresh` is called twice a second.
+
+    So a request reads no database for its key, and a revoked key ends within a second. While the
+    database is away nobody can revoke, and the keys as last read stay.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+        self._held: dict[str, Key] = {}
+        self._read = -math.inf
+
+    def refresh(self) -> None:
+        """Read all keys again; a database that is away leaves them as they were."""
+        self._read = monotonic()
+        try:
+            self._held = {key.id: key for key in self.keys.all()}
+        except MilepostError:
+            return
 
     def check(self, text: str) -> Key | None:
         """The living key of a text, None when there is none."""
         number, _, secret = text.removeprefix(f"{PREFIX}_").partition("_")
-        found = {key.id: key for key in self.all()}.get(number)
-        if found is None or not found.alive(_now()):
-            return None
-        return found if hmac.compare_digest(found.hash, _hash(secret)) else None
+        if number not in self._held and monotonic() - self._read > UNKNOWN_SECONDS:
+            self.refresh()  # it may have been made a moment ago
+        found = self._held.get(number)
+        right = hmac.compare_digest(_NOBODY if found is None else found.hash, _hash(secret))
+        return found if right and found is not None and found.alive(_now()) else None
+
+
+_NOBODY = bytes(32)
 
 
 def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret.encode(errors="replace")).digest()
 
 
 def _values(key: Key) -> dict[str, object]:

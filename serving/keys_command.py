@@ -9,7 +9,9 @@ from pathlib import Path
 
 from features.config import read_config, slug
 from features.durations import format_moment
+from serving.database import Database
 from serving.keys import SCOPES, Key, KeyInvalidError, Keys
+from serving.migrations import upgrade
 from serving.settings import declare_place, read_settings
 
 
@@ -33,8 +35,9 @@ def run(chosen: argparse.Namespace) -> int:
     settings = read_settings(os.environ, workspace=chosen.workspace, database=chosen.database)
     path: Path = chosen.config[0]
     workspace = slug(read_config(path).name)
-    settings.workspace.mkdir(parents=True, exist_ok=True)
-    keys = Keys.of(settings.database_url)
+    database = Database(settings.database_url)
+    upgrade(database)
+    keys = Keys(database)
     if chosen.action == "create":
         scopes = tuple(scope.strip() for scope in chosen.scopes.split(","))
         print(keys.create(workspace, chosen.name, scopes, chosen.days))

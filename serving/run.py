@@ -1,23 +1,22 @@
-"""`python -m serving run CONFIG …`: start the service and stop it gracefully.
+"""`python -m serving run CONFIG …`: start the service.
 
-Takes settings; listens before it loads, so that a taken port is told at once.
+Takes settings; listens before it loads, so that a taken port is told at once; imports what workers
+need once, then leaves the work to them.
 """
 
 import argparse
 import os
+import shutil
 import socket
 import sys
+from collections.abc import Sequence
 
-import uvicorn
-
-from features.config import read_config
+from features.config import Business, read_config
 from features.errors import MilepostError
-from serving.app import create_app
-from serving.settings import declare_place, read_settings
-from serving.state import load_state
+from serving.metrics import prepare
+from serving.settings import Settings, declare_place, read_settings
 
-LAST_SECONDS = 10
-"""How long a stop waits for requests under way; a client that never finishes can't hold it up."""
+BAD_INPUT = 2
 
 
 class ListenError(MilepostError):
@@ -42,26 +41,47 @@ def run(chosen: argparse.Namespace) -> int:
         host=chosen.host, port=chosen.port, workers=chosen.workers,
     )  # fmt: skip
     businesses = [read_config(path) for path in chosen.config]
+    listener = listen(settings)
+    counts = prepare()
     try:
-        with socket.create_server((settings.host, settings.port)):
-            pass  # better to hear now than after loading that the address can't be had
+        return _serve(businesses, settings, listener)
+    finally:
+        listener.close()
+        shutil.rmtree(counts, ignore_errors=True)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket that all workers share."""
+    try:
+        return socket.create_server((settings.host, settings.port), backlog=2048)
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
         raise ListenError(f"{place} can't be listened on: {error.strerror or error}.") from error
-    app = create_app(load_state(businesses, settings))
-    names = ", ".join(business.name for business in businesses)
-    say(f"serving {names} on http://{settings.host}:{settings.port}; Ctrl-C stops")
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=LAST_SECONDS,
-    )
-    return 0
 
 
 def say(line: str) -> None:
     """A line for the person who started the service."""
     print(line, file=sys.stderr, flush=True)
+
+
+def _serve(businesses: Sequence[Business], settings: Settings, listener: socket.socket) -> int:
+    from features.engine import warm_up  # after `prepare`, and before a worker is forked
+    from serving.app import create_app
+    from serving.state import load_state
+    from serving.workers import Workers, work
+
+    warm_up()
+
+    def begin() -> int:
+        try:
+            state = load_state(businesses, settings)
+            state.ring.refresh()
+            work(create_app(state), state, listener)
+        except MilepostError as error:
+            say(f"error: {error}")
+            return BAD_INPUT
+        return 0
+
+    names = ", ".join(business.name for business in businesses)
+    say(f"serving {names} on http://{settings.host}:{settings.port}; Ctrl-C stops")
+    return Workers(settings.workers, begin).run()

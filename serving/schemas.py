@@ -256,7 +256,8 @@ class Ready(BaseModel):
 
     status: Literal["ready"]
     models: dict[str, str]
-    as_of: str
+    """Of the caller's workspace; empty for who has no key."""
+    as_of: str | None
     sources: list[dict[str, Any]]
 
 

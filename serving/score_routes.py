@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from features.durations import SECOND
 from serving.access import tenant_of
 from serving.answers import score_answer
+from serving.bodies import described, read_model
 from serving.errors import NotFoundError, documented, json_answer
 from serving.inline import InlineEvent, inline_journey
 from serving.schemas import ScoreAnswer, ScoreRequest
@@ -25,10 +26,12 @@ def add(app: FastAPI, state: State) -> None:
 
     @app.post(
         "/v1/scores", response_model=None, tags=["scores"], summary="Score one customer",
-        responses={200: {"model": ScoreAnswer}, **documented(400, 404, 422, 503)},
+        responses={200: {"model": ScoreAnswer}, **documented(400, 404, 413, 415, 422, 503)},
+        openapi_extra=described(ScoreRequest),
     )  # fmt: skip
-    async def score(request: Request, asked: ScoreRequest) -> Response:
+    async def score(request: Request) -> Response:
         tenant = tenant_of(request, state, "score")
+        asked = await read_model(request, ScoreRequest)
         scorer = tenant.scorer(asked.problem)
         answered, unread = _score(scorer, asked)
         return json_answer(score_answer(asked, scorer, answered, unread))

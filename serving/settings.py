@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from features.errors import ConfigError, nearest
 
 PREFIX = "MILEPOST_"
+LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1", "[::1]"))
 
 
 class SettingsError(ConfigError):
@@ -38,6 +39,36 @@ class Settings(BaseModel):
     """Processes that answer requests."""
     webhooks_private: bool = False
     """Whether webhooks may go to plain HTTP and to private addresses."""
+
+    hosts: str = ""
+    """Names that the service goes by, with commas; a request for another name is refused. If
+    empty, loopback names while it listens on loopback, else any."""
+    concurrency: int = Field(32, ge=1, le=10_000)
+    """Requests a worker takes on at a time; beyond it 503 at once."""
+    most_connections: int = Field(2000, ge=1, le=100_000)
+    """Connections a worker keeps open."""
+    max_body: int = Field(10_000_000, ge=1_000, le=1_000_000_000)
+    """Bytes of a request's body."""
+    header_seconds: float = Field(10, gt=0, le=600)
+    """How long the headers of a request may take to arrive."""
+    body_seconds: float = Field(30, gt=0, le=3600)
+    """How long a body may take to arrive."""
+    keep_alive_seconds: int = Field(20, ge=1, le=600)
+    """How long a connection is kept for its next request."""
+    stop_wait: float = Field(1, ge=0, le=600)
+    """Seconds between saying "not ready" and not listening any more, after SIGTERM."""
+    rate: float = Field(0, ge=0)
+    """Requests a second that a key may make of each worker; 0 is no limit."""
+    burst: float = Field(100, ge=1)
+    """Requests that a key may make at once before `rate` holds it."""
+    log_requests: bool = True
+    """Whether each request is one line of JSON on standard error."""
+
+    @property
+    def known_hosts(self) -> frozenset[str]:
+        """Names in lower case; empty when any will do."""
+        given = frozenset(name.strip().lower() for name in self.hosts.split(",") if name.strip())
+        return given or (LOOPBACK if self.host in LOOPBACK else frozenset())
 
     @property
     def database_url(self) -> str:

@@ -13,12 +13,16 @@ from features.config import Business, slug
 from features.engine import warm_up
 from features.errors import MilepostError, nearest
 from models.registry import connect, load_alias, model_name
+from serving.audit import Log
 from serving.database import Database
 from serving.errors import ModelUnavailableError, NotFoundError
 from serving.event_store import EventStore, TenantStore
 from serving.first_book import make_book
-from serving.keys import Keys
+from serving.guard import Budget
+from serving.keys import Keys, Ring
+from serving.metrics import Metrics
 from serving.migrations import upgrade
+from serving.rates import Rates
 from serving.scoring import Scorer
 from serving.settings import Settings
 from serving.store import Store, open_store
@@ -60,8 +64,23 @@ class State:
     """Everything that answers come from."""
 
     settings: Settings
-    keys: Keys
+    database: Database
     tenants: dict[str, Tenant]
+    keys: Keys = field(init=False)
+    ring: Ring = field(init=False)
+    """The keys as requests are checked against them."""
+    rates: Rates = field(init=False)
+    budget: Budget = field(init=False)
+    log: Log = field(init=False)
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys = Keys(self.database)
+        self.ring = Ring(self.keys)
+        self.rates = Rates(self.settings.rate, self.settings.burst)
+        self.budget = Budget(self.settings.concurrency)
+        self.log = Log(self.database, self.settings.log_requests)
+        self.metrics = Metrics()
 
 
 def load_state(businesses: Sequence[Business], settings: Settings) -> State:
@@ -76,9 +95,7 @@ def load_state(businesses: Sequence[Business], settings: Settings) -> State:
     database = Database(settings.database_url)
     upgrade(database)
     tenants = [load_tenant(business, settings.workspace, database) for business in businesses]
-    return State(
-        settings, Keys.of(settings.database_url), {tenant.name: tenant for tenant in tenants}
-    )
+    return State(settings, database, {tenant.name: tenant for tenant in tenants})
 
 
 def load_tenant(business: Business, workspace: Path, database: Database) -> Tenant:

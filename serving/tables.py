@@ -12,8 +12,10 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -147,3 +149,33 @@ QUARANTINE = Table(
 )
 """Rows that were set aside: the row as it came (`body`, JSON), why, and when it was replayed with
 success. `row` is a hash of source, reason and body, so that a row sent again is kept once."""
+
+KEYS = Table(
+    "keys",
+    METADATA,
+    Column("id", NAME, primary_key=True),
+    Column("workspace", NAME, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("made", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("revoked", BigInteger),
+)
+"""API keys: SHA-256 of the secret, scopes with blanks between; times are microseconds UTC."""
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("row", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("request", NAME, nullable=False),
+    Column("method", NAME, nullable=False),
+    Column("route", NAME, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("milliseconds", Float, nullable=False),
+    Column("key", NAME, nullable=False),
+    Column("workspace", NAME, nullable=False),
+    Index("ix_audit_at", "workspace", "at"),
+)
+"""Who asked what, without anything of bodies or queries."""

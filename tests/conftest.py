@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -77,9 +78,10 @@ class Service:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         command = ["-m", "serving", "run", str(config), "--workspace", str(workspace)]
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads would fill
         self.process = subprocess.Popen(
             [sys.executable, *command, "--port", str(port), *more],
-            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.log,
         )  # fmt: skip
 
     def client(self, **more: Any) -> httpx.Client:
@@ -90,7 +92,7 @@ class Service:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise RuntimeError(f"the service ended: {self.process.communicate()[1].decode()}")
+                raise RuntimeError(f"the service ended: {self.logged()}")
             try:
                 urllib.request.urlopen(f"{self.address}/livez", timeout=5).close()
                 return
@@ -101,8 +103,12 @@ class Service:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(20)
-        if self.process.stderr is not None:
-            self.process.stderr.close()
+        self.log.close()
+
+    def logged(self) -> str:
+        """What the service has written to standard error."""
+        self.log.seek(0)
+        return self.log.read().decode()
 
 
 def serve(config: Path, workspace: Path, *more: str) -> Iterator[Service]:

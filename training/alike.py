@@ -14,7 +14,6 @@ from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from features.engine import Matrix
 from features.feature import Feature
-from features.language import events
 from models.meaning import (
     AGE,
     ATTRIBUTE,
@@ -27,12 +26,11 @@ from models.meaning import (
     named_groups,
     topic,
 )
+from models.seen import Seen
 from models.spoken import Words
 
 Floats = NDArray[np.float64]
 
-NEARLY_ALL = 0.9
-"""The share of all events from which on events of any kind are those of one name."""
 ROWS = 4_000
 """Training rows on which correlations are measured, evenly spread."""
 TOTAL_ALIKE = 0.8
@@ -44,26 +42,8 @@ APART = (ATTRIBUTE, CALENDAR, DATE, AGE)
 """What such topics say is another thing than what events say, however they correlate."""
 
 
-def main_event(features: Sequence[Feature], vectors: Matrix) -> str | None:
-    """The event that makes up nearly all events of the training rows, if one does."""
-    place = {feature: column for column, feature in enumerate(features)}
-    every = place.get(events().count())
-    if every is None:
-        return None
-    total = float(np.nansum(vectors[:, every], dtype=np.float64))
-    for feature, column in place.items():
-        names = feature.where.conditions[0].levels if feature.where.conditions else ()
-        if (
-            len(names) == 1
-            and feature == events(names[0]).count()
-            and float(np.nansum(vectors[:, column], dtype=np.float64)) >= NEARLY_ALL * total
-        ):
-            return names[0]
-    return None
-
-
 def alike(
-    features: Sequence[Feature], vectors: Matrix, main: str | None, words: Words
+    features: Sequence[Feature], vectors: Matrix, seen: Seen, words: Words
 ) -> tuple[Group, ...]:
     """Groups of features that say the same; each feature is in one.
 
@@ -71,10 +51,10 @@ def alike(
     give the same groups.
     """
     correlation = _correlation(vectors[:: -(-len(vectors) // ROWS)])
-    topics = [topic(feature, main) for feature in features]
+    topics = [topic(feature, seen) for feature in features]
     groups = _gathered(features, topics, correlation)
     groups = _joined(groups, [topics[columns[0]].about for columns in groups], correlation)
-    return named_groups(features, groups, words)
+    return named_groups(features, groups, words, seen)
 
 
 def _correlation(vectors: Matrix) -> Floats:

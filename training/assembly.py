@@ -24,6 +24,7 @@ from training.engines import Engine
 from training.fitting import FEW_ROWS
 from training.labels import Labelled
 from training.prepare import Floats, Prepared
+from training.ranges import familiarity_of
 from training.timing import fit_weekly_risk, weekly_account
 from training.tuned import as_told
 from training.usual import peers_of, usual_of
@@ -65,6 +66,7 @@ def fit_judged(
             booster = engine.refit(ready, booster, before_test=True)
     with clock.stage("contract"):
         words = Words(business.words, business.units)
+        groups = alike(ready.features, parts["train"][0], engine.seen, words)
         newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
             business=business.name,
@@ -79,11 +81,12 @@ def fit_judged(
             base_rate=ready.base_rate,
             trained=_trained(ready, engine, again),
             personas=personas,
-            groups=alike(ready.features, parts["train"][0], ready.main_event, words),
-            main_event=ready.main_event,
+            groups=groups,
             peers=peers_of(ready.features, parts["train"][0], ready.problem, personas),
             actionable=business.actionable,
             words=words,
+            seen=engine.seen,
+            familiarity=familiarity_of(ready, groups, booster.feature_importance("split") > 0),
         )
     return FittedModel(booster, calibration, contract, weekly, interval)
 

@@ -19,6 +19,7 @@ from features.config import Business, Problem
 from features.cutoffs import resolve, settle
 from features.overview import Overview, overview
 from features.sources import Histories, SourceAccount
+from models.seen import Seen
 from training.audit import Audit, audit
 from training.clock import Clock
 from training.distributed import fit_together, refit_together
@@ -28,6 +29,7 @@ from training.label_table import SPLITS
 from training.on_buckets import build_on_buckets, prepare_on_buckets
 from training.partitions import part_file, vectors, write_part
 from training.prepare import Prepared, ask, chosen_of, joined, prepare
+from training.sightings import seen_in
 from training.training_set import account_of, claim, wanted, write_account
 
 AUDITED_EVENTS = 1_000_000
@@ -51,6 +53,10 @@ class Engine(Protocol):
 
     @property
     def whole(self) -> Overview: ...
+
+    @property
+    def seen(self) -> Seen:
+        """Which events and values the histories held."""
 
     def resolve(self, problem: Problem) -> Problem:
         """The problem with everything settled; `ProblemError` when a word is unknown."""
@@ -95,6 +101,10 @@ class InProcess:
     @cached_property
     def whole(self) -> Overview:
         return overview(self.histories.log, self.histories.attributes, ())
+
+    @cached_property
+    def seen(self) -> Seen:
+        return seen_in([(self.histories.log, self.histories.attributes)])
 
     def resolve(self, problem: Problem) -> Problem:
         return resolve(problem, self.histories.log, self.histories.attributes)
@@ -170,6 +180,10 @@ class OnBuckets:
     @property
     def whole(self) -> Overview:
         return self.buckets.whole
+
+    @cached_property
+    def seen(self) -> Seen:
+        return seen_in(self.buckets.read(number) for number in range(len(self.buckets)))
 
     def resolve(self, problem: Problem) -> Problem:
         return settle(problem, self.buckets.whole)

@@ -93,8 +93,8 @@ class Prepared:
     """Computes other features of the test part; None where the histories are not at hand."""
     tuned: Tuned | None = None
     """What a search found for fits on these rows."""
-    main_event: str | None = None
-    """The event that makes up nearly all of them, if one does; see `training.alike`."""
+    fewest_events: int = 1
+    """Of fewer visible events nothing can be learned; see `training.ranges`."""
 
     @property
     def more(self) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from models.files import save
 from models.fitted import FittedModel
 from models.persona import Personas
 from models.registry import model_name
-from training.alike import main_event
 from training.assembly import fit_judged, refit_on_all
 from training.audited import Audited, question_of, recall, remember
 from training.baselines import rule_score
@@ -33,6 +32,7 @@ from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.preflight import preflight, refuse
 from training.prepare import Prepared
+from training.ranges import fewest_events
 from training.record import Record, complete, tags_of
 from training.report import write_told
 from training.report_words import Told
@@ -156,9 +156,9 @@ def _columns(business: Business, whole: Prepared, clock: Clock) -> tuple[Prepare
     with clock.stage("screen") as told:
         ready, personas = screened(whole, own_features(business.features.own), personas)
         told.append(f"{len(ready.features)} of {len(whole.features)} columns are worth fitting on")
-    # Found among all columns: the two that are compared need not be worth a split.
-    main = main_event(whole.features, whole.parts["train"][0])
-    return replace(ready, main_event=main), personas
+    # Found among all columns: the one that counts every event need not be worth a split.
+    fewest = fewest_events(whole.features, whole.parts["train"][0])
+    return replace(ready, fewest_events=fewest), personas
 
 
 def _audited(business: Business, name: str, engine: Engine, folder: Path) -> Audited | None:

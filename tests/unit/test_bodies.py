@@ -1,0 +1,125 @@
+"""Bodies of requests: what is read and what is refused."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict
+
+from serving.bodies import (
+    DEEPEST,
+    InvalidRequestError,
+    UnreadableError,
+    described,
+    fitted,
+    strict_json,
+)
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(['":', '" :', "{[", '\\":', "a: b"])
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["a", "b", '":', '\\"', "x: y"]), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(VALUES, st.sampled_from([None, 1]), st.sampled_from([":", " : ", "\t:\n"]))
+def test_what_json_writes_is_read(value: Any, indent: int | None, colon: str) -> None:
+    """Any JSON value is read as it was written, whatever blanks stand in it."""
+    raw = json.dumps(value, indent=indent, separators=(",", colon)).encode()
+    assert value == strict_json(raw)
+
+
+@given(VALUES, VALUES, st.sampled_from([":", " :", "\n:", ": "]))
+def test_a_key_that_comes_twice_is_refused(one: Any, other: Any, colon: str) -> None:
+    """Equal keys in one object are refused wherever they stand and however they are written."""
+    pair = f'"k"{colon}{json.dumps(one)},"\\u006b"{colon}{json.dumps(other)}'
+    for raw in (f"{{{pair}}}", f'[1,{{"x":[{{{pair}}}]}}]', f'{{"a b: c\\":":1,{pair}}}'):
+        with pytest.raises(UnreadableError):
+            strict_json(raw.encode())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"NaN",
+        b'{"a": Infinity}',
+        b"[1e999]",
+        b"-1e999",
+        b"1" + b"0" * 5000,
+        b'"\\ud800"',
+        b'{"\\udfff": 1}',
+        b'"\xed\xa0\x80"',
+        b"\xff\xfe",
+        b"\xef\xbb\xbf{}",
+        b'{"a": "\\u0000"}',
+        b'{"\\u0000": 1}',
+        b"[" * 100_000,
+        b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1),
+        b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1),
+        b"{'a': 1}",
+        b"{} {}",
+        b"01",
+    ],
+)
+def test_doubtful_bodies_are_refused(raw: bytes) -> None:
+    """What readers of JSON understand differently, or can't keep, is refused."""
+    with pytest.raises(UnreadableError) as caught:
+        strict_json(raw)
+    assert len(str(caught.value)) < 80
+
+
+def test_an_escaped_backslash_is_no_nul() -> None:
+    """The text backslash-u0000 is text."""
+    assert ["\\u0000"] == strict_json(json.dumps(["\\u0000"]).encode())
+
+
+class Asked(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    count: int
+
+
+class Lean(msgspec.Struct, forbid_unknown_fields=True):
+    count: int
+    names: dict[str, int] = {}
+
+
+@pytest.mark.parametrize("value", [{"count": True}, {"count": "1"}, {"count": 1.5}, {}, [], None])
+def test_nothing_is_coerced(value: Any) -> None:
+    """A boolean, text or fraction is no integer, for either kind of model."""
+    for model in (Asked, Lean):
+        with pytest.raises(InvalidRequestError):
+            fitted(value, model)
+
+
+def test_a_refusal_repeats_no_value() -> None:
+    """A refusal names the place and what was expected, not what came."""
+    secret = "jane@example.com"
+    for model, value in (
+        (Asked, {"count": secret}),
+        (Asked, {"count": 1, secret: secret}),
+        (Lean, {"count": 1, "names": {secret: secret}}),
+        (Lean, {"count": 1, secret: 1}),
+    ):
+        with pytest.raises(InvalidRequestError) as caught:
+            fitted(value, model)
+        assert secret not in str(caught.value) + str(caught.value.places)
+        assert caught.value.places[0]["place"].startswith("body")
+
+
+def test_a_body_is_described_by_reference() -> None:
+    """The description of a body refers to a schema that the app puts into OpenAPI."""
+    body = described(Lean, example={"count": 1})["requestBody"]["content"]["application/json"]
+    assert {"$ref": "#/components/schemas/Lean"} == body["schema"]

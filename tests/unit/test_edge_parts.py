@@ -1,0 +1,126 @@
+"""Parts of the edge by themselves: budgets, rates, credentials, settings."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from serving.database import Database
+from serving.edge import credential
+from serving.guard import Budget
+from serving.keys import KeyInvalidError, Keys, Ring
+from serving.migrations import upgrade
+from serving.rates import Rates
+from serving.settings import Settings, SettingsError, read_settings
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    database = Database(f"sqlite:///{tmp_path}/store.db")
+    upgrade(database)
+    return Keys(database)
+
+
+def test_a_full_worker_refuses_at_once() -> None:
+    """Beyond its places a worker takes nothing on, health has its own, and places come back."""
+    budget = Budget(2, 1)
+    taken = [budget.take(path) for path in ("/a", "/b", "/c", "/livez", "/readyz")]
+    assert [True, True, False, True, False] == taken
+    budget.give("/a")
+    assert [True, False] == [budget.take("/c"), budget.take("/d")]
+    assert 3 == budget.shed
+
+
+def test_a_key_is_held_to_its_rate() -> None:
+    """A bucket is empty after its burst, fills with time, and belongs to one key."""
+    rates = Rates(2, 3)
+    assert [True, True, True, False] == [rates.take("a", now=0.0) for _ in range(4)]
+    assert rates.take("b", now=0.0)
+    assert [True, False] == [rates.take("a", now=0.5), rates.take("a", now=0.6)]
+
+
+def test_without_a_rate_nobody_is_held() -> None:
+    """A rate of 0 is no limit."""
+    assert all(Rates(0, 1).take("a") for _ in range(1000))
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (b"Bearer mp_1_x", "mp_1_x"),
+        (b"bearer  mp_1_x ", "mp_1_x"),
+        (b"Basic " + base64.b64encode(b"mp_1_x:"), "mp_1_x"),
+        (b"Basic " + base64.b64encode(b"mp_1_x:secret"), "mp_1_x"),
+        (b"Basic \xff", ""),
+        (b"Basic " + base64.b64encode(b"\xff\xfe"), ""),
+        (b"Digest mp_1_x", ""),
+        (b"", ""),
+    ],
+)
+def test_credentials_are_read_from_headers(header: bytes, text: str) -> None:
+    """A bearer's token or the user name of Basic; whatever else there is, is none."""
+    assert text == credential(header)
+
+
+def test_a_ring_knows_living_keys(keys: Keys) -> None:
+    """A new key works at once, a revoked one not after the next reading, a wrong one never."""
+    ring = Ring(keys)
+    text = keys.create("shop", "crm", ("score",), None)
+    found = ring.check(text)
+    assert found is not None and ("shop", ("score",)) == (found.workspace, found.scopes)
+    for wrong in (text[:-1], text + "x", "mp_", "mp__", f"mp_{found.id}_", "\ud800", "mp_é_é"):
+        assert ring.check(wrong) is None
+    assert keys.revoke(found.id) and not keys.revoke(found.id)
+    ring.refresh()
+    assert ring.check(text) is None
+
+
+def test_a_ring_outlives_its_database(keys: Keys, tmp_path: Path) -> None:
+    """While the database is away, keys as last read go on working."""
+    ring, text = Ring(keys), keys.create("shop", "crm", ("score",), 1)
+    ring.refresh()
+    keys.database.close()
+    (tmp_path / "store.db").rename(tmp_path / "away.db")
+    ring.refresh()
+    assert ring.check(text) is not None
+
+
+@pytest.mark.parametrize("days", [0.0, -1.0, float("nan"), float("inf"), 1e9])
+def test_a_key_has_an_end_that_can_be_meant(days: float, keys: Keys) -> None:
+    """No key is made that never works, or for centuries."""
+    with pytest.raises(KeyInvalidError):
+        keys.create("shop", "crm", ("score",), days)
+
+
+def test_a_key_has_known_scopes(keys: Keys) -> None:
+    """A misspelt scope is refused."""
+    with pytest.raises(KeyInvalidError, match="score, ingest, read, admin"):
+        keys.create("shop", "crm", ("scores",), None)
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    """A misspelt setting names the nearest one; a value that can't be meant names its setting."""
+    with pytest.raises(SettingsError, match="MILEPOST_WORKERS"):
+        read_settings({"MILEPOST_WORKRES": "2"})
+    with pytest.raises(SettingsError, match="workers"):
+        read_settings({"MILEPOST_WORKERS": "none"})
+    assert 3 == read_settings({"MILEPOST_WORKERS": "2"}, workers="3").workers
+
+
+def test_names_are_checked_on_loopback() -> None:
+    """A service on loopback goes by loopback names unless others are given."""
+    assert "localhost" in Settings().known_hosts
+    assert frozenset() == Settings(host="0.0.0.0").known_hosts
+    assert frozenset(("a.example",)) == Settings(hosts="A.example").known_hosts
+
+
+def test_every_limit_is_documented() -> None:
+    """docs/security.md names the settings that bound requests, and tests that exist."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    for name in Settings.model_fields:
+        if name.endswith(("_body", "_seconds")) and name != "keep_alive_seconds":
+            assert f"`{name.upper()}`" in page
+    sources = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = {word.strip("`,.:;") for word in page.split() if word.startswith("`test_")}
+    assert set() == {name for name in named if f"def {name}(" not in sources}
