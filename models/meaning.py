@@ -82,7 +82,7 @@ def topic(feature: Feature, seen: Seen = NOTHING_SEEN) -> Topic:
     if not names and feature.over is None:
         main = () if seen.main_event is None else (seen.main_event,)
         carriers = next((seen.carriers[of] for of in _read(feature) if of in seen.carriers), main)
-        names = main if set(main) <= set(carriers) else carriers
+        names = main if main and set(main) <= set(carriers) else carriers
     about = AGE if feature.kind == "tenure" else LEVEL if read else RHYTHM
     return Topic(about, tuple(sorted(names)), read, feature.over)
 

@@ -82,7 +82,9 @@ class Moved:
     """Shape `(n_rows,)`."""
 
 
-def points(contributions: Floats, base: Floats, calibration: Calibration) -> Moved:
+def points(
+    contributions: Floats, base: Floats, calibration: Calibration, start: Floats | None = None
+) -> Moved:
     """Split calibrated probabilities over what contributed, in percentage points.
 
     The probability is one rising curve of the sum of all contributions; each one gets the
@@ -93,9 +95,12 @@ def points(contributions: Floats, base: Floats, calibration: Calibration) -> Mov
     ----------
     contributions, base
         Log-odds, shape `(n_rows, n)` and `(n_rows,)`.
+    start
+        The probabilities at the bases, where they are known already.
     """
     total = contributions.sum(axis=1)
-    start, end = calibration.probability(base), calibration.probability(base + total)
+    start = calibration.probability(base) if start is None else start
+    end = calibration.probability(base + total)
     if np.abs(total).min(initial=1.0) > SMALL:
         slope = (end - start) / total
     else:
@@ -125,6 +130,7 @@ class Explainer:
         self._names = contract.names
         self._levels = [f.levels if f.is_position else () for f in contract.features]
         self.telling = more_telling(contract.features, seen.main_event)
+        self._start: dict[float, Floats] = {}
         self._phrases: list[Phrase | None] = [None] * len(contract.features)
 
     def moved(self, contributions: Floats, base: Floats) -> Moved:
@@ -139,7 +145,12 @@ class Explainer:
         """
         ordered = np.take(contributions, self._order, axis=1)
         grouped = np.add.reduceat(ordered, self._starts, axis=1)
-        return points(grouped, base, self._calibration)
+        if len(base) > 1:
+            return points(grouped, base, self._calibration)
+        at = base.item()
+        if at not in self._start:
+            self._start = {at: self._calibration.probability(base)}
+        return points(grouped, base, self._calibration, self._start[at])
 
     def strongest(self, moved: Moved, most: int) -> Ints:
         """The groups that moved each row most, strongest first, shape `(n_rows, most)`.

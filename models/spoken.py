@@ -131,7 +131,7 @@ def event_noun(name: str, words: Words) -> Noun:
 
 
 def _is_participle(word: str) -> bool:
-    return (word.endswith("ed") and len(word) > 4 and not word.endswith("eed")) or (
+    return (word.endswith("ed") and len(word) > 3 and not word.endswith("eed")) or (
         word in PARTICIPLES
     )
 

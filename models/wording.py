@@ -6,7 +6,7 @@ words of every kind. Knows nothing about scores or models.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from features.feature import Feature, spoken
@@ -224,23 +224,35 @@ class Phrase:
     missing: str
     usually: str
     otherwise: str
+    said_of_peers: dict[float, tuple[str, str, str]] = field(default_factory=dict, compare=False)
+    """Remembered, for there are few usual values."""
 
     def statement(self, value: float, usual: float | None) -> str:
         """What is so, and what is usual; NaN where the customer has no value."""
+        shown = ""
         if value != value:
-            said, shown = self.missing, ""
+            said, ordinary = self.missing, False
         else:
-            shown = self.shows(value)
-            said = self.zero if value == 0 and self.zero else self.says.replace("{n}", shown)
-        said = said[:1].upper() + said[1:]
+            shown, ordinary = self.shows(value), value != 0 or not self.zero
+            said = self.says.replace("{n}", shown) if ordinary else self.zero
+        if not said[0].isupper():
+            said = capital(said)
         if usual is None or not self.usually:
             return said
-        known = self.shows(usual)
+        known, after, otherwise = self._peers(usual)
         if shown == known:
             return said + AS_USUAL
-        ordinary = shown and not (value == 0 and self.zero)
-        after = self.usually if ordinary else self.otherwise
-        return f"{said}; {after.replace('{n}', self.short(usual) if ordinary else known)}"
+        return said + (after if ordinary else otherwise)
+
+    def _peers(self, usual: float) -> tuple[str, str, str]:
+        """The usual value, and what is said of it after a value and after none."""
+        found = self.said_of_peers.get(usual)
+        if found is None:
+            known = self.shows(usual)
+            after = self.usually.replace("{n}", self.short(usual))
+            otherwise = self.otherwise.replace("{n}", known)
+            found = self.said_of_peers[usual] = (known, f"; {after}", f"; {otherwise}")
+        return found
 
 
 def phrase(feature: Feature, words: Words, seen: Seen = NOTHING_SEEN) -> Phrase:

@@ -160,3 +160,45 @@ def test_a_direction_is_up_or_down(tmp_path: Path) -> None:
         read_config(path)
     path.write_text(path.read_text().replace("rising", "down"))
     assert {"order_count_*": "down"} == read_config(path).problem("churn").monotone
+
+
+def test_words_units_and_what_is_actionable_are_read(tmp_path: Path) -> None:
+    """What reasons are said with is optional; unless told, all events are actionable."""
+    plain = read_config(written(tmp_path, WHOLE))
+    assert ({}, {}, None, []) == (
+        plain.words,
+        plain.units,
+        plain.actionable.events,
+        plain.actionable.attributes,
+    )
+    more = """
+[words]
+order = "bought"
+[units]
+value = "$"
+[actionable]
+events = ["order"]
+attributes = ["plan"]
+"""
+    told = read_config(written(tmp_path, WHOLE + more))
+    assert ({"order": "bought"}, {"value": "$"}) == (told.words, told.units)
+    assert (["order"], None, ["plan"]) == (
+        told.actionable.events,
+        told.actionable.properties,
+        told.actionable.attributes,
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ('[words]\norder = ""', "expected up to 40 printable characters"),
+        ('[words]\norder = " bought"', "begin and end with no space"),
+        ('[units]\nvalue = "a\\nb"', "printable"),
+        ('[actionable]\nevent = ["order"]', "unknown key 'event'.*'events'"),
+    ],
+)
+def test_words_that_can_not_be_said_are_refused(tmp_path: Path, more: str, says: str) -> None:
+    """A word goes into sentences, so it is short, printable and not blank."""
+    with pytest.raises(ConfigError, match=says):
+        read_config(written(tmp_path, f"{WHOLE}\n{more}\n"))
