@@ -23,9 +23,9 @@ from features.cutoffs import (
     judge,
 )
 from features.durations import MISSING_TIME, WEEK
-from features.engine import Matrix, compute_exact
+from features.engine import Matrix, compute_exact, count_visible
 from features.event_log import EventLog, Ints
-from features.feature import Feature
+from features.feature import Feature, Where
 from features.language import stage_feature
 from features.outcomes import happened
 from models.contract import BANDS
@@ -91,8 +91,7 @@ def score_book(
 ) -> Part:
     """Score every customer of two logs who is in the cohort as of a moment."""
     model = speaker.model
-    asked, unscored = cohort(model, log, attributes, as_of)
-    vectors = model.vectors(log, attributes, asked.rows)
+    asked, vectors, unscored = _scorable(model, log, attributes, as_of)
     columns = {
         "customer": pa.array([log.customers[i] for i in asked.rows.customer.tolist()], pa.string()),
         **_scores(model, vectors),
@@ -124,6 +123,21 @@ def cohort(
         {OUTSIDE[code][0]: n for code, n in zip(codes.tolist(), counts.tolist(), strict=True)}
     )
     return asked.take(verdict == IN_COHORT), unscored
+
+
+def _scorable(
+    model: FittedModel, log: EventLog, attributes: EventLog, as_of: int
+) -> tuple[Moments, Matrix, Counter[str]]:
+    """Who gets a score, with feature vectors; and how many do not, by reason."""
+    asked, unscored = cohort(model, log, attributes, as_of)
+    vectors = model.vectors(log, attributes, asked.rows)
+    n_events = count_visible(log, asked.rows, Where(), None)
+    refused = model.contract.familiarity.refused(vectors, n_events)
+    unscored.update(why[0] for why in refused if why is not None)
+    if any(why is not None for why in refused):
+        some = np.array([why is None for why in refused])
+        asked, vectors = asked.take(some), vectors[some]
+    return asked, vectors, unscored
 
 
 def bands(percentiles: Floats) -> NDArray[np.int32]:
@@ -212,12 +226,9 @@ def _week_ago(
     model: FittedModel, log: EventLog, attributes: EventLog, asked: Moments, as_of: int
 ) -> pa.Array:
     """The score of a week before, so that a trend is the customer's and not the model's."""
-    before, _ = cohort(model, log, attributes, as_of - WEEK)
-    some = np.isin(before.rows.customer, asked.rows.customer)
-    before = before.take(some)
+    before, vectors, _ = _scorable(model, log, attributes, as_of - WEEK)
     then = np.full(log.n_customers, np.nan)
     if len(before):
-        vectors = model.vectors(log, attributes, before.rows)
         then[before.rows.customer] = model.probabilities(vectors)
     return numbers(then[asked.rows.customer])
 
