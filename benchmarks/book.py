@@ -96,7 +96,7 @@ def measured(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     recipe = usual_recipe(booster, log, chosen.recipe)
     n_events = log.n_events
     del log, histories
-    ours = {n: scored(folder, chosen.customers, n) for n in chosen.processes}
+    ours = {n: scored(folder, n) for n in chosen.processes}
     best = max(ours.values(), key=lambda one: one["rows_s"])
     return {
         "customers": chosen.customers, "events": n_events, "buckets": len(buckets),
@@ -184,7 +184,7 @@ def usual_recipe(booster: lgb.Booster, log: EventLog, n_rows: int) -> dict[str, 
     return per_second(len(some), spent)
 
 
-def scored(folder: Path, n_customers: int, n_processes: int) -> dict[str, float]:
+def scored(folder: Path, n_processes: int) -> dict[str, float]:
     """The scoring in a process of its own: rows/s and the peak memory of process and children."""
     code = (
         "import sys, json, resource, time\n"
