@@ -22,7 +22,7 @@ RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-train bench-cluster spark system lock clean
+.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-train bench-cluster bench-book spark system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -108,6 +108,9 @@ bench-train: $(INSTALLED) ## seconds of a training run, stage by stage (ROWS=100
 
 bench-cluster: $(SPARK) ## Spark over buckets beside one process, in one run
 	@$(RUN) benchmarks/cluster.py --events $(EVENTS)
+
+bench-book: $(INSTALLED) ## everybody's score with reasons beside the usual recipe (CUSTOMERS=1000000)
+	@$(RUN) benchmarks/book.py --customers $(CUSTOMERS)
 
 spark: $(SPARK) ## install what --engine spark needs beside Java 17 into .venv
 
