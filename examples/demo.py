@@ -48,6 +48,7 @@ def main() -> int:
         if not wait_until_ready(service, address):
             return 1
         show(chosen.config, address, key)
+        print(f"open in a browser: {address}{sign_in_link(common, key)}")
         if chosen.stop:
             return 0
         print("\nThe service runs until you press Ctrl-C.", flush=True)
@@ -64,6 +65,12 @@ def make_key(common: list[str]) -> str:
     command = [sys.executable, "-m", "serving", "keys", "create", *common]
     flags = ["--name", "demo", "--scopes", "score,read", "--days", "1"]
     return subprocess.check_output([*command, *flags], text=True).strip()
+
+
+def sign_in_link(common: list[str], key: str) -> str:
+    """A path that opens the list in a browser, once."""
+    command = [sys.executable, "-m", "serving", "keys", "link", *common]
+    return subprocess.check_output([*command, "--id", key.split("_")[1]], text=True).strip()
 
 
 def in_use(host: str, port: int) -> bool:

@@ -4,11 +4,10 @@ Takes a request that the edge has put a caller into; gives the caller's tenant, 
 Another workspace's things do not exist for a caller. Knows nothing about keys.
 """
 
-from dataclasses import dataclass
-
 from starlette.requests import Request
 
 from features.errors import MilepostError
+from serving.keys import Caller
 from serving.state import State, Tenant
 
 SCOPE_OF = {
@@ -31,7 +30,7 @@ SCOPE_OF = {
 }
 """The scope of every route that is not open; a test holds every route to it."""
 
-OPEN = ("/livez", "/readyz", "/static", "/swagger")
+OPEN = ("/livez", "/readyz", "/static", "/swagger", "/sign-in", "/sign-out")
 """What answers without a key, with all that lies beneath it."""
 
 
@@ -45,15 +44,6 @@ class ForbiddenError(MilepostError):
     """The caller may not ask this."""
 
     code = "forbidden"
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks: a key or a signed token."""
-
-    id: str
-    workspace: str
-    scopes: tuple[str, ...]
 
 
 def is_open(path: str) -> bool:

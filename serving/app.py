@@ -12,6 +12,7 @@ from serving import (
     hook_routes,
     page_routes,
     score_routes,
+    sign_in_routes,
 )
 from serving.bodies import DEFINITIONS
 from serving.edge import Edge
@@ -19,7 +20,10 @@ from serving.errors import documented, install
 from serving.schemas import ProblemDocument
 from serving.state import State
 
-ROUTES = (score_routes, at_risk_routes, health_routes, page_routes, export_routes, hook_routes)
+ROUTES = (
+    score_routes, at_risk_routes, health_routes, page_routes, export_routes, hook_routes,
+    sign_in_routes,
+)  # fmt: skip
 
 
 def create_app(state: State) -> FastAPI:

@@ -13,8 +13,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter, time
 from typing import Any
 
+from starlette.responses import Response
+
 from features.errors import MilepostError
-from serving.access import Caller, UnauthorizedError, is_open
+from serving.access import UnauthorizedError, is_open
 from serving.audit import Asked
 from serving.bodies import MediaTypeError
 from serving.errors import (
@@ -25,7 +27,9 @@ from serving.errors import (
     problem_of,
 )
 from serving.guard import HEALTH
+from serving.keys import Caller, Key
 from serving.pages import HEADERS
+from serving.sessions import COOKIE
 from serving.state import State
 
 Message = MutableMapping[str, Any]
@@ -38,7 +42,16 @@ SECURITY = [(name.lower().encode(), value.encode()) for name, value in HEADERS.i
 SANE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """A request id that a caller may choose; it stands in logs and headers."""
 WANTED = frozenset(
-    (b"authorization", b"content-encoding", b"content-length", b"host", b"x-request-id")
+    (
+        b"accept",
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"cookie",
+        b"host",
+        b"origin",
+        b"x-request-id",
+    )
 )
 NO_KEY = "Send an API key: Authorization: Bearer mp_…"
 
@@ -84,7 +97,8 @@ class Edge:
                 self._let_in(scope, headers)
                 app = self.app
             except MilepostError as error:
-                app = refusal(error)
+                person = scope["method"] == "GET" and b"text/html" in headers.get(b"accept", b"")
+                app = refusal(error, person)
             if path in HEALTH and scope["method"] == "HEAD":
                 scope = {**scope, "method": "GET"}  # the server still sees HEAD, and sends no body
             await app(scope, self._bounded(receive), sent)
@@ -97,7 +111,7 @@ class Edge:
         """Find out who asks; raises what the caller is refused for."""
         if self.hosts and _name(headers.get(b"host", b"")) not in self.hosts:
             raise HostError("This service does not go by that name.")
-        caller = scope["caller"] = self._caller(headers.get(b"authorization", b""))
+        caller = scope["caller"] = self._caller(scope["method"], headers)
         if caller is None:
             if not is_open(scope["path"]):
                 raise UnauthorizedError(NO_KEY)
@@ -109,14 +123,16 @@ class Edge:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise MediaTypeError("Send the body uncompressed.")
 
-    def _caller(self, header: bytes) -> Caller | None:
-        if not header:
-            return None
-        text = credential(header)
-        if text.startswith("mp_"):
+    def _caller(self, method: str, headers: dict[bytes, bytes]) -> Caller | None:
+        key: Key | None = None
+        if b"authorization" in headers:
+            text = credential(headers[b"authorization"])
+            if not text.startswith("mp_"):
+                return self.state.tokens.check(text) if text else None
             key = self.state.ring.check(text)
-            return None if key is None else Caller(key.id, key.workspace, key.scopes)
-        return None
+        elif b"cookie" in headers and (method in ("GET", "HEAD") or own_page(headers)):
+            key = self.state.sessions.check(cookie(headers[b"cookie"]))
+        return None if key is None else Caller(key.id, key.workspace, key.scopes)
 
     def _bounded(self, receive: Receive) -> Receive:
         got, most = 0, self.most
@@ -165,9 +181,11 @@ class Process:
 PROCESS = Process()
 
 
-def refusal(error: MilepostError) -> Application:
-    """An application that answers with an error."""
+def refusal(error: MilepostError, person: bool) -> Application:
+    """An application that answers with an error; a person is sent to sign in."""
     response = problem_of(error)
+    if person and response.status_code == 401:
+        response = Response(status_code=303, headers={"Location": "/sign-in"})
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Basic realm="milepost"'
     if response.status_code == 413:
@@ -177,6 +195,21 @@ def refusal(error: MilepostError) -> Application:
         await response(scope, receive, send)
 
     return answer
+
+
+def own_page(headers: dict[bytes, bytes]) -> bool:
+    """Whether a browser sends this from a page of this service; other sites can't pretend to."""
+    origin = headers.get(b"origin", b"").partition(b"://")[2]
+    return bool(origin) and origin == headers.get(b"host")
+
+
+def cookie(header: bytes) -> str:
+    """The session's text among the cookies; "" if none."""
+    for pair in header.decode("latin-1").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return ""
 
 
 def credential(header: bytes) -> str:

@@ -49,6 +49,15 @@ class Key:
         return self.revoked is None and (self.expires is None or now < self.expires)
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: a key, a session of a key, or a signed token."""
+
+    id: str
+    workspace: str
+    scopes: tuple[str, ...]
+
+
 class Keys:
     """The keys of a database."""
 
@@ -102,6 +111,11 @@ class Ring:
             self._held = {key.id: key for key in self.keys.all()}
         except MilepostError:
             return
+
+    def find(self, number: str) -> Key | None:
+        """The living key of an id, None when there is none."""
+        found = self._held.get(number)
+        return found if found is not None and found.alive(_now()) else None
 
     def check(self, text: str) -> Key | None:
         """The living key of a text, None when there is none."""

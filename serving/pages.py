@@ -56,6 +56,11 @@ def at_risk_page(
     )
 
 
+def sign_in_page(problem: str, status: int) -> HTMLResponse:
+    """The form that asks for a key; `problem` says why it is shown again."""
+    return HTMLResponse(PAGES.get_template("sign_in.html").render(problem=problem), status)
+
+
 def docs_page() -> HTMLResponse:
     """The API documentation, from a copy of Swagger UI that is installed with the service."""
     return HTMLResponse(

@@ -6,6 +6,7 @@ need once, then leaves the work to them.
 
 import argparse
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -40,6 +41,8 @@ def run(chosen: argparse.Namespace) -> int:
         workspace=chosen.workspace, database=chosen.database,
         host=chosen.host, port=chosen.port, workers=chosen.workers,
     )  # fmt: skip
+    if not settings.secret:
+        settings = settings.model_copy(update={"secret": secrets.token_hex(32)})
     businesses = [read_config(path) for path in chosen.config]
     listener = listen(settings)
     counts = prepare()
@@ -76,6 +79,7 @@ def _serve(businesses: Sequence[Business], settings: Settings, listener: socket.
         try:
             state = load_state(businesses, settings)
             state.ring.refresh()
+            state.tokens.refresh()
             work(create_app(state), state, listener)
         except MilepostError as error:
             say(f"error: {error}")

@@ -61,6 +61,18 @@ class Settings(BaseModel):
     """Requests a second that a key may make of each worker; 0 is no limit."""
     burst: float = Field(100, ge=1)
     """Requests that a key may make at once before `rate` holds it."""
+    secret: str = ""
+    """Signs the sessions of browsers; the same on all hosts. If empty, each start makes its own."""
+    oidc_issuer: str = ""
+    """Whose signed tokens (JWT) count beside API keys; none if empty."""
+    oidc_audience: str = "milepost"
+    """Whom a token must be meant for."""
+    oidc_keys: str = ""
+    """URL of the issuer's key set; ISSUER/.well-known/jwks.json if empty."""
+    oidc_workspace: str = "workspace"
+    """The claim that names the workspace; a token without it counts for nothing."""
+    oidc_scopes: str = "scope"
+    """The claim that names the scopes, with blanks between or as a list."""
     log_requests: bool = True
     """Whether each request is one line of JSON on standard error."""
 

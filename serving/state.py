@@ -24,8 +24,10 @@ from serving.metrics import Metrics
 from serving.migrations import upgrade
 from serving.rates import Rates
 from serving.scoring import Scorer
+from serving.sessions import Links, Sessions
 from serving.settings import Settings
 from serving.store import Store, open_store
+from serving.tokens import Tokens
 
 LOG = logging.getLogger("milepost.serving")
 
@@ -69,6 +71,9 @@ class State:
     keys: Keys = field(init=False)
     ring: Ring = field(init=False)
     """The keys as requests are checked against them."""
+    tokens: Tokens = field(init=False)
+    sessions: Sessions = field(init=False)
+    links: Links = field(init=False)
     rates: Rates = field(init=False)
     budget: Budget = field(init=False)
     log: Log = field(init=False)
@@ -77,6 +82,9 @@ class State:
     def __post_init__(self) -> None:
         self.keys = Keys(self.database)
         self.ring = Ring(self.keys)
+        self.tokens = Tokens(self.settings)
+        self.sessions = Sessions(self.settings.secret, self.ring)
+        self.links = Links(self.database)
         self.rates = Rates(self.settings.rate, self.settings.burst)
         self.budget = Budget(self.settings.concurrency)
         self.log = Log(self.database, self.settings.log_requests)

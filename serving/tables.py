@@ -164,6 +164,15 @@ KEYS = Table(
 )
 """API keys: SHA-256 of the secret, scopes with blanks between; times are microseconds UTC."""
 
+LINKS = Table(
+    "links",
+    METADATA,
+    Column("hash", NAME, primary_key=True),
+    Column("key", NAME, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+"""Links that sign in once: SHA-256 of the secret, the id of the key, and until when."""
+
 AUDIT = Table(
     "audit",
     METADATA,

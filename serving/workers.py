@@ -93,6 +93,7 @@ def work(app: Application, state: State, listener: socket.socket) -> None:
 def _tick(state: State, over: threading.Event) -> None:
     while not over.wait(TICK):
         state.ring.refresh()
+        state.tokens.refresh()
         state.log.flush()
 
 

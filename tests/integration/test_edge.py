@@ -108,6 +108,38 @@ def test_a_key_is_a_user_name_too(service: Service) -> None:
         assert 200 == client.get("/v1/at-risk").status_code
 
 
+def test_a_person_signs_in(service: Service) -> None:
+    """A key opens the pages by a cookie of its own kind, which other sites can't make use of."""
+    with httpx.Client(base_url=service.address, timeout=60) as browser:
+        page = browser.get("/at-risk", headers={"Accept": "text/html"})
+        assert (303, "/sign-in") == (page.status_code, page.headers["location"])
+        assert 200 == browser.get("/sign-in").status_code
+        assert 401 == browser.post("/sign-in", data={"key": service.key + "x"}).status_code
+        answer = browser.post("/sign-in", data={"key": service.key})
+        assert (303, "/at-risk") == (answer.status_code, answer.headers["location"])
+        assert {"HttpOnly", "SameSite=strict"} <= set(answer.headers["set-cookie"].split("; "))
+        assert 200 == browser.get("/at-risk").status_code
+        body = {"problem": "churn", "events": []}
+        refused(browser.post("/v1/scores", json=body), 401, "unauthorized")
+        evil = {"Origin": "http://evil.example"}
+        refused(browser.post("/v1/scores", json=body, headers=evil), 401, "unauthorized")
+        own = {"Origin": service.address}
+        assert 200 == browser.post("/v1/scores", json=body, headers=own).status_code
+
+
+def test_a_link_signs_in_once_and_leads_nowhere_else(service: Service) -> None:
+    """A link opens the page it names among ours, the second time it opens nothing."""
+    place = (str(service.config), "--workspace", str(service.workspace))
+    number = service.key.split("_")[1]
+    link = run("serving", "keys", "link", *place, "--id", number).stdout.strip()
+    for to, status in (("//evil.example", 303), ("/docs", 401)):
+        answer = httpx.get(
+            f"{service.address}{link}", params={"link": link.split("=")[1], "to": to}
+        )
+        assert status == answer.status_code
+        assert "/at-risk" == answer.headers.get("location", "/at-risk")
+
+
 def test_a_key_is_shown_once(shop: Path, shop_run: tuple[Path, object], service: Service) -> None:
     """Neither the list of keys, nor the database, nor the log holds a secret."""
     secret = service.key.split("_", 2)[2]
