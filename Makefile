@@ -38,8 +38,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	  | awk '/^Collecting/ && ++n % 20 == 0 {print "  " n " packages collected"} /^Installing/ {print "  unpacking"} {fflush()}'
 	@$(RUN) -m pip check --disable-pip-version-check
 	@$(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
-	@echo "compiling the feature engine (a quarter of a minute, once)"
-	@$(RUN) -c 'from features.engine import warm_up; warm_up()'
+	@echo "compiling the feature engine and the trees (half a minute, once)"
+	@$(RUN) -c 'import models.trees; from features.engine import warm_up; warm_up()'
 	@touch $@
 
 demo: $(INSTALLED) ## train on real groceries, serve, score one household (SERVE=0 stops then)

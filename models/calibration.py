@@ -1,32 +1,21 @@
 """From a model's margin to an honest probability.
 
-Takes margins (raw log-odds) and labels of rows that the model was not fitted on; gives the one
-of three rising curves that serves rows best that it has not seen. Each is plain numbers. Knows
-nothing about LightGBM, features or files.
+Takes margins (raw log-odds); gives probabilities by one of three rising curves, each of which is
+plain numbers. Knows nothing about how a curve is fitted, about trees, features or files.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 Floats = NDArray[np.float64]
-Labels = NDArray[np.int8]
-Ints = NDArray[np.int64]
 
 LEAST = 1e-9
 """No probability lies below it or above one minus it: nothing is impossible, nothing certain."""
-
-N_BLOCKS = 5
-"""Blocks of customers of which each curve is judged on one after being fitted on the others."""
-
-FEW_LABELS = 50
-"""With fewer rows of a class a curve of more than two numbers is not asked for."""
 
 
 class Calibration(ABC):
@@ -183,113 +172,3 @@ def logs(margin: Floats) -> tuple[Floats, Floats]:
     """
     small = np.log1p(np.exp(-np.abs(margin)))
     return np.minimum(margin, 0.0) - small, np.maximum(margin, 0.0) + small
-
-
-def fit_calibration(margin: Floats, label: Labels, customer: Ints) -> Calibration:
-    """The curve with the lowest log loss on customers that it was not fitted on.
-
-    Each curve is fitted on four fifths of the customers and judged on the fifth, five times. A
-    curve of more numbers is taken only if it is better than a simpler one by more than one
-    standard error of the difference; so ties, and luck, go to the simplest. Where one class has
-    fewer than `FEW_LABELS` rows the answer is a cautious sigmoid, see `fit_few`.
-
-    Parameters
-    ----------
-    margin, label, customer
-        Shape `(n_rows,)`, of rows that the model was not fitted on. A customer's rows are kept
-        together: they are no independent witnesses.
-    """
-    if min(int(label.sum()), int((label == 0).sum())) < FEW_LABELS:
-        return fit_few(margin, label)
-    _, who = np.unique(customer, return_inverse=True)
-    losses = {kind: _losses(fit, margin, label, who) for kind, fit in FITS.items()}
-    chosen = Sigmoid.kind
-    for kind in FITS:
-        gain, error = _mean_gain(losses[chosen] - losses[kind], who)
-        chosen = kind if gain > error else chosen
-    return FITS[chosen](margin, label)
-
-
-def _losses(
-    fit: Callable[[Floats, Labels], Calibration], margin: Floats, label: Labels, who: Ints
-) -> Floats:
-    """Log loss of each row under the curve that was fitted on other customers."""
-    loss = np.empty(len(margin))
-    for block in range(N_BLOCKS):
-        out = who % N_BLOCKS == block
-        p = fit(margin[~out], label[~out]).probability(margin[out])
-        loss[out] = -np.log(np.where(label[out] == 1, p, 1 - p))
-    return loss
-
-
-def _mean_gain(gain: Floats, who: Ints) -> tuple[float, float]:
-    """The mean over the rows and its standard error, where customers are independent."""
-    apart = np.bincount(who, gain - gain.mean())
-    return float(gain.mean()), float(np.sqrt((apart**2).sum()) / len(gain))
-
-
-def fit_sigmoid(margin: Floats, label: Labels) -> Sigmoid:
-    """Fit Platt's calibration on held-back rows.
-
-    A fit that would turn the ranking round says that the margins carry nothing there; the
-    answer is then nearly flat, at the rows' own rate.
-    """
-    fitted = LogisticRegression(C=1e6).fit(margin[:, None], label)
-    slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    if slope > 0:
-        return Sigmoid(slope, intercept)
-    rate = float(label.mean())
-    return Sigmoid(1e-6, float(np.log(rate / (1 - rate))))
-
-
-def fit_few(margin: Floats, label: Labels) -> Sigmoid:
-    """Fit Platt's calibration where a class has few rows.
-
-    A handful of positives that all lie above the negatives would call for an endless slope. So
-    nobody counts as certain, a positive among `n` as `(n + 1) / (n + 2)` and a negative as
-    `1 / (n + 2)`, as Platt (1999) has it, and the slope a standard deviation of the margin has a
-    normal prior of deviation 1.
-    """
-    n_positive, n_negative = int(label.sum()), int((label == 0).sum())
-    hope = np.where(label == 1, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
-    centre, scale = float(margin.mean()), float(margin.std()) or 1.0
-    inputs = np.tile((margin - centre) / scale, 2)[:, None]
-    both = np.repeat([1, 0], len(margin))
-    fitted = LogisticRegression(C=1.0).fit(inputs, both, np.concatenate([hope, 1 - hope]))
-    slope = max(float(fitted.coef_[0, 0]) / scale, 1e-6)
-    return Sigmoid(slope, float(fitted.intercept_[0]) - slope * centre)
-
-
-def fit_beta(margin: Floats, label: Labels) -> Calibration:
-    """Fit beta calibration on held-back rows; the sigmoid where a slope would not be above 0."""
-    fitted = LogisticRegression(C=1e6).fit(np.column_stack(logs(margin)), label)
-    below, above = fitted.coef_[0].tolist()
-    if min(below, above) <= 0:
-        return fit_sigmoid(margin, label)
-    return Beta(below, above, float(fitted.intercept_[0]))
-
-
-def fit_isotonic(margin: Floats, label: Labels) -> Calibration:
-    """Fit centred isotonic calibration on held-back rows.
-
-    A step of `n` rows, all of one class, speaks as if one more row of each class were among them
-    all: its rate stays within `1 / (n_rows + 2)` of 0 and 1. The sigmoid where there is one step.
-    """
-    tail = fit_sigmoid(margin, label)
-    least = 1 / (len(margin) + 2)
-    steps = IsotonicRegression(y_min=least, y_max=1 - least).fit_transform(margin, label)
-    # Steps that are one step but for the last bits of a mean are one step.
-    height, place, size = np.unique(np.round(steps, 9), return_inverse=True, return_counts=True)
-    centre = np.bincount(place, margin) / size
-    if len(height) < 2 or not (np.diff(centre) > 0).all():
-        return tail
-    heights = np.log(height / (1 - height))
-    return Isotonic(tuple(centre.tolist()), tuple(heights.tolist()), tail.slope)
-
-
-FITS: Mapping[str, Callable[[Floats, Labels], Calibration]] = {
-    Sigmoid.kind: fit_sigmoid,
-    Beta.kind: fit_beta,
-    Isotonic.kind: fit_isotonic,
-}
-"""From the simplest to the one of most numbers."""

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
-
 from features.errors import ModelFilesError
 from models.calibration import calibration_from_json
 from models.contract import contract_from_json
 from models.fitted import FittedModel
 from models.interval import interval_from_json
 from models.sealed import CHECKSUMS, read_json, read_sealed, seal
+from models.trees import trees_from_text
 from models.weekly_risk import weekly_risk_from_json
 
 TREES, CONTRACT, CALIBRATION = "model.lgb", "contract.json", "calibration.json"
@@ -39,7 +38,7 @@ def save(model: FittedModel, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     weekly = model.weekly_risk
     contents = {
-        TREES: model.booster.model_to_string().encode(),
+        TREES: model.trees.text.encode(),
         CONTRACT: model.contract.to_json(),
         CALIBRATION: _json(_calibration(model)),
         WEEKLY_RISK: _json(None if weekly is None else weekly.to_json()),
@@ -78,13 +77,13 @@ def parse(contents: Mapping[str, bytes], where: str) -> FittedModel:
         calibration, weekly = (read_json(contents[name]) for name in (CALIBRATION, WEEKLY_RISK))
         band = calibration["interval"]
         return FittedModel(
-            lgb.Booster(model_str=contents[TREES].decode()),
+            trees_from_text(contents[TREES].decode()),
             calibration_from_json(calibration["curve"]),
             contract_from_json(contents[CONTRACT]),
             None if weekly is None else weekly_risk_from_json(weekly),
             None if band is None else interval_from_json(band),
         )
-    except (*UNREADABLE, lgb.basic.LightGBMError) as error:
+    except UNREADABLE as error:
         raise ModelFilesError(f"The model in {where} can't be read: {error}.") from error
 
 

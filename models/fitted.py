@@ -7,7 +7,6 @@ about where the model came from, about MLflow or about HTTP.
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,19 +19,41 @@ from models.calibration import Calibration
 from models.contract import BANDS, Contract
 from models.interval import Interval
 from models.reasons import Explainer
+from models.trees import Trees
 from models.weekly_risk import WeeklyRisk
 
 Floats = NDArray[np.float64]
 
-MANY_ROWS = 2_000
-"""From here on a prediction is worth more than one thread."""
+
+EXACT = 1e-9
+"""So near do a row's contributions and base come to its margin, in log-odds."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Scores of rows with what each feature adds to them."""
+
+    contributions: Floats
+    """Log-odds, shape `(n_rows, n_features)`."""
+    base: float
+    """Log-odds of a customer of whom nothing is known."""
+    margins: Floats
+    """Log-odds, shape `(n_rows,)`, with the bits of `FittedModel.margins`."""
+    probabilities: Floats
+    """Calibrated, shape `(n_rows,)`, with the bits of `FittedModel.probabilities`."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every row's contributions and base are its margin."""
+        apart = self.contributions.sum(axis=1) + self.base - self.margins
+        return bool((np.abs(apart) <= EXACT).all())
 
 
 @dataclass(frozen=True)
 class FittedModel:
     """Trees, calibration, contract and when, which belong together."""
 
-    booster: lgb.Booster
+    trees: Trees
     calibration: Calibration
     contract: Contract
     weekly_risk: WeeklyRisk | None = None
@@ -41,10 +62,9 @@ class FittedModel:
     """The band around the calibration; None where none was fitted."""
 
     def __post_init__(self) -> None:
-        names = tuple(self.booster.feature_name())
-        if names != self.contract.names:
+        if self.trees.names != self.contract.names:
             raise ModelFilesError(
-                f"The trees expect {len(names)} columns and the contract names "
+                f"The trees expect {len(self.trees.names)} columns and the contract names "
                 f"{len(self.contract.names)}, or in another order. The files of two models are "
                 "mixed; register the model again."
             )
@@ -74,10 +94,8 @@ class FittedModel:
         return compute(self._plan, log, attributes, rows)
 
     def margins(self, vectors: Matrix) -> Floats:
-        """Raw log-odds, shape `(n_rows,)`."""
-        return np.asarray(
-            self.booster.predict(vectors, raw_score=True, num_threads=_threads(vectors))
-        )
+        """Raw log-odds, shape `(n_rows,)`; the bits of LightGBM's own."""
+        return self.trees.margins(vectors)
 
     def probabilities(self, vectors: Matrix) -> Floats:
         """Calibrated probabilities, shape `(n_rows,)`."""
@@ -88,10 +106,27 @@ class FittedModel:
 
         Each row's contributions and base add up to its margin.
         """
-        values = np.asarray(
-            self.booster.predict(vectors, pred_contrib=True, num_threads=_threads(vectors))
+        found = self.explained(vectors)
+        return found.contributions, np.full(len(vectors), found.base)
+
+    def explained(self, vectors: Matrix) -> Explained:
+        """Scores and what each feature adds to them, found in one pass.
+
+        Raises
+        ------
+        ModelFilesError
+            When contributions do not add up to a margin within `EXACT`.
+        """
+        margins, contributions = self.trees.explained(vectors)
+        found = Explained(
+            contributions, self.trees.base, margins, self.calibration.probability(margins)
         )
-        return values[:, :-1], values[:, -1]
+        if not found.adds_up:
+            raise ModelFilesError(
+                "The reasons for a score do not add up to it. The trees are not what they were "
+                "when the model was trained; train it again."
+            )
+        return found
 
     def bounds(self, vectors: Matrix) -> tuple[Floats, Floats] | None:
         """Lower and upper bounds of the scores, `(n_rows,)` each; see `models.interval`."""
@@ -132,7 +167,3 @@ def apart(over: str) -> str:
 def band(percentile: float) -> str:
     """The band of a percentile: low, medium, high or very high."""
     return next(name for least, name in BANDS if percentile >= least)
-
-
-def _threads(vectors: Matrix) -> int:
-    return 1 if len(vectors) < MANY_ROWS else 0

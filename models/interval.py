@@ -1,8 +1,7 @@
 """How sure a score is: an interval for the rate among customers with such a score.
 
-Takes margins, labels and customers of the rows that the calibration was fitted on; gives for
-every margin a band in which the true curve lies with a stated confidence. Plain numbers. Knows
-nothing about features, trees or files.
+Takes margins; gives for each a band in which the true curve lies with a stated confidence. Plain
+numbers. Knows nothing about how the band was fitted, about features, trees or files.
 
 **What it covers.** Let `r(m)` be the share, among all customers like those of the held-back rows,
 of those with margin `m` whose outcome comes true. In `level` of all samples of such customers the
@@ -27,19 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import (
-    LEAST,
-    Calibration,
-    Isotonic,
-    calibration_from_json,
-    fit_beta,
-    logs,
-    sigmoid,
-)
+from models.calibration import LEAST, Calibration, calibration_from_json, logs, sigmoid
 
 Floats = NDArray[np.float64]
-Labels = NDArray[np.int8]
-Ints = NDArray[np.int64]
 
 LEVEL = 0.9
 """The share of samples whose band holds the true rate at a score."""
@@ -89,29 +78,3 @@ def interval_from_json(data: Mapping[str, Any]) -> Interval:
     """Read an interval; `ValueError` when it is none."""
     covariance = tuple(tuple(row) for row in data["covariance"])
     return Interval(data["level"], calibration_from_json(data["centre"]), covariance)
-
-
-def fit_interval(
-    calibration: Calibration, margin: Floats, label: Labels, customer: Ints, level: float = LEVEL
-) -> Interval:
-    """The band of held-back rows, shape `(n_rows,)` each, the ones of the calibration.
-
-    Its middle is beta calibration also where the simpler sigmoid was chosen, so that the band
-    does not rest on that choice; where an isotonic curve was chosen, it is that curve.
-    """
-    beta = fit_beta(margin, label)
-    rate = beta.probability(margin)
-    design = np.column_stack([*logs(margin), np.ones(len(margin))])
-    weight = rate * (1 - rate)
-    information = np.einsum("ij,i,ik->jk", design, weight, design)
-    _, who = np.unique(customer, return_inverse=True)
-    n_customers = int(who.max()) + 1
-    score = design * (label - rate)[:, None]
-    by_customer = np.column_stack([np.bincount(who, column) for column in score.T])
-    inverse = np.linalg.pinv(information, hermitian=True)
-    few = n_customers / max(n_customers - design.shape[1], 1)
-    covariance = few * inverse @ (by_customer.T @ by_customer) @ inverse
-    covariance = (covariance + covariance.T) / 2
-    centre = calibration if isinstance(calibration, Isotonic) else beta
-    a, b, c = (tuple(row) for row in covariance.tolist())
-    return Interval(level, centre, (a, b, c))

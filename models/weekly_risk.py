@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
 from features.durations import DAY
 from features.engine import Matrix
+from models.calibration import sigmoid
+from models.trees import Trees, trees_from_text
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,15 +47,15 @@ class WeeklyRisk:
 
     def __post_init__(self) -> None:
         expected = len(self.columns) + len(CLOCK)
-        if self._booster is not None and self._booster.num_feature() != expected:
+        if self._hazard is not None and len(self._hazard.names) != expected:
             raise ValueError(
-                f"the trees of the weekly risk read {self._booster.num_feature()} columns, "
+                f"the trees of the weekly risk read {len(self._hazard.names)} columns, "
                 f"expected {expected}"
             )
 
     @cached_property
-    def _booster(self) -> lgb.Booster | None:
-        return None if self.trees is None else lgb.Booster(model_str=self.trees)
+    def _hazard(self) -> Trees | None:
+        return None if self.trees is None else trees_from_text(self.trees)
 
     def curves(
         self, probability: Floats, margin: Floats, vectors: Matrix, opens: Ints, closes: Ints
@@ -93,11 +94,11 @@ class WeeklyRisk:
         left = np.ones(len(margin))
         for week in range(1, out.shape[1]):
             rows = np.flatnonzero(week < weeks)
-            if self._booster is None:
+            if self._hazard is None:
                 out[rows, week - 1] = week * WEEK / (closes - opens)[rows]
                 continue
             seen = week_matrix(self.columns, week, margin, vectors, opens, closes, rows)
-            left[rows] *= 1 - np.asarray(self._booster.predict(seen, num_threads=1))
+            left[rows] *= 1 - sigmoid(self._hazard.margins(seen))
             out[rows, week - 1] = 1 - left[rows]
         return out
 

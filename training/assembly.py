@@ -7,18 +7,19 @@ one that is registered. Knows nothing about how good they are.
 from dataclasses import replace
 from typing import Any
 
+import lightgbm as lgb
 import numpy as np
 
 from features.config import Business
 from features.durations import format_moment
 from features.event_log import Ints
-from models.calibration import fit_calibration
 from models.contract import Contract
 from models.fitted import FittedModel
-from models.interval import fit_interval
 from models.persona import Personas
 from models.spoken import Words
+from models.trees import trees_from_text
 from training.alike import alike
+from training.calibrating import fit_calibration, fit_interval
 from training.clock import Clock
 from training.engines import Engine
 from training.fitting import FEW_ROWS
@@ -88,7 +89,8 @@ def fit_judged(
             seen=engine.seen,
             familiarity=familiarity_of(ready, groups, booster.feature_importance("split") > 0),
         )
-    return FittedModel(booster, calibration, contract, weekly, interval)
+    trees = trees_from_text(booster.model_to_string())
+    return FittedModel(trees, calibration, contract, weekly, interval)
 
 
 def refit_on_all(judged: FittedModel, ready: Prepared, engine: Engine, clock: Clock) -> FittedModel:
@@ -98,10 +100,11 @@ def refit_on_all(judged: FittedModel, ready: Prepared, engine: Engine, clock: Cl
     rows that the judged trees had not learned from; no row is left that these have not.
     """
     with clock.stage("refit on all") as told:
-        booster = engine.refit(ready, judged.booster, before_test=False)
+        first = lgb.Booster(model_str=judged.trees.text)
+        trees = trees_from_text(engine.refit(ready, first, before_test=False).model_to_string())
         trained = {**judged.contract.trained, "this_model": "registered"}
         told.append(f"{trained['fitted']['registered']['n_rows']:,} rows")
-    return replace(judged, booster=booster, contract=replace(judged.contract, trained=trained))
+    return replace(judged, trees=trees, contract=replace(judged.contract, trained=trained))
 
 
 def _trained(ready: Prepared, engine: Engine, again: bool) -> dict[str, Any]:

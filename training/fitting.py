@@ -145,9 +145,9 @@ def patience_of(chosen: Mapping[str, Any]) -> int:
     return PATIENCE_OF_FEW if chosen["learning_rate"] < SMALL_STEP else PATIENCE
 
 
-def shape_of(booster: lgb.Booster) -> dict[str, Any]:
-    """The parameters that a fit chose by validation, as its text tells them."""
-    found = re.search(r"^\[num_leaves: (\d+)\]$", booster.model_to_string(), re.MULTILINE)
+def shape_of(text: str) -> dict[str, Any]:
+    """The parameters that a fit chose by validation, as LightGBM's text tells them."""
+    found = re.search(r"^\[num_leaves: (\d+)\]$", text, re.MULTILINE)
     return {"num_leaves": int(found[1])} if found else {}
 
 
@@ -176,22 +176,23 @@ def refit(
     first
         The first fit, which decides the shape and the number of trees.
     """
-    chosen = {**parameters(n_train, len(features), seed), **shape_of(first), **(more or {})}
+    shape = shape_of(first.model_to_string())
+    chosen = {**parameters(n_train, len(features), seed), **shape, **(more or {})}
     chosen |= constraints(features, monotone or {})
     data = dataset(features, rows, chosen)
     seeds = _seeds(chosen, n_train)
     found = []
     for one in seeds:
-        booster = lgb.train(one, data, rounds_of(first, chosen, n_train))
+        booster = lgb.train(one, data, rounds_of(first.num_trees(), chosen, n_train))
         if chosen.get("num_machines", 1) > 1:
             booster.free_network()
         found.append(booster.model_to_string())
     return average(found)
 
 
-def rounds_of(first: lgb.Booster, chosen: Mapping[str, Any], n_train: int) -> int:
+def rounds_of(n_trees: int, chosen: Mapping[str, Any], n_train: int) -> int:
     """How many rounds each of the fits has that were averaged, in the mean."""
-    return max(1, round(int(first.num_trees()) / len(_seeds(chosen, n_train))))
+    return max(1, round(n_trees / len(_seeds(chosen, n_train))))
 
 
 def _seeds(chosen: Mapping[str, Any], n_rows: int) -> list[dict[str, Any]]:

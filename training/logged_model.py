@@ -19,8 +19,9 @@ from models.files import CONTRACT, TREES
 
 LOADER = "models.plain"
 OWN = ("features", "models")
-REQUIREMENTS = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn")
-"""What the code beside a model imports, pinned to the versions of the run."""
+REQUIREMENTS = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "pydantic")
+"""What the code beside a model imports, and LightGBM for those who load the trees alone; pinned to
+the versions of the run."""
 
 MODEL, CODE, ARTEFACTS = "model", "code", "artefacts"
 CARD = "MODEL_CARD.md"

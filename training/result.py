@@ -117,7 +117,7 @@ def parameters_of(ready: Prepared, model: FittedModel) -> dict[str, Any]:
         "tuned": ready.tuned is not None,
         "split": ready.split.how,
         "n_features": len(ready.features),
-        "trees": model.booster.num_trees(),
+        "trees": len(model.trees),
         "refit": len(ready.split.train) < FEW_ROWS or ready.has_newer_rows,
     }
 

@@ -123,7 +123,7 @@ def train(
         )
     return Result(
         name, logged, ready, verdict, looked, checks, personas, weekly, decision,
-        registered.booster.num_trees(), folder / REPORT, clock.seconds,
+        len(registered.trees), folder / REPORT, clock.seconds,
     )  # fmt: skip
 
 
@@ -187,8 +187,8 @@ def _look_back(ready: Prepared, model: FittedModel) -> LookBack:
     n_train = len(ready.split.train)
     chosen = parameters(n_train, len(ready.features), ready.problem.seed)
     directions = constraints(ready.features, ready.problem.monotone)
-    chosen |= ready.more | shape_of(model.booster) | directions
-    return look_back(ready, chosen, rounds_of(model.booster, chosen, n_train), n_train)
+    chosen |= ready.more | shape_of(model.trees.text) | directions
+    return look_back(ready, chosen, rounds_of(len(model.trees), chosen, n_train), n_train)
 
 
 def _draw(

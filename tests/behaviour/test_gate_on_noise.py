@@ -45,12 +45,12 @@ def decided(path: Path, problem: str, engine: InProcess, ready: Prepared) -> Dec
     """What the gate says of a model of these rows, with no leak and no champion."""
     model = fit_judged(read_config(path), problem, ready, None, engine, Clock(silent))
     n_train = len(ready.split.train)
-    chosen = parameters(n_train, len(ready.features), 1) | shape_of(model.booster)
+    chosen = parameters(n_train, len(ready.features), 1) | shape_of(model.trees.text)
     verdict = judge_test(ready, model.probabilities(ready.parts["test"][0]))
     alone = decide(verdict, [], None, (), ready.problem.gate)
     if not alone.passed:  # earlier periods can add reasons, but take none back
         return alone
-    looked = look_back(ready, chosen, rounds_of(model.booster, chosen, n_train), n_train)
+    looked = look_back(ready, chosen, rounds_of(len(model.trees), chosen, n_train), n_train)
     return decide(verdict, looked.backtest, None, (), ready.problem.gate)
 
 

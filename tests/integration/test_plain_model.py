@@ -92,9 +92,7 @@ def test_the_pyfunc_gives_the_bits_of_our_own_model(
     expected = own.probabilities(rows.to_numpy(np.float32))
     assert expected.tolist() == model.predict(rows).tolist()
     assert expected.tolist() == model.predict(rows[rows.columns[::-1]]).tolist()
-    assert own.booster.num_trees() == (
-        mlflow.lightgbm.load_model("models:/shop-churn@champion").num_trees()
-    )
+    assert len(own.trees) == (mlflow.lightgbm.load_model("models:/shop-churn@champion").num_trees())
 
 
 def test_the_input_example_is_invented(shop_run: tuple[Path, CompletedProcess[str]]) -> None:

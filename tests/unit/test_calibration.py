@@ -12,19 +12,16 @@ from features.simulation import PROBLEMS
 from features.simulation_journeys import LEFT, WENT_ON, live, populate
 from features.simulation_settings import Settings
 from features.simulation_truth import true_probability
-from models.calibration import (
-    Beta,
-    Calibration,
-    Isotonic,
-    Sigmoid,
-    calibration_from_json,
+from models.calibration import Beta, Calibration, Isotonic, Sigmoid, calibration_from_json
+from models.interval import Interval, interval_from_json
+from training.calibrating import (
     fit_beta,
     fit_calibration,
     fit_few,
+    fit_interval,
     fit_isotonic,
     fit_sigmoid,
 )
-from models.interval import Interval, fit_interval, interval_from_json
 
 Array = np.ndarray
 

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.language import events
-from models.calibration import Sigmoid, fit_sigmoid, sigmoid
+from models.calibration import Sigmoid, sigmoid
 from models.files import load
 from models.fitted import band
 from models.reasons import points
 from training.baselines import baselines, best_rule, rule_score
+from training.calibrating import fit_sigmoid
 from training.evaluation import calibration_error, evaluate, lift, reliability
 from training.usual import usual_of
 

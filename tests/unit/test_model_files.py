@@ -1,9 +1,12 @@
 """A model as plain files: the same bytes out and in, and nothing altered gets through."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from features.errors import ModelFilesError
 from models.contract import contract_from_json
@@ -53,6 +56,37 @@ def test_the_files_of_two_models_do_not_mix(saved: Path) -> None:
     data["features"] = data["features"][::-1]
     with pytest.raises(ValueError, match="schema hash"):
         contract_from_json(json.dumps(data).encode())
+
+
+def test_a_model_answers_without_the_libraries_that_fitted_it(
+    saved: Path,
+) -> None:
+    """Loading a model, vectors, margins, contributions, weeks and personas need NumPy and Numba."""
+    code = f"""
+import sys
+from pathlib import Path
+import numpy as np
+from features.cutoffs import Moments
+from features.durations import days
+from features.engine import Rows
+from features.event_log import empty_log
+from models.files import load
+model = load(Path({str(saved)!r}))
+log, now = empty_log(["c"]), np.array([10**15])
+asked = Moments(Rows(np.zeros(1, np.int64), now, now), now, now + days(90))
+vectors = np.zeros((1, len(model.contract.names)), np.float32)
+found = model.explained(vectors)
+assert found.margins == model.margins(vectors)
+model.weekly(vectors, asked), model.bounds(vectors), model.percentiles(found.probabilities)
+if model.contract.personas: model.contract.personas.assign(vectors)
+print(*{{name.partition(".")[0] for name in sys.modules}})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert 0 == done.returncode, done.stderr
+    heavy = {"sklearn", "lightgbm", "mlflow", "shap", "fastapi", "pandas", "matplotlib"}
+    assert set() == set(done.stdout.split()) & heavy
 
 
 def test_nothing_is_pickled(shop_run: tuple[Path, object]) -> None:

@@ -42,7 +42,7 @@ def told(shop: Path, shop_run: tuple[Path, object]) -> Told:
     verdict = judge_test(ready, model.probabilities(ready.parts["test"][0]))
     n_train = len(ready.split.train)
     chosen = parameters(n_train, len(ready.features), problem.seed)
-    looked = look_back(ready, chosen, model.booster.num_trees(), n_train)
+    looked = look_back(ready, chosen, len(model.trees), n_train)
     check = Finding("P08", "warning", "labels", "The rate has changed.", ("Look why",))
     return Told(
         business.name, "churn", ready, model, tags_of(model.contract), manifest(engine), (check,),
