@@ -77,7 +77,7 @@ TREE = np.dtype(
 """Where a tree's splits and leaves begin, how many splits it has, how many points, with how much
 room for them, and where their weights stand."""
 
-BLOCK = 256
+BLOCK = 64
 """Rows that are worked on together, tree by tree."""
 
 _STEPS, _TREES = from_dtype(STEP)[::1], from_dtype(TREE)[::1]

@@ -58,10 +58,8 @@ def test_the_files_of_two_models_do_not_mix(saved: Path) -> None:
         contract_from_json(json.dumps(data).encode())
 
 
-def test_a_model_answers_without_the_libraries_that_fitted_it(
-    saved: Path,
-) -> None:
-    """Loading a model, vectors, margins, contributions, weeks and personas need NumPy and Numba."""
+def test_a_model_answers_without_the_libraries_that_fitted_it(saved: Path) -> None:
+    """Loading a model, margins, contributions, weeks and personas need NumPy and Numba."""
     code = f"""
 import sys
 from pathlib import Path
@@ -69,10 +67,9 @@ import numpy as np
 from features.cutoffs import Moments
 from features.durations import days
 from features.engine import Rows
-from features.event_log import empty_log
 from models.files import load
 model = load(Path({str(saved)!r}))
-log, now = empty_log(["c"]), np.array([10**15])
+now = np.array([10**15])
 asked = Moments(Rows(np.zeros(1, np.int64), now, now), now, now + days(90))
 vectors = np.zeros((1, len(model.contract.names)), np.float32)
 found = model.explained(vectors)
