@@ -228,8 +228,8 @@ def build_log(
 def empty_log(customers: tuple[str, ...] = ()) -> EventLog:
     """A log of these customers in which nothing has happened."""
     nothing = np.zeros(0, np.int64)
-    log = build_log([], nothing, [])
-    return log.aligned(customers)
+    offsets = np.zeros(len(customers) + 1, np.int64)
+    return replace(build_log([], nothing, []), customers=customers, offsets=offsets)
 
 
 def address(array: NDArray[np.generic]) -> int:
