@@ -30,6 +30,7 @@ from features.config import Business
 from features.durations import MISSING_TIME
 from features.errors import BucketError
 from features.event_log import CATEGORY, NUMBER, EventLog, Ints, build_log, union
+from features.groups import with_groups
 from features.overview import Overview, overview
 from features.sources import Histories, SourceAccount
 
@@ -121,7 +122,11 @@ class Buckets:
 
 
 def write_buckets(
-    business: Business, histories: Histories, folder: Path, n_buckets: int | None = None
+    business: Business,
+    histories: Histories,
+    folder: Path,
+    n_buckets: int | None = None,
+    grouped: bool = False,
 ) -> Buckets:
     """Write histories as buckets; a folder of buckets that is there already is replaced.
 
@@ -129,13 +134,16 @@ def write_buckets(
     ----------
     n_buckets
         One for every `BUCKET_EVENTS` events unless given.
+    grouped
+        Whether groups of customers may be: whoever reads the buckets then reads all of them.
 
     Raises
     ------
     BucketError
         When the folder holds something else, or can't be written.
     """
-    _refuse_groups(business)
+    if not grouped:
+        _refuse_groups(business)
     usual = max(LEAST_BUCKETS, -(-histories.log.n_events // BUCKET_EVENTS))
     n = usual if n_buckets is None else n_buckets
     if not 1 <= n <= MOST_BUCKETS:
@@ -189,15 +197,16 @@ def _refuse_groups(business: Business) -> None:
         )
 
 
-def open_buckets(business: Business, folder: Path) -> Buckets:
-    """Open the buckets of a business.
+def open_buckets(business: Business, folder: Path, grouped: bool = False) -> Buckets:
+    """Open the buckets of a business; `grouped` as in `write_buckets`.
 
     Raises
     ------
     BucketError
         When there is no manifest, or it is of another format or of other sources.
     """
-    _refuse_groups(business)
+    if not grouped:
+        _refuse_groups(business)
     again = f"Make the buckets with python -m features bucket CONFIG {folder}."
     try:
         data = json.loads((folder / MANIFEST).read_text())
@@ -225,6 +234,14 @@ def open_buckets(business: Business, folder: Path) -> Buckets:
             f"customers, attach, data or extracted_at have changed since. {again}"
         )
     return found
+
+
+def read_buckets(business: Business, folder: Path) -> Histories:
+    """All histories of a folder of buckets in memory, as if they came from the sources."""
+    buckets = open_buckets(business, folder, grouped=True)
+    log, attributes = buckets.sample(1)
+    log = with_groups(log, [name for name in business.features.groups if name in log.categories])
+    return Histories(log, attributes, buckets.sources, buckets.end, buckets.digest)
 
 
 def origin(business: Business) -> str:

@@ -19,6 +19,7 @@ BAD_INPUT = 2
 COMMANDS = {
     "run": ("serving.run", "answer over HTTP until stopped"),
     "import": ("serving.importing", "read a business's sources into the store"),
+    "export": ("serving.exporting", "write the store's histories to a folder, for training"),
     "keys": ("serving.keys_command", "make, list and revoke API keys"),
     "audit": ("serving.audit_command", "show who asked what of a workspace"),
     "score": ("serving.score_command", "write everybody's score to a Parquet or CSV file"),

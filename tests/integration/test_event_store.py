@@ -12,6 +12,7 @@ from journeys import make_shop
 from sqlalchemy import inspect, select, text
 from stores import addresses, opened, sent
 
+from features.buckets import read_buckets
 from features.config import read_config
 from features.event_log import EventLog
 from features.sources import digest, read_histories
@@ -21,6 +22,7 @@ from serving.event_store import EventStore, TenantStore
 from serving.importing import import_sources
 from serving.intake import Intake
 from serving.migrations import upgrade
+from serving.snapshot import refreshed
 from serving.tables import EVENTS, METADATA
 
 KINDS = SimpleNamespace(
@@ -207,6 +209,33 @@ def test_an_import_is_what_training_reads(url: str, tmp_path: Path) -> None:
         journey = store.journey(customer, contract)
         assert journey is not None
         assert digest(histories.log.history(customer)) == _spelt(journey.log, histories.log)
+
+
+def test_an_export_is_what_the_sources_are(url: str, tmp_path: Path) -> None:
+    """Histories exported from the store have the digest, the end and the rows of the sources."""
+    business = read_config(make_shop(tmp_path, 40))
+    histories = read_histories(business)
+    store = opened(url, "shop")
+    import_sources(business, store, progress=False)
+    made = refreshed(business, url, tmp_path / "copy")
+    assert (histories.digest, histories.end) == (made.digest, made.end)
+    assert histories.digest == digest(*(lambda h: (h.log, h.attributes))(
+        read_buckets(business, tmp_path / "copy")))  # fmt: skip
+
+
+def test_a_copy_holds_what_was_sent(url: str, intake: Intake, tmp_path: Path) -> None:
+    """Events of any kinds that were sent stand in a copy; a value of another kind is missing."""
+    business = read_config(make_shop(tmp_path, 40))
+    business = business.model_copy(update={"name": "sent"})
+    store = opened(url, "sent")
+    row = {"customer": "c", "event": "order", "event_time": "2024-01-01"}
+    sent(intake, store, [{**row, "v": 2.5, "w": "2024-05-01"}, {**row, "v": "x"}, {**row, "w": 1},
+                         {**row, "n": 1e-300, "u": "ü\n\u2028"}])  # fmt: skip
+    log = read_buckets(business, refreshed(business, url, tmp_path / "copy").folder).log
+    assert {"v": "category", "w": "category", "n": "number", "u": "category"} == log.kinds
+    assert [1e-300] == log.numbers["n"][~np.isnan(log.numbers["n"])].tolist()
+    assert ("ü\n\u2028",) == log.categories["u"].levels
+    assert ("x",) == log.categories["v"].levels
 
 
 def _spelt(log: EventLog, whole: EventLog) -> str:

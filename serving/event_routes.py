@@ -1,0 +1,208 @@
+"""Events in: `POST /v1/events`, Segment's calls, and the quarantine.
+
+Takes requests; hands rows to intake and answers with what became of each. Bodies are read
+strictly; a row that can't be read is refused alone wherever the others can be told from it.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import Response
+
+from features.durations import format_moment
+from serving.access import tenant_of
+from serving.bodies import (
+    DEFINITIONS,
+    InvalidRequestError,
+    UnreadableError,
+    is_lines,
+    read_bytes,
+    read_json,
+    read_lines,
+    read_model,
+    strict_json,
+)
+from serving.errors import documented, json_answer
+from serving.intake import CANONICAL, Result, Unreadable
+from serving.quarantine import page, replay
+from serving.schemas_events import (
+    BATCH,
+    EVENT,
+    EVENTS_BODY,
+    QuarantinePage,
+    QuarantineRow,
+    Replayed,
+    ReplayRequest,
+    ResultsOut,
+    segment_example,
+)
+from serving.segment import KINDS
+from serving.state import State
+
+MOST_ROWS = 10_000
+"""Rows of one request."""
+FEW = 100
+"""So many rows are checked where the request is read; more are in a thread of their own."""
+
+Cursor = Annotated[str | None, Query(max_length=64, pattern=r"^\d{1,19}-[0-9a-f]{1,40}$")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="how many rows")]
+
+
+def add(app: FastAPI, state: State) -> None:
+    """Add the routes of events, Segment's calls and the quarantine."""
+    _add_events(app, state)
+    _add_segment(app, state)
+    _add_quarantine(app, state)
+
+
+def _add_events(app: FastAPI, state: State) -> None:
+    @app.post(
+        "/v1/events", response_model=None, tags=["events"], openapi_extra=EVENTS_BODY,
+        summary="Send one event, an array, or lines",
+        responses={
+            200: {"model": ResultsOut, "description": "Every row is stored"},
+            207: {"model": ResultsOut, "description": "Some rows are not; each says why"},
+            **documented(400, 413, 415, 422, 503),
+        },
+    )  # fmt: skip
+    async def events(request: Request) -> Response:
+        tenant_of(request, state, "ingest")
+        rows = await _lines(request) if is_lines(request) else await _rows(request)
+        results = await _kept(request, state, rows, [CANONICAL] * len(rows))
+        return _answer(results, 207)
+
+
+def _add_segment(app: FastAPI, state: State) -> None:
+    for kind in KINDS:
+        _add_call(app, state, kind)
+
+    @app.post(
+        "/v1/batch", response_model=None, tags=["segment"], openapi_extra=BATCH,
+        summary="Many of Segment's messages",
+        responses={200: {"model": ResultsOut}, **documented(400, 413, 415, 422, 503)},
+    )  # fmt: skip
+    async def batch(request: Request) -> Response:
+        tenant_of(request, state, "ingest")
+        body = await read_json(request)
+        rows = body.get("batch") if isinstance(body, dict) else None
+        if not isinstance(rows, list):
+            raise InvalidRequestError([{"place": "body.batch", "reason": "must be an array"}])
+        shared = {name: body[name] for name in ("sentAt", "context") if name in body}
+        rows = [{**shared, **row} if isinstance(row, dict) else row for row in rows]
+        return _answer(await _kept(request, state, rows, ["segment:"] * len(rows)), 200)
+
+
+def _add_call(app: FastAPI, state: State, kind: str) -> None:
+    @app.post(
+        f"/v1/{kind}", response_model=None, tags=["segment"], name=kind,
+        openapi_extra=segment_example(kind), summary=f"Segment's {kind}",
+        responses={200: {"model": ResultsOut}, **documented(400, 413, 415, 422, 503)},
+    )  # fmt: skip
+    async def call(request: Request) -> Response:
+        tenant_of(request, state, "ingest")
+        message = await read_json(request)
+        return _answer(await _kept(request, state, [message], [f"segment:{kind}"]), 200)
+
+
+def _add_quarantine(app: FastAPI, state: State) -> None:
+    @app.get(
+        "/v1/quarantine", response_model=None, tags=["events"], summary="Rows that were set aside",
+        responses={200: {"model": QuarantinePage}, **documented(422, 503)},
+    )  # fmt: skip
+    def listed(
+        request: Request, limit: Limit = 100, after: Cursor = None, replayed: bool = False
+    ) -> Response:
+        store = tenant_of(request, state, "ingest").kept
+        place = None
+        if after is not None:
+            arrived, _, row = after.partition("-")
+            place = (min(int(arrived), 2**62), row)
+        rows = page(store, limit, place, replayed)
+        following = f"{rows[-1].arrived}-{rows[-1].row}" if len(rows) == limit else None
+        shown = [
+            QuarantineRow(
+                row=r.row, arrived=format_moment(r.arrived), source=r.source, reason=r.reason,
+                detail=r.detail, body=r.body,
+                replayed=None if r.replayed is None else format_moment(r.replayed),
+            )
+            for r in rows
+        ]  # fmt: skip
+        return json_answer(QuarantinePage(rows=shown, next=following))
+
+    @app.post(
+        "/v1/quarantine/replay", response_model=None, tags=["events"],
+        summary="Try rows that were set aside again", openapi_extra=EVENT["replay"],
+        responses={200: {"model": Replayed}, **documented(400, 413, 415, 422, 503)},
+    )  # fmt: skip
+    async def again(request: Request) -> Response:
+        store = tenant_of(request, state, "ingest").kept
+        asked = await read_model(request, ReplayRequest)
+        done = await asyncio.to_thread(replay, store, state.intake, asked.rows)
+        return json_answer(Replayed(**{name: done[name] for name in Replayed.model_fields}))
+
+
+async def _rows(request: Request) -> list[Any]:
+    """The rows of a JSON body: one, or an array of them."""
+    raw = await read_bytes(request)
+    try:
+        value = strict_json(raw)
+    except UnreadableError:
+        return [_read(each) for each in _apart(raw)]
+    return value if isinstance(value, list) else [value]
+
+
+def _apart(raw: bytes) -> list[bytes]:
+    """The elements of an array of which one can't be read; raises what is wrong otherwise."""
+    try:
+        return [bytes(each) for each in msgspec.json.decode(raw, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        strict_json(raw)
+        raise
+
+
+async def _lines(request: Request) -> list[Any]:
+    return [_read(line) for line in await read_lines(request)]
+
+
+def _read(raw: bytes) -> Any:
+    try:
+        return strict_json(raw)
+    except UnreadableError as error:
+        return Unreadable(str(error))
+
+
+async def _kept(
+    request: Request, state: State, rows: list[Any], forms: list[str]
+) -> Sequence[Result]:
+    """What became of the rows, once it is on disk."""
+    if not 1 <= len(rows) <= MOST_ROWS:
+        reason = f"must hold 1 to {MOST_ROWS:,} rows"
+        raise InvalidRequestError([{"place": "body", "reason": reason}])
+    store = tenant_of(request, state, "ingest").kept
+    if len(rows) <= FEW:
+        future = state.intake.take(store, rows, forms)
+    else:
+        future = await asyncio.to_thread(state.intake.take, store, rows, forms)
+    return await asyncio.wrap_future(future)
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _answer(results: Sequence[Result], otherwise: int) -> Response:
+    """Counts, and what became of each row."""
+    counts = Counter(result.status for result in results)
+    document = {
+        "received": len(results),
+        **{n: counts[n] for n in ("accepted", "duplicate", "quarantined", "refused")},
+        "results": results,
+    }
+    stored = counts["accepted"] + counts["duplicate"] == len(results)
+    return Response(_encode(document), 200 if stored else otherwise, media_type="application/json")
+
+
+DEFINITIONS.setdefault("Event", EVENT["schema"])
