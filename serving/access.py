@@ -12,6 +12,15 @@ from serving.state import State, Tenant
 
 SCOPE_OF = {
     ("POST", "/v1/scores"): "score",
+    ("POST", "/v1/events"): "ingest",
+    ("POST", "/v1/track"): "ingest",
+    ("POST", "/v1/identify"): "ingest",
+    ("POST", "/v1/page"): "ingest",
+    ("POST", "/v1/screen"): "ingest",
+    ("POST", "/v1/group"): "ingest",
+    ("POST", "/v1/batch"): "ingest",
+    ("GET", "/v1/quarantine"): "ingest",
+    ("POST", "/v1/quarantine/replay"): "ingest",
     ("GET", "/v1/at-risk"): "read",
     ("GET", "/at-risk"): "read",
     ("GET", "/metrics"): "read",

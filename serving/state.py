@@ -19,6 +19,7 @@ from serving.errors import ModelUnavailableError, NotFoundError
 from serving.event_store import EventStore, TenantStore
 from serving.first_book import make_book
 from serving.guard import Budget
+from serving.intake import Intake
 from serving.keys import Keys, Ring
 from serving.metrics import Metrics
 from serving.migrations import upgrade
@@ -78,6 +79,8 @@ class State:
     budget: Budget = field(init=False)
     log: Log = field(init=False)
     metrics: Metrics = field(init=False)
+    intake: Intake = field(default_factory=Intake)
+    """Writes the events that arrive."""
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.database)

@@ -17,7 +17,7 @@ from time import perf_counter
 # Idle OpenMP threads must not spin: with busy cores they made fitting ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from features.buckets import Buckets, open_buckets, write_buckets
+from features.buckets import Buckets, open_buckets, read_buckets, write_buckets
 from features.cluster import DEFAULT_MASTER, OneProcess, spark
 from features.config import Business, read_config, slug
 from features.cutoffs import resolve
@@ -86,10 +86,17 @@ def _parser() -> argparse.ArgumentParser:
         help="MLflow's tracking server or database (default: MLFLOW_TRACKING_URI, or a database "
         "in the workspace)",
     )
+    held = argparse.ArgumentParser(add_help=False)
+    held.add_argument(
+        "--histories",
+        type=Path,
+        metavar="DIR",
+        help="histories that python -m serving export wrote, read in place of the sources",
+    )
     engine = _engine_options()
     build = commands.add_parser(
         "build",
-        parents=[common, engine],
+        parents=[common, held, engine],
         help="write the training set as Parquet",
         description=(
             "Write the rows that a model is trained and judged on: customer, cutoff_time, "
@@ -105,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         help="a new folder, or one of an older training set; several problems get a folder each",
     )
     build.set_defaults(run=_build)
-    fit = commands.add_parser("train", parents=[common, engine], help="train, judge and register")
+    fit = commands.add_parser(
+        "train", parents=[common, held, engine], help="train, judge and register"
+    )
     fit.add_argument("--json", action="store_true", help="end with one JSON object a problem")
     fit.add_argument(
         "--untuned", action="store_true", help="leave aside the parameters that tune found"
@@ -113,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.set_defaults(run=_train)
     search = commands.add_parser(
         "tune",
-        parents=[common, engine],
+        parents=[common, held, engine],
         help="search for better parameters, which train then uses",
         description=(
             "Search LightGBM's parameters on the periods before the test part. Trials are kept "
@@ -130,12 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--json", action="store_true", help="end with one JSON object a problem")
     search.set_defaults(run=_tune)
     look = commands.add_parser(
-        "audit", parents=[common], help="look for leaks; exit code 1 when there is one"
+        "audit", parents=[common, held], help="look for leaks; exit code 1 when there is one"
     )
     look.add_argument("--json", action="store_true", help="end with one JSON object a problem")
     look.set_defaults(run=_audit)
     before = commands.add_parser(
-        "preflight", parents=[common], help="say whether a model can be fitted and believed"
+        "preflight", parents=[common, held], help="say whether a model can be fitted and believed"
     )
     before.add_argument("--json", action="store_true", help="end with one JSON object a problem")
     before.set_defaults(run=_preflight)
@@ -256,6 +265,10 @@ def _read(business: Business, chosen: argparse.Namespace) -> Histories:
             f"The workspace {chosen.workspace} can't be made ({error.strerror}). Name a "
             "folder that you may write to with --workspace."
         ) from error
+    if chosen.histories is not None:
+        histories = read_buckets(business, chosen.histories)
+        say(f"  {reach(histories)}, from {chosen.histories}")
+        return histories
     say(f"reading {chosen.config}")
     rejected = chosen.workspace / slug(business.name) / REJECTED
     histories = read_histories(business, rejected, lambda line: say(f"  {line}"))
