@@ -149,10 +149,9 @@ def fitted(log: EventLog, rows: Rows, label: np.ndarray, n_trees: int) -> lgb.Bo
 
 def keep_model(business: Business, booster: lgb.Booster, log: EventLog, folder: Path) -> None:
     """Write the model's files."""
-    from models.trees import trees_from_text
-
     from models.files import save
     from models.fitted import FittedModel
+    from models.trees import trees_from_text
 
     features = tuple(wanted())
     whole = overview(log, empty_log(log.customers))

@@ -86,13 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         help="MLflow's tracking server or database (default: MLFLOW_TRACKING_URI, or a database "
         "in the workspace)",
     )
-    held = argparse.ArgumentParser(add_help=False)
-    held.add_argument(
-        "--histories",
-        type=Path,
-        metavar="DIR",
-        help="histories that python -m serving export wrote, read in place of the sources",
-    )
+    held = _histories_option()
     engine = _engine_options()
     build = commands.add_parser(
         "build",
@@ -150,6 +144,18 @@ def _parser() -> argparse.ArgumentParser:
     before.set_defaults(run=_preflight)
     add_commands(commands, common)
     return parser
+
+
+def _histories_option() -> argparse.ArgumentParser:
+    """What says that the sources are not to be read."""
+    option = argparse.ArgumentParser(add_help=False)
+    option.add_argument(
+        "--histories",
+        type=Path,
+        metavar="DIR",
+        help="histories that python -m serving export wrote, read in place of the sources",
+    )
+    return option
 
 
 def _engine_options() -> argparse.ArgumentParser:
