@@ -14,7 +14,7 @@ from models.calibration import calibration_from_json
 from models.contract import contract_from_json
 from models.fitted import FittedModel
 from models.interval import interval_from_json
-from models.sealed import CHECKSUMS, read_json, read_sealed, seal
+from models.sealed import CHECKSUMS, check_numbers, read_json, read_sealed, seal
 from models.trees import trees_from_text
 from models.weekly_risk import weekly_risk_from_json
 
@@ -76,6 +76,7 @@ def parse(contents: Mapping[str, bytes], where: str) -> FittedModel:
     try:
         calibration, weekly = (read_json(contents[name]) for name in (CALIBRATION, WEEKLY_RISK))
         band = calibration["interval"]
+        check_numbers(contents[TREES])
         return FittedModel(
             trees_from_text(contents[TREES].decode()),
             calibration_from_json(calibration["curve"]),

@@ -9,13 +9,14 @@ import os
 import re
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.config import slug
-from features.errors import RegistryError
+from features.config import Business, slug
+from features.errors import ConfigError, RegistryError
 from models.files import load
 from models.fitted import FittedModel
 
@@ -129,6 +130,35 @@ def _make_database(workspace: Path) -> None:
 def model_name(business: str, problem: str) -> str:
     """The registered model of a problem: `grocery-churn`."""
     return f"{slug(business)}-{slug(problem)}"
+
+
+def models_of(businesses: Sequence[Business]) -> dict[str, tuple[str, str]]:
+    """The business and problem of every registered model's name.
+
+    Raises
+    ------
+    ConfigError
+        When two of them would share a workspace or a name, and so each other's models.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    folders: dict[str, str] = {}
+    for business in businesses:
+        folder = slug(business.name).casefold()
+        if folder in folders:
+            raise ConfigError(
+                f"The businesses {folders[folder]!r} and {business.name!r} would share the "
+                f"workspace {folder!r}. Rename one of them."
+            )
+        folders[folder] = business.name
+        for problem in business.problems:
+            name = model_name(business.name, problem)
+            if name.casefold() in {known.casefold() for known in found}:
+                raise ConfigError(
+                    f"{business.name}'s problem {problem!r} would share the registered model "
+                    f"{name!r} with another problem. Rename one of them."
+                )
+            found[name] = (business.name, problem)
+    return found
 
 
 def version_at(client: "MlflowClient", name: str, alias: str) -> str | None:

@@ -7,6 +7,7 @@ bytes. Knows nothing about what the bytes mean.
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,6 +17,11 @@ from features.errors import ModelFilesError
 
 CHECKSUMS = "checksums.json"
 """Names every other file with its SHA-256; the SHA-256 of this one is the digest of them all."""
+
+NO_NUMBER = re.compile(
+    rb"^(threshold|leaf_value|internal_value|shrinkage)=[^\n]*?(?:nan|inf)", re.I | re.M
+)
+"""A line of LightGBM's text that holds something else than finite numbers."""
 
 MOST_BYTES = 512 * 2**20
 """A file of a model is smaller; a larger one is not read."""
@@ -92,6 +98,13 @@ def check_sealed(folder: Path, contents: Mapping[str, bytes], digest: str | None
 def read_json(text: bytes) -> Any:
     """JSON without NaN and infinity, which no number of a model may be; `ValueError` else."""
     return json.loads(text, parse_constant=_refuse)
+
+
+def check_numbers(trees: bytes) -> None:
+    """Raise `ValueError` when a number of LightGBM's text is none; it would be taken for zero."""
+    found = NO_NUMBER.search(trees)
+    if found is not None:
+        raise ValueError(f"a {found[1].decode()} of the trees is no finite number")
 
 
 def _refuse(constant: str) -> None:

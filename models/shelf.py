@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from features.durations import SECOND, format_moment
 from features.errors import ModelFilesError, RegistryError
 from models.files import parse, read
 from models.fitted import FittedModel
@@ -226,16 +225,6 @@ def check_name(name: str, model: FittedModel) -> None:
             f"The files of {name} are a model of {contract.business}'s {contract.problem_name}. "
             "Register it under its own name."
         )
-
-
-def refusal(standing: Standing, error: Exception) -> str:
-    """A refused version in a sentence."""
-    return f"version {standing.version} was refused: {error}"
-
-
-def since(moment: int) -> str:
-    """A moment to the second, as a person reads it."""
-    return format_moment(moment // SECOND * SECOND)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from features.durations import format_moment
 from serving.access import tenant_of
+from serving.champions import Condition
 from serving.errors import answer, documented, json_answer
 from serving.schemas import Live, Ready
 from serving.state import State, Tenant
@@ -31,11 +32,13 @@ def add(app: FastAPI, state: State) -> None:
         tenants = list(state.tenants.values())
         caller = request.scope.get("caller")
         own = [t for t in tenants if caller is not None and t.name == caller.workspace]
-        if any(tenant.missing or not tenant.scorers for tenant in tenants):
-            tenants = own
-            why = " ".join(w for tenant in tenants for w in tenant.missing.values())
+        conditions = {tenant.name: tenant.champions.state() for tenant in tenants}
+        shown = [conditions[tenant.name] for tenant in own]
+        if not all(condition.ready for condition in conditions.values()):
+            why = " ".join(w for condition in shown for w in condition.missing.values())
             return answer(503, "not_ready", why or "A model is missing; a key shows which.")
-        return json_answer(_ready(own))
+        degraded = any(condition.degraded for condition in conditions.values())
+        return json_answer(_ready(own, shown, degraded))
 
     @app.get("/metrics", tags=["health"], summary="Counts for Prometheus", response_model=None,
              responses={200: {"content": {"text/plain": {}}}})  # fmt: skip
@@ -44,7 +47,7 @@ def add(app: FastAPI, state: State) -> None:
         return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-def _ready(tenants: list[Tenant]) -> Ready:
+def _ready(tenants: list[Tenant], shown: list[Condition], degraded: bool) -> Ready:
     sources = [
         {
             "name": s.name,
@@ -54,7 +57,13 @@ def _ready(tenants: list[Tenant]) -> Ready:
         for tenant in tenants
         for s in tenant.store.sources
     ]
-    models = {name: s.version for tenant in tenants for name, s in tenant.scorers.items()}
+    models = {name: m.version for condition in shown for name, m in condition.models.items()}
     ends = [tenant.store.end for tenant in tenants]
     as_of = format_moment(max(ends)) if ends else None
-    return Ready(status="ready", models=models, as_of=as_of, sources=sources)
+    return Ready(
+        status="degraded" if degraded else "ready",
+        models=models,
+        degraded=[told for condition in shown for told in condition.degraded],
+        as_of=as_of,
+        sources=sources,
+    )

@@ -11,9 +11,12 @@ import shutil
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from features.config import Business, read_config
 from features.errors import MilepostError
+from models.registry import models_of
+from serving.children import Child
 from serving.metrics import prepare
 from serving.settings import Settings, declare_place, read_settings
 
@@ -45,10 +48,14 @@ def run(chosen: argparse.Namespace) -> int:
         settings = settings.model_copy(update={"secret": secrets.token_hex(32)})
     businesses = [read_config(path) for path in chosen.config]
     listener = listen(settings)
+    models_of(businesses)  # before the watcher is asked for models that two would share
     counts = prepare()
+    watcher = Child(watch_command(chosen.config, settings.workspace))
+    watcher.start()
     try:
         return _serve(businesses, settings, listener)
     finally:
+        watcher.stop()
         listener.close()
         shutil.rmtree(counts, ignore_errors=True)
 
@@ -60,6 +67,15 @@ def listen(settings: Settings) -> socket.socket:
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
         raise ListenError(f"{place} can't be listened on: {error.strerror or error}.") from error
+
+
+def watch_command(configs: Sequence[Path], workspace: Path) -> list[str]:
+    """What brings champions from the registry: a process of its own, because MLflow is heavy."""
+    named = [str(path) for path in configs]
+    return [
+        sys.executable, "-m", "models", "watch", *named, "--workspace", str(workspace),
+        "--parent", str(os.getpid()),
+    ]  # fmt: skip
 
 
 def say(line: str) -> None:

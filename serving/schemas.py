@@ -254,9 +254,11 @@ class Live(BaseModel):
 class Ready(BaseModel):
     """Which version answers each problem."""
 
-    status: Literal["ready"]
+    status: Literal["ready", "degraded"]
     models: dict[str, str]
     """Of the caller's workspace; empty for who has no key."""
+    degraded: list[str] = []
+    """What is wrong in the caller's workspace while scores are answered all the same."""
     as_of: str | None
     sources: list[dict[str, Any]]
 

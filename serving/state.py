@@ -5,17 +5,19 @@ about HTTP.
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from features.config import Business, slug
 from features.engine import warm_up
-from features.errors import MilepostError, nearest
-from models.registry import connect, load_alias, model_name
+from features.errors import nearest
+from models.registry import models_of
 from serving.audit import Log
+from serving.champions import Champions, Loaded
 from serving.database import Database
-from serving.errors import ModelUnavailableError, NotFoundError
+from serving.errors import NotFoundError
 from serving.event_store import EventStore, TenantStore
 from serving.first_book import make_book
 from serving.guard import Budget
@@ -32,6 +34,9 @@ from serving.tokens import Tokens
 
 LOG = logging.getLogger("milepost.serving")
 
+FIRST_ANSWER = 60.0
+"""Seconds that a first start, with nothing on the shelf, waits for the watcher's answer."""
+
 
 @dataclass
 class Tenant:
@@ -45,9 +50,12 @@ class Tenant:
     store: Store
     kept: TenantStore
     """What the database keeps of this workspace."""
-    scorers: dict[str, Scorer] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-    """Why a problem has no model."""
+    champions: Champions = field(init=False)
+    _scorers: dict[str, tuple[Scorer, ...]] = field(default_factory=dict)
+    """Of the version that answers and of the one before, which requests under way may need."""
+
+    def __post_init__(self) -> None:
+        self.champions = Champions(self.business, self.folder.parent, self._prepare)
 
     def scorer(self, problem: str | None) -> Scorer:
         """The scorer of a problem, the first problem's if none is named."""
@@ -57,9 +65,15 @@ class Tenant:
                 "problem_unknown",
                 f"There is no problem of that name.{nearest(name, self.business.problems)}",
             )
-        if name not in self.scorers:
-            raise ModelUnavailableError(self.missing[name])
-        return self.scorers[name]
+        loaded = self.champions.of(name)
+        ready = self._scorers.get(name, ())
+        return next((s for s in ready if s.registered is loaded), Scorer(loaded, self.store))
+
+    def _prepare(self, loaded: Loaded) -> None:
+        """Score everybody by a model that is about to answer."""
+        before = self._scorers.get(loaded.problem, ())[:1]
+        self._scorers[loaded.problem] = (Scorer(loaded, self.store), *before)
+        make_book(self.business, self.folder, self.kept, loaded, self.store.histories)
 
 
 @dataclass
@@ -95,33 +109,29 @@ class State:
 
 
 def load_state(businesses: Sequence[Business], settings: Settings) -> State:
-    """Open the store and load every business's champions.
+    """Open the store and take every business's champions from the shelf, where there are any.
 
     Raises
     ------
     MilepostError
-        When a source can't be read or the registry can't be opened.
+        When a source can't be read, or two businesses would share a workspace or models.
     """
+    models_of(businesses)
     warm_up()
     database = Database(settings.database_url)
     upgrade(database)
     tenants = [load_tenant(business, settings.workspace, database) for business in businesses]
+    deadline = time.monotonic() + FIRST_ANSWER
+    for tenant in tenants:
+        tenant.champions.wait(deadline - time.monotonic())
+        for why in tenant.champions.state().missing.values():
+            LOG.warning("no model: %s", why)
+        tenant.champions.start()
     return State(settings, database, {tenant.name: tenant for tenant in tenants})
 
 
 def load_tenant(business: Business, workspace: Path, database: Database) -> Tenant:
-    """Read the histories and load each problem's champion; a missing one is kept as a reason."""
+    """Read the histories of a business."""
     name = slug(business.name)
     kept = EventStore(database).workspace(name, business.features.groups)
-    tenant = Tenant(name, business, workspace / name, open_store(business), kept)
-    client = connect(workspace)
-    for problem in business.problems:
-        try:
-            registered = load_alias(client, model_name(business.name, problem))
-            scorer = Scorer(registered, tenant.store)
-            tenant.scorers[problem] = scorer
-            make_book(business, tenant.folder, kept, registered, tenant.store.histories)
-        except MilepostError as error:
-            LOG.warning("no model for %s: %s", problem, error)
-            tenant.missing[problem] = str(error)
-    return tenant
+    return Tenant(name, business, workspace / name, open_store(business), kept)

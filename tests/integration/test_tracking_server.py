@@ -12,8 +12,11 @@ import pytest
 from conftest import free_port, run
 from tracking_server import TrackingServer, postgres, postgres_programs
 
+from features.config import read_config
 from models.files import load
 from models.registry import CHALLENGER, CHAMPION, connect, load_alias, shown_uri, version_at
+from models.watch import SHORT, Watcher
+from serving.champions import Champions
 from training.outbox import Entry, keep, waiting
 from training.record import Record, tags_of
 from training.tracking import log_entry
@@ -190,6 +193,35 @@ def logged_files(
         patch.setenv("MLFLOW_TRACKING_URI", server.address)
         source = connect(workspace).get_model_version(name, version).source
     return files_of(server.folder / "artefacts" / source.removeprefix("mlflow-artifacts:/"))
+
+
+def test_a_server_that_stops_leaves_the_last_good_model(
+    tracked: TrackingServer, shop: Path, shop_run: tuple[Path, object], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Models come through the server's artefacts; without it the last one serves, degraded."""
+    for key, value in SHORT.items():
+        monkeypatch.setenv(key, value)
+    log_entry(tmp_path, finished(shop_run, tmp_path, "churn"))
+    watcher, champions = Watcher(tmp_path, ["shop-churn"]), Champions(read_config(shop), tmp_path)
+    watcher.round()
+    champions.look()
+    version = champions.of("churn").version
+    assert () == champions.state().degraded
+    tracked.kill()
+    try:
+        start = time.monotonic()
+        watcher.round()
+        assert time.monotonic() - start < 60
+        assert version == champions.of("churn").version
+        assert any("no answer" in told for told in champions.state().degraded)
+        again = Champions(read_config(shop), tmp_path)
+        again.wait(0)
+        assert version == again.of("churn").version
+    finally:
+        tracked.start()
+    watcher.round()
+    assert () == champions.state().degraded
 
 
 def test_an_entry_is_registered_once(
