@@ -57,7 +57,7 @@ class Running:
     def asker(self) -> "Asker":
         return Asker(self.port, self.key)
 
-    def wait(self, seconds: float = 120) -> None:
+    def wait(self, seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
