@@ -11,7 +11,7 @@ one message, so it decides nothing there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import time
 from typing import Any
@@ -30,9 +30,10 @@ from sqlalchemy import (
 )
 
 from features.durations import SECOND
-from features.event_log import CATEGORY
+from features.event_log import CATEGORY, EventLog
 from models.contract import Contract
 from serving.database import Database
+from serving.group_journeys import group_log, wanted_of_groups
 from serving.inserting import insert, insert_new, insert_rows
 from serving.journeys import Columns, Journey, log_of
 from serving.tables import (
@@ -173,9 +174,32 @@ class TenantStore:
             return None
         log, order, unread = log_of(customer, events, _columns(contract.event_kinds))
         about, _, unsaid = log_of(customer, statements, _columns(contract.attribute_kinds))
+        log = self._with_groups(log, contract)
         ids = tuple(events[i][3] for i in order.tolist())
         named = [f"property {name}" for name in unread] + [f"attribute {name}" for name in unsaid]
         return Journey(log, about, ids, tuple(sorted(named)))
+
+    def _with_groups(self, log: EventLog, contract: Contract) -> EventLog:
+        """The log with the journeys of its groups, where the model's features read them."""
+        wanted = _wanted(contract)
+        if not wanted:
+            return log
+        mark = self.database.mark
+        statement = (
+            "select e.customer, e.event_time, e.recorded_time, e.event, e.properties "
+            "from members m join events e on e.workspace = m.workspace and e.customer = m.customer "
+            f"where m.workspace = {mark} and m.property = {mark} and m.member_of = {mark}"
+        )
+        groups = {}
+        for name, read in wanted.items():
+            named = log.categories[name].levels if name in log.categories else ()
+            with self.database.cursor() as cursor:
+                found = {
+                    group: cursor.execute(statement, (self.workspace, name, group)).fetchall()
+                    for group in named
+                }
+            groups[name] = group_log(name, found, contract.event_kinds, read, _columns)
+        return replace(log, groups=groups)
 
     def end(self) -> int:
         """The moment up to which the history reaches, microseconds UTC; never beyond now."""
@@ -447,6 +471,20 @@ def _stamp(reached: int | None) -> int:
 def _most(column: ColumnElement[Any], value: int) -> ColumnElement[Any]:
     """The larger of a column and a value, the value where the column is null."""
     return case((column > value, column), else_=value)
+
+
+def _wanted(contract: Contract) -> dict[str, tuple[str, ...]]:
+    """What a contract's features of groups read, found once a contract."""
+    kept = _WANTED.get(id(contract))
+    if kept is None or kept[0] is not contract:
+        if len(_WANTED) >= MOST_CONTRACTS:
+            _WANTED.clear()
+        kept = _WANTED[id(contract)] = contract, wanted_of_groups(contract.features)
+    return kept[1]
+
+
+_WANTED: dict[int, tuple[Contract, dict[str, tuple[str, ...]]]] = {}
+MOST_CONTRACTS = 64
 
 
 def _columns(kinds: Mapping[str, str]) -> Columns:

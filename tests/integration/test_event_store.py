@@ -14,7 +14,11 @@ from stores import addresses, opened, sent
 
 from features.buckets import read_buckets
 from features.config import read_config
-from features.event_log import EventLog
+from features.durations import format_moment, parse_moment
+from features.engine import Rows, compute
+from features.event_log import EventLog, build_log, empty_log
+from features.feature import Feature
+from features.groups import with_groups
 from features.sources import digest, read_histories
 from serving import quarantine
 from serving.database import StoreUnavailableError
@@ -28,6 +32,7 @@ from serving.tables import EVENTS, METADATA
 KINDS = SimpleNamespace(
     event_kinds={"value": "number", "channel": "category", "renews_at": "time"},
     attribute_kinds={"plan": "category"},
+    features=(),
 )
 
 
@@ -203,7 +208,7 @@ def test_an_import_is_what_training_reads(url: str, tmp_path: Path) -> None:
     assert ({"accepted": rows}, {"duplicate": rows}) == (first, again)
     assert histories.end == store.end()
     contract = SimpleNamespace(
-        event_kinds=histories.log.kinds, attribute_kinds=histories.attributes.kinds
+        event_kinds=histories.log.kinds, attribute_kinds=histories.attributes.kinds, features=()
     )
     for customer in histories.log.customers:
         journey = store.journey(customer, contract)
@@ -236,6 +241,53 @@ def test_a_copy_holds_what_was_sent(url: str, intake: Intake, tmp_path: Path) ->
     assert [1e-300] == log.numbers["n"][~np.isnan(log.numbers["n"])].tolist()
     assert ("ü\n\u2028",) == log.categories["u"].levels
     assert ("x",) == log.categories["v"].levels
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_are_as_in_the_whole_log(tmp_path: Path, intake: Intake, seed: int) -> None:
+    """Features of a group computed from a stored journey have the bits of the whole log's."""
+    rng = np.random.default_rng(seed)
+    store = opened(f"sqlite:///{tmp_path / 'groups.db'}", "shop", ("account",))
+    unit = 86_400 if seed % 2 else 1
+    rows = [
+        {
+            **row,
+            "event_time": format_moment(int(rng.integers(9)) * unit * 1_000_000),
+            "account": str(rng.choice(["a", "b"])),
+        }
+        for row in orders(seed, 120)
+    ]
+    sent(intake, store, [*rows])
+    read = {
+        "sum": "value",
+        "last_number": "value",
+        "distinct": "customer",
+        "level_changes": "channel",
+    }
+    features = tuple(
+        Feature(kind, of=read.get(kind), over="account") for kind in ("count", "gap_last", *read)
+    )
+    kinds = {**KINDS.event_kinds, "account": "category"}
+    contract = SimpleNamespace(event_kinds=kinds, attribute_kinds={}, features=features)
+    journeys = {f"c{i}": store.journey(f"c{i}", contract) for i in range(5)}
+    whole = build_log(
+        [str(row["customer"]) for row in rows],
+        np.array([parse_moment(str(row["event_time"])) for row in rows]),
+        [str(row["event"]) for row in rows],
+        None,
+        {"value": np.array([row["value"] for row in rows], np.float64)},
+        {name: [str(row[name]) for row in rows] for name in ("channel", "account")},
+        {"renews_at": np.array([parse_moment("2025-03-01")] * len(rows))},
+    )
+    whole = with_groups(whole, ["account"])
+    at, known = parse_moment("1970-01-06"), parse_moment("2100-01-01")
+    for number, customer in enumerate(whole.customers):
+        journey = journeys[customer]
+        assert journey is not None
+        asked = [Rows(np.array([i]), np.array([at]), np.array([known])) for i in (number, 0)]
+        expected = compute(features, whole, empty_log(whole.customers), asked[0])
+        actual = compute(features, journey.log, journey.attributes, asked[1])
+        assert expected.tobytes() == actual.tobytes()
 
 
 def _spelt(log: EventLog, whole: EventLog) -> str:
