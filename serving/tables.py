@@ -117,6 +117,7 @@ MEMBERS = Table(
     Column("property", NAME, primary_key=True),
     Column("member_of", NAME, primary_key=True),
     Column("customer", NAME, primary_key=True),
+    Index("ix_members_customer", "workspace", "customer"),
     sqlite_with_rowid=False,
 )
 """The customers who have an event in a group, by the property that names groups."""

@@ -243,6 +243,23 @@ def test_a_copy_holds_what_was_sent(url: str, intake: Intake, tmp_path: Path) ->
     assert ("x",) == log.categories["v"].levels
 
 
+def test_what_was_read_is_read_again_when_it_changes(url: str, intake: Intake) -> None:
+    """A journey and its group are as they are stored now, whoever of the group has changed."""
+    stores = [opened(url, "recent", ("account",)) for _ in range(2)]
+    features = (Feature("count", over="account"),)
+    kinds = {**KINDS.event_kinds, "account": "category"}
+    contract = SimpleNamespace(event_kinds=kinds, attribute_kinds={}, features=features)
+    row = {"event": "order", "event_time": "2024-01-01", "account": "a"}
+    sizes = []
+    for i in range(4):
+        sent(intake, stores[i % 2], [{**row, "customer": f"c{i // 2}", "event_id": str(i)}])
+        for store in stores:
+            journey = store.journey("c0", contract)
+            assert journey is not None
+            sizes.append((journey.log.n_events, journey.log.groups["account"].n_events))
+    assert [(1, 1)] * 2 + [(2, 2)] * 2 + [(2, 3)] * 2 + [(2, 4)] * 2 == sizes
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_groups_are_as_in_the_whole_log(tmp_path: Path, intake: Intake, seed: int) -> None:
     """Features of a group computed from a stored journey have the bits of the whole log's."""
