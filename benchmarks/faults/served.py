@@ -43,10 +43,11 @@ class Served:
         """Start it, or start it again."""
         self.process = subprocess.Popen(self.command, env=self.environment, stderr=self.log)
         deadline = time.monotonic() + 120
-        while self.ready() != 200:
+        while (status := self.ready()) != 200:
             if self.process.poll() is not None or time.monotonic() > deadline:
-                self.log.seek(0)
-                sys.exit(f"the service did not start: {self.log.read().decode()[-1000:]}")
+                self.stop()
+                said = os.pread(self.log.fileno(), 2000, 0).decode()
+                sys.exit(f"the service did not become ready ({status}): {said}")
             time.sleep(0.05)
 
     def ready(self) -> int:
