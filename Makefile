@@ -22,7 +22,7 @@ RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-train bench-cluster bench-book spark system lock clean
+.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-train bench-cluster bench-book bench-explanations spark system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -111,6 +111,9 @@ bench-cluster: $(SPARK) ## Spark over buckets beside one process, in one run
 
 bench-book: $(INSTALLED) ## everybody's score with reasons beside the usual recipe (CUSTOMERS=1000000)
 	@$(RUN) benchmarks/book.py --customers $(CUSTOMERS)
+
+bench-explanations: $(INSTALLED) ## reasons of one row and of 1,000 beside LightGBM's and shap's
+	@$(RUN) benchmarks/explanations.py
 
 spark: $(SPARK) ## install what --engine spark needs beside Java 17 into .venv
 

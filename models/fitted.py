@@ -85,6 +85,13 @@ class FittedModel:
         )
 
     @cached_property
+    def _standing(self) -> tuple[Floats, Floats]:
+        """The scores of the customers the model was judged on, and the percentile of each."""
+        quantiles: Floats = np.asarray(self.contract.score_quantiles, np.float64)
+        step = 100 / (len(quantiles) - 1)
+        return quantiles, np.asarray(step * np.arange(len(quantiles)), np.float64)
+
+    @cached_property
     def explainer(self) -> Explainer:
         """What says why a score is what it is."""
         return Explainer(self.contract, self.calibration)
@@ -128,21 +135,28 @@ class FittedModel:
             )
         return found
 
-    def bounds(self, vectors: Matrix) -> tuple[Floats, Floats] | None:
-        """Lower and upper bounds of the scores, `(n_rows,)` each; see `models.interval`."""
+    def bounds(
+        self, vectors: Matrix, margins: Floats | None = None
+    ) -> tuple[Floats, Floats] | None:
+        """Lower and upper bounds of the scores, `(n_rows,)` each; see `models.interval`.
+
+        Where the margins are known, they need not be found again.
+        """
         if self.interval is None:
             return None
-        margins = self.margins(vectors)
+        margins = self.margins(vectors) if margins is None else margins
         return self.interval.bounds(margins, self.calibration.probability(margins))
 
-    def weekly(self, vectors: Matrix, moments: Moments) -> Floats | None:
+    def weekly(
+        self, vectors: Matrix, moments: Moments, margins: Floats | None = None
+    ) -> Floats | None:
         """The probability at the end of each week of the windows, `(n_rows, n_weeks)`.
 
         See `models.weekly_risk`; None where nobody knows when.
         """
         if self.weekly_risk is None:
             return None
-        margins = self.margins(vectors)
+        margins = self.margins(vectors) if margins is None else margins
         scores = self.calibration.probability(margins)
         return self.weekly_risk.curves(scores, margins, vectors, moments.opens, moments.closes)
 
@@ -151,11 +165,11 @@ class FittedModel:
 
         A score that many share stands in the middle of them.
         """
-        quantiles = np.asarray(self.contract.score_quantiles)
+        quantiles, percents = self._standing
         step = 100 / (len(quantiles) - 1)
-        low = np.searchsorted(quantiles, probabilities, side="left")
-        high = np.searchsorted(quantiles, probabilities, side="right") - 1
-        between = np.interp(probabilities, quantiles, step * np.arange(len(quantiles)))
+        low = quantiles.searchsorted(probabilities, side="left")
+        high = quantiles.searchsorted(probabilities, side="right") - 1
+        between = np.interp(probabilities, quantiles, percents)
         return np.where(high > low, step * (low + high) / 2, between)
 
 

@@ -20,6 +20,7 @@ analysis using generalized linear models) and normal quantiles in log-odds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 from typing import Any
 
@@ -62,11 +63,16 @@ class Interval:
         # Written out, because a matrix product of one row may differ in its last bit.
         spread = aa * low * low + bb * high * high + cc
         spread = spread + 2 * (ab * low * high + ac * low + bc * high)
-        reach = NormalDist().inv_cdf((1 + self.level) / 2) * np.sqrt(np.maximum(spread, 0.0))
+        reach = self._quantile * np.sqrt(np.maximum(spread, 0.0))
         middle = self.centre.log_odds(margin)
         lower = np.clip(sigmoid(middle - reach), LEAST, 1 - LEAST)
         upper = np.clip(sigmoid(middle + reach), LEAST, 1 - LEAST)
         return np.minimum(lower, probability), np.maximum(upper, probability)
+
+    @cached_property
+    def _quantile(self) -> float:
+        """Standard deviations that the band reaches to each side."""
+        return NormalDist().inv_cdf((1 + self.level) / 2)
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""

@@ -85,6 +85,17 @@ def splat(typing, number):  # noqa: ARG001
 
 
 @intrinsic
+def spread(typing, array, index):  # noqa: ARG001
+    """`array[index]` in every lane; the index must lie in the array."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return _splat(builder, builder.load(builder.gep(data, [arguments[1]])))
+
+    return LANES(array, types.intp), generate
+
+
+@intrinsic
 def plus(typing, a, b):  # noqa: ARG001
     """a + b."""
 

@@ -23,7 +23,8 @@ import numpy as np
 from numba import from_dtype, njit, types
 from numpy.typing import NDArray
 
-from models.treeshap import SPLIT, Forest, Layout, lay_out, margins_and_contributions
+from models.paths import SPLIT, Forest, Layout
+from models.treeshap import lay_out, margins_and_contributions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -31,7 +31,7 @@ meets the same operations in the same order, so it has the same bits alone and i
 """
 # mypy: disable-error-code="untyped-decorator, no-untyped-def, no-untyped-call"
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import from_dtype, njit, types
@@ -47,143 +47,37 @@ from models.lanes import (
     minus,
     plus,
     splat,
+    spread,
     store,
     times,
 )
+from models.paths import STEP, TREE, Forest, Layout, follow
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
-SPLIT = np.dtype(
-    [("threshold", "f8"), ("left", "i4"), ("right", "i4"), ("column", "i4"), ("feature", "i4")]
-)
-"""A split: left where `row[column] <= threshold`; children are splits of the same tree, which come
-after it, or `~leaf`. `feature` is who gets the credit."""
+SMALL = 7
+"""Splits of a tree up to which all its answers are worked out beforehand, `2^n` of them."""
 
-STEP = np.dtype(
-    [
-        ("threshold", "f8"), ("share", "f8"), ("column", "i4"), ("feature", "i4"),
-        ("left", "i4"), ("right", "i4"), ("curve", "i4"), ("above", "i4"),
-    ]
-)  # fmt: skip
-"""A split that is laid out. `share` of the rows go left. Children are places: the tree's splits,
-then its leaves. `curve` is where the split's points begin, `above` which answer of an earlier
-split on the same feature led here: twice the split's number, plus 2, plus 1 for left; 0 for none.
-"""
-
-TREE = np.dtype(
-    [("split", "i4"), ("leaf", "i4"), ("n", "i4"), ("points", "i4"), ("room", "i4"), ("root", "i4")]
-)
-"""Where a tree's splits and leaves begin, how many splits it has, how many points, with how much
-room for them, and where their weights stand."""
+MOST_KNOWN = 4_000_000
+"""Numbers in the tables of known answers, 8 bytes each; trees that come later have none."""
 
 BLOCK = 64
 """Rows that are worked on together, tree by tree."""
 
 _STEPS, _TREES = from_dtype(STEP)[::1], from_dtype(TREE)[::1]
-_SPLITS, _D1, _D2 = from_dtype(SPLIT)[::1], types.float64[::1], types.float64[:, ::1]
-_I1 = types.int64[::1]
-
-
-class Forest(NamedTuple):
-    """Trees whose values add up."""
-
-    splits: NDArray[Any]
-    """Of `SPLIT`, tree after tree; a tree has one more leaf than splits."""
-    begins: Ints
-    """The first split of each tree, and the number of splits; `(n_trees + 1,)`."""
-    values: Floats
-    """Of leaves, tree after tree; the first leaf of tree `i` is `begins[i] + i`."""
-    covers: Floats
-    """Training rows that reached each leaf."""
-
-
-class Layout(NamedTuple):
-    """Trees as the passes read them."""
-
-    steps: NDArray[Any]
-    trees: NDArray[Any]
-    values: Floats
-    curves: Floats
-    base: float
-    """What a row of which nothing is known gets: the mean over the training rows."""
+_D1, _D2 = types.float64[::1], types.float64[:, ::1]
 
 
 def lay_out(forest: Forest) -> Layout:
-    """Settle all that does not depend on a row."""
-    steps = np.zeros(len(forest.splits), STEP)
-    trees = np.zeros(len(forest.begins) - 1, TREE)
-    for name in SPLIT.names or ():
-        steps[name] = forest.splits[name]
-    so_far = np.ones(len(steps))
-    base = _follow(steps, trees, forest.begins, forest.values, forest.covers, so_far)
-    curves = [np.zeros(2 * int(trees["room"].max(initial=WIDTH)))]
-    end = len(curves[0])
-    for points in np.unique(trees["points"]).tolist():
-        here = trees["points"] == points
-        own = np.repeat(here, np.diff(forest.begins))
-        room, t, weight = _points(points)
-        trees["root"][here] = end
-        steps["curve"][own] = end + room
-        again = np.flatnonzero(own & (steps["above"] > 0))
-        steps["curve"][again] = end + 3 * room + 2 * room * np.arange(len(again))
-        s = so_far[again, None]
-        inside = np.arange(room) < points
-        d = np.where(inside, s + t * (1 - s), 1)
-        repeated = np.stack([t / d, inside * s / d**2], axis=1)
-        curves += [weight, t, inside.astype(np.float64), repeated.ravel()]
-        end += sum(map(len, curves[-4:]))
-    return Layout(steps, trees, forest.values, np.concatenate(curves), base)
-
-
-def _points(n: int) -> tuple[int, Floats, Floats]:
-    """Room for `n` points, the points in 0 to 1 and their weights; filled up with 0."""
-    room = -(-n // WIDTH) * WIDTH
-    t, weight = np.zeros(room), np.zeros(room)
-    if n:
-        x, w = np.polynomial.legendre.leggauss(n)
-        t[:n], weight[:n] = (x + 1) / 2, w / 2
-    return room, t, weight
-
-
-@njit(types.float64(_STEPS, _TREES, _I1, _D1, _D1, _D1), cache=True, error_model="numpy")
-def _follow(steps, trees, begins, values, covers, so_far):
-    """Fill shares, places, repeats and numbers of points; give the base."""
-    base = 0.0
-    for i in range(len(trees)):
-        tree, first = trees[i], begins[i]
-        n = begins[i + 1] - first
-        tree.split, tree.leaf, tree.n = first, first + i, n
-        own = steps[first : first + n]
-        reach, known = np.empty(2 * n + 1), np.zeros(2 * n + 1, np.int64)
-        up = np.zeros(2 * n + 1, np.int64)
-        reach[n:] = covers[first + i : first + i + n + 1]
-        for p in range(n - 1, -1, -1):
-            step = own[p]
-            step.left = step.left if step.left >= 0 else n + ~step.left
-            step.right = step.right if step.right >= 0 else n + ~step.right
-            up[step.left], up[step.right] = 2 * p + 3, 2 * p + 2
-            reach[p] = reach[step.left] + reach[step.right]
-            step.share = reach[step.left] / reach[p] if reach[p] > 0 else 0.5
-        most = 0
-        for p in range(n):
-            step, at = own[p], up[p]
-            step.above = 0
-            while at > 0:
-                earlier = at // 2 - 1
-                if own[earlier].feature == step.feature:
-                    share = own[earlier].share if at % 2 else 1.0 - own[earlier].share
-                    so_far[first + p] *= share
-                    step.above = step.above if step.above else at
-                at = up[earlier]
-            known[step.left] = known[step.right] = known[p] + (0 if step.above else 1)
-            most = max(most, known[step.left])
-        tree.points = (most + 1) // 2
-        tree.room = (tree.points + WIDTH - 1) // WIDTH * WIDTH
-        for j in range(n + 1):
-            share = reach[n + j] / reach[0] if reach[0] > 0 else 1.0 / (n + 1)
-            base += share * values[first + i + j]
-    return base
+    """Settle all that does not depend on a row, and the answers of small trees."""
+    laid = follow(forest)
+    n = laid.trees["n"]
+    sizes = np.where((n > 0) & (n <= SMALL), (n + 1) << n, 0)
+    sizes = np.where(np.cumsum(sizes) <= MOST_KNOWN, sizes, 0)
+    laid.trees["known"] = np.where(sizes > 0, np.cumsum(sizes) - sizes, -1)
+    known = np.empty(int(sizes.sum()))
+    _tabulate(laid.steps, laid.trees, laid.values, laid.curves, known)
+    return laid._replace(known=known)
 
 
 def margins_and_contributions(
@@ -204,170 +98,244 @@ def margins_and_contributions(
         With the base they add up to the margin.
     """
     margins, out = np.zeros(len(rows)), np.zeros((len(rows), n_features))
-    steps, trees, values, curves, _ = layout
+    steps, trees, values, curves, known, _ = layout
     if len(rows) < WIDTH:
         for row in range(len(rows)):
-            _explain_one(steps, trees, values, curves, rows[row], out[row], margins[row : row + 1])
+            answer = out[row], margins[row : row + 1]
+            _explain_one(steps, trees, values, curves, known, rows[row], *answer)
     else:
-        _explain_many(steps, trees, values, curves, rows, out, margins)
+        _explain_many(steps, trees, values, curves, known, rows, out, margins)
     return margins, out
 
 
-@njit(types.void(_STEPS, _TREES, _D1, _D1, _D1, _D1, _D1), cache=True, error_model="numpy")
-def _explain_one(steps, trees, values, curves, row, out, margin):
-    """One row, points side by side."""
+@njit(error_model="numpy")
+def _most(trees):
+    """Splits of the largest tree."""
     most = 0
     for i in range(len(trees)):
         most = max(most, trees[i].n)
-    down, worth = np.empty(WIDTH * (2 * most + 1)), np.empty(WIDTH * (2 * most + 1))
-    factor, told, total = np.empty(WIDTH * most), np.empty(most), np.empty(most)
-    answer, curve, holds = (
-        np.empty(most, np.int64),
-        np.empty(most, np.int64),
-        np.ones(2 * most + 2, np.int64),
-    )
-    for i in range(len(trees)):
-        tree = trees[i]
-        n, first, leaf, room = tree.n, tree.split, tree.leaf, tree.room
-        for p in range(n):
-            step = steps[first + p]
-            left = np.int64(row[step.column] <= step.threshold)
-            alive = holds[step.above]
-            holds[2 * p + 3], holds[2 * p + 2] = alive & left, alive & (1 - left)
-            answer[p], curve[p] = left, step.curve * alive
-            told[p], total[p] = left - step.share, 0.0
-        place = 0
-        while place < n:
-            step = steps[first + place]
-            place = step.left if answer[place] else step.right
-        margin[0] += values[leaf + place - n]
-        for begin in range(0, room, WIDTH):
-            store(down, 0, load(curves, tree.root + begin))
-            for p in range(n):
-                step = steps[first + p]
-                t = load(curves, curve[p] + begin)
-                a = fused(t, splat(told[p]), splat(step.share))
-                above = load(down, WIDTH * p)
-                goes_left = times(a, above)
-                store(factor, WIDTH * p, a)
-                store(down, WIDTH * step.left, goes_left)
-                store(down, WIDTH * step.right, minus(above, goes_left))
-            for j in range(n + 1):
-                store(worth, WIDTH * (n + j), splat(values[leaf + j]))
-            for p in range(n - 1, -1, -1):
-                step = steps[first + p]
-                right = load(worth, WIDTH * step.right)
-                gap = minus(load(worth, WIDTH * step.left), right)
-                store(worth, WIDTH * p, fused(load(factor, WIDTH * p), gap, right))
-                weight = times(load(curves, curve[p] + room + begin), load(down, WIDTH * p))
-                total[p] = added(total[p], times(weight, gap))
-        for p in range(n - 1, -1, -1):
-            out[steps[first + p].feature] += told[p] * total[p]
+    return most
 
 
 @njit(error_model="numpy")
-def _explain_group(
-    own, points, room, root, values, curves, seen, gains, sums,
-    down, worth, factor, told, answer, best, holds,
-):  # fmt: skip
-    n = len(own)
-    if n == 0:
-        store(sums, 0, plus(load(sums, 0), splat(values[0])))
-        return
+def _places(most):
+    """Memory for one row's pass down and up a tree."""
+    return (
+        np.empty(WIDTH * (2 * most + 1)), np.empty(WIDTH * (2 * most + 1)), np.empty(WIDTH * most),
+        np.empty(most), np.empty(most, np.int64), np.ones(2 * most + 2, np.int64),
+    )  # fmt: skip
+
+
+@njit(error_model="numpy")
+def _explain_tree(steps, tree, values, curves, answers, gains, places):
+    """Fill what each split gains from one row's answers; give the leaf's value.
+
+    Points stand side by side.
+    """
+    down, worth, factor, told, curve, holds = places
+    n, room = tree.n, tree.room
+    own = steps[tree.split : tree.split + n]
+    for p in range(n):
+        left, alive = answers[p], holds[own[p].above]
+        holds[2 * p + 3], holds[2 * p + 2] = alive & left, alive & (1 - left)
+        curve[p] = own[p].curve * alive
+        told[p], gains[p] = left - own[p].share, 0.0
+    for begin in range(0, room, WIDTH):
+        store(down, 0, load(curves, tree.root + begin))
+        for p in range(n):
+            t = load(curves, curve[p] + begin)
+            a = fused(t, splat(told[p]), splat(own[p].share))
+            above = load(down, WIDTH * p)
+            goes_left = times(a, above)
+            store(factor, WIDTH * p, a)
+            store(down, WIDTH * own[p].left, goes_left)
+            store(down, WIDTH * own[p].right, minus(above, goes_left))
+        for j in range(n + 1):
+            store(worth, WIDTH * (n + j), splat(values[tree.leaf + j]))
+        for p in range(n - 1, -1, -1):
+            right = load(worth, WIDTH * own[p].right)
+            gap = minus(load(worth, WIDTH * own[p].left), right)
+            store(worth, WIDTH * p, fused(load(factor, WIDTH * p), gap, right))
+            weight = times(load(curves, curve[p] + room + begin), load(down, WIDTH * p))
+            gains[p] = added(gains[p], times(weight, gap))
+    place = 0
+    while place < n:
+        step = own[place]
+        place = step.left if answers[place] else step.right
+    for p in range(n):
+        gains[p] *= told[p]
+    return values[tree.leaf + place - n]
+
+
+@njit(types.void(_STEPS, _TREES, _D1, _D1, _D1), cache=True, error_model="numpy")
+def _tabulate(steps, trees, values, curves, known):
+    """Fill the answers of small trees: a pattern has bit `p` where split `p` goes left."""
+    places, answers, gains = _places(SMALL), np.empty(SMALL, np.int64), np.empty(SMALL)
+    for i in range(len(trees)):
+        tree = trees[i]
+        for pattern in range(1 << tree.n if tree.known >= 0 else 0):
+            for p in range(tree.n):
+                answers[p] = (pattern >> p) & 1
+            at = tree.known + pattern * (tree.n + 1)
+            known[at] = _explain_tree(steps, tree, values, curves, answers, gains, places)
+            for p in range(tree.n):
+                known[at + 1 + p] = gains[p]
+
+
+@njit(types.void(_STEPS, _TREES, _D1, _D1, _D1, _D1, _D1, _D1), cache=True, error_model="numpy")
+def _explain_one(steps, trees, values, curves, known, row, out, margin):
+    """One row, tree after tree."""
+    most = _most(trees)
+    places, answers, gains = _places(most), np.empty(most, np.int64), np.empty(most)
+    total = 0.0
+    for i in range(len(trees)):
+        tree = trees[i]
+        n, first = tree.n, tree.split
+        if tree.known >= 0:
+            pattern: Any = 0
+            for p in range(n):
+                step = steps[first + p]
+                pattern |= np.int64(row[step.column] <= step.threshold) << p
+            at = tree.known + pattern * (n + 1)
+            total += known[at]
+            for p in range(n - 1, -1, -1):
+                out[steps[first + p].feature] += known[at + 1 + p]
+        else:
+            for p in range(n):
+                step = steps[first + p]
+                answers[p] = np.int64(row[step.column] <= step.threshold)
+            total += _explain_tree(steps, tree, values, curves, answers, gains, places)
+            for p in range(n - 1, -1, -1):
+                out[steps[first + p].feature] += gains[p]
+    margin[0] = total
+
+
+@njit(error_model="numpy")
+def _set_out(tree, values, curves, places):
+    """Write down what is so for every row: weights at the root, and what leaves are worth."""
+    down, worth, _, _, _, best, _ = places
+    n, points = tree.n, tree.points
     for q in range(points):
-        store(down, WIDTH * q, splat(curves[root + q]))
+        store(down, WIDTH * q, splat(curves[tree.root + q]))
+    for j in range(n, 2 * n + 1):
+        value = splat(values[tree.leaf + j - n])
+        store(best, WIDTH * j, value)
+        for q in range(points):
+            store(worth, WIDTH * (points * j + q), value)
+
+
+@njit(error_model="numpy")
+def _explain_group(own, tree, curves, block, places):
+    """Add what a tree's splits gain for some rows side by side."""
+    seen, gains, sums = block
+    down, worth, factor, told, answer, best, holds = places
+    n, points, room = len(own), tree.points, tree.room
+    # Fields are read before the loops, which a compiler can't know to leave them as they are.
     for p in range(n):
         step = own[p]
-        share = splat(step.share)
-        left = at_most(load(seen, WIDTH * step.column), splat(step.threshold))
-        delta = minus(left, share)
-        store(answer, WIDTH * p, left)
+        share, here, curve = splat(step.share), WIDTH * points * p, np.int64(step.curve)
+        left, right = np.int64(step.left), np.int64(step.right)
+        goes = at_most(load(seen, WIDTH * step.column), splat(step.threshold))
+        delta = minus(goes, share)
+        repeats, alive = step.above > 0, load(holds, WIDTH * step.above)
+        on_left = times(alive, goes)
+        store(answer, WIDTH * p, goes)
         store(told, WIDTH * p, delta)
-        alive = load(holds, WIDTH * step.above)
-        on_left = times(alive, left)
         store(holds, WIDTH * (2 * p + 3), on_left)
         store(holds, WIDTH * (2 * p + 2), minus(alive, on_left))
+        # What goes down to a leaf is never read: all of it is put into one place behind the splits.
+        left, right = WIDTH * points * min(left, n), WIDTH * points * min(right, n)
         for q in range(points):
-            t = times(alive, splat(curves[step.curve + q]))
-            a = fused(t, delta, share)
-            above = load(down, WIDTH * (points * p + q))
+            at = WIDTH * q
+            t = spread(curves, curve + q)
+            a = fused(times(alive, t) if repeats else t, delta, share)
+            above = load(down, here + at)
             goes_left = times(a, above)
-            store(factor, WIDTH * (points * p + q), a)
-            if step.left < n:
-                store(down, WIDTH * (points * step.left + q), goes_left)
-            if step.right < n:
-                store(down, WIDTH * (points * step.right + q), minus(above, goes_left))
+            store(factor, here + at, a)
+            store(down, left + at, goes_left)
+            store(down, right + at, minus(above, goes_left))
     for p in range(n - 1, -1, -1):
         step = own[p]
-        alive = load(holds, WIDTH * step.above)
-        total = splat(0.0)
-        left_leaf, right_leaf = step.left >= n, step.right >= n
-        left_value = splat(values[step.left - n]) if left_leaf else load(best, WIDTH * step.left)
-        right_value = (
-            splat(values[step.right - n]) if right_leaf else load(best, WIDTH * step.right)
-        )
-        store(best, WIDTH * p, choose(load(answer, WIDTH * p), left_value, right_value))
+        here, weight, total = WIDTH * points * p, np.int64(step.curve) + room, splat(0.0)
+        left, right, feature = np.int64(step.left), np.int64(step.right), WIDTH * step.feature
+        repeats, alive = step.above > 0, load(holds, WIDTH * step.above)
+        on_left, on_right = WIDTH * left, WIDTH * right
+        chosen = choose(load(answer, WIDTH * p), load(best, on_left), load(best, on_right))
+        store(best, WIDTH * p, chosen)
+        on_left, on_right = points * on_left, points * on_right
         for q in range(points):
-            right = right_value if right_leaf else load(worth, WIDTH * (points * step.right + q))
-            left = left_value if left_leaf else load(worth, WIDTH * (points * step.left + q))
-            gap = minus(left, right)
-            at = WIDTH * (points * p + q)
-            store(worth, at, fused(load(factor, at), gap, right))
-            weight = times(times(alive, splat(curves[step.curve + room + q])), load(down, at))
-            total = plus(total, times(weight, gap))
+            at = WIDTH * q
+            other = load(worth, on_right + at)
+            gap = minus(load(worth, on_left + at), other)
+            store(worth, here + at, fused(load(factor, here + at), gap, other))
+            counts = load(down, here + at)
+            if repeats:
+                counts = times(times(alive, spread(curves, weight + q)), counts)
+            total = plus(total, times(counts, gap))
         gained = times(load(told, WIDTH * p), total)
-        store(gains, WIDTH * step.feature, plus(load(gains, WIDTH * step.feature), gained))
+        store(gains, feature, plus(load(gains, feature), gained))
     store(sums, 0, plus(load(sums, 0), load(best, 0)))
 
 
-@njit(types.void(_STEPS, _TREES, _D1, _D1, _D2, _D2, _D1), cache=True, error_model="numpy")
-def _explain_many(steps, trees, values, curves, rows, out, margins):
+@njit(error_model="numpy")
+def _look_up(own, known, block):
+    """Add a small tree's known answers for some rows side by side."""
+    seen, gains, sums = block
+    n = len(own)
+    for lane in range(WIDTH):
+        pattern: Any = 0
+        for p in range(n):
+            pattern |= np.int64(seen[WIDTH * own[p].column + lane] <= own[p].threshold) << p
+        at = pattern * (n + 1)
+        sums[lane] += known[at]
+        for p in range(n - 1, -1, -1):
+            gains[WIDTH * own[p].feature + lane] += known[at + 1 + p]
+
+
+@njit(error_model="numpy")
+def _turn(rows, start, seen):
+    """Set a block's rows side by side; the last group is filled up with the last row."""
+    n_columns = rows.shape[1]
+    for r in range(len(seen) // max(n_columns, 1)):
+        row, at = rows[min(start + r, len(rows) - 1)], r // WIDTH * n_columns * WIDTH + r % WIDTH
+        for c in range(n_columns):
+            seen[at + c * WIDTH] = row[c]
+
+
+@njit(types.void(_STEPS, _TREES, _D1, _D1, _D1, _D2, _D2, _D1), cache=True, error_model="numpy")
+def _explain_many(steps, trees, values, curves, known, rows, out, margins):
     """Rows side by side, tree by tree over a block of them."""
-    n_rows, n_columns = rows.shape
-    n_features = out.shape[1]
-    most, points = 0, 0
+    n_columns, n_features, most, points = rows.shape[1], out.shape[1], _most(trees), 0
     for i in range(len(trees)):
-        most, points = max(most, trees[i].n), max(points, trees[i].points)
-    seen, gains = np.empty(BLOCK * n_columns), np.empty(BLOCK * n_features)
-    sums = np.empty(BLOCK)
-    down, worth = np.empty(WIDTH * points * most), np.empty(WIDTH * points * most)
-    factor = np.empty(WIDTH * points * most)
-    told, answer, best = np.empty(WIDTH * most), np.empty(WIDTH * most), np.empty(WIDTH * most)
-    holds = np.ones(WIDTH * (2 * most + 2))
-    for start in range(0, n_rows, BLOCK):
-        n = min(BLOCK, n_rows - start)
-        groups = (n + WIDTH - 1) // WIDTH
+        points = max(points, trees[i].points)
+    seen, gains, sums = np.empty(BLOCK * n_columns), np.empty(BLOCK * n_features), np.empty(BLOCK)
+    places = (
+        np.empty(WIDTH * points * (most + 1)), np.empty(WIDTH * points * (2 * most + 1)),
+        np.empty(WIDTH * points * most), np.empty(WIDTH * most), np.empty(WIDTH * most),
+        np.empty(WIDTH * (2 * most + 1)), np.ones(WIDTH * (2 * most + 2)),
+    )  # fmt: skip
+    for start in range(0, len(rows), BLOCK):
+        n = min(BLOCK, len(rows) - start)
         sums[:], gains[:] = 0.0, 0.0
-        for g in range(groups):
-            for lane in range(WIDTH):
-                r = min(start + g * WIDTH + lane, n_rows - 1)
-                for c in range(n_columns):
-                    seen[(g * n_columns + c) * WIDTH + lane] = rows[r, c]
+        _turn(rows, start, seen)
         for i in range(len(trees)):
             tree = trees[i]
-            for g in range(groups):
-                _explain_group(
-                    steps[tree.split : tree.split + tree.n],
-                    tree.points,
-                    tree.room,
-                    tree.root,
-                    values[tree.leaf : tree.leaf + tree.n + 1],
-                    curves,
-                    seen[g * n_columns * WIDTH : (g + 1) * n_columns * WIDTH],
-                    gains[g * n_features * WIDTH : (g + 1) * n_features * WIDTH],
+            own = steps[tree.split : tree.split + tree.n]
+            if tree.known < 0:
+                _set_out(tree, values, curves, places)
+            for g in range((n + WIDTH - 1) // WIDTH):
+                column, feature = g * n_columns * WIDTH, g * n_features * WIDTH
+                block = (
+                    seen[column : column + n_columns * WIDTH],
+                    gains[feature : feature + n_features * WIDTH],
                     sums[g * WIDTH : (g + 1) * WIDTH],
-                    down,
-                    worth,
-                    factor,
-                    told,
-                    answer,
-                    best,
-                    holds,
                 )
-        for g in range(groups):
-            for lane in range(WIDTH):
-                r = start + g * WIDTH + lane
-                if r < n_rows:
-                    margins[r] = sums[g * WIDTH + lane]
-                    for f in range(n_features):
-                        out[r, f] = gains[(g * n_features + f) * WIDTH + lane]
+                if tree.known >= 0:
+                    _look_up(own, known[tree.known :], block)
+                else:
+                    _explain_group(own, tree, curves, block, places)
+        for r in range(n):
+            margins[start + r] = sums[r]
+            at = r // WIDTH * n_features * WIDTH + r % WIDTH
+            for f in range(n_features):
+                out[start + r, f] = gains[at + f * WIDTH]

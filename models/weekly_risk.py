@@ -32,6 +32,9 @@ WEEK = 7 * DAY
 CLOCK = ("days since the window opened", "days until it closes", "margin")
 """What the trees read before the features: at the week's beginning, and at its end."""
 
+CELLS = 100_000
+"""Weeks of rows that the trees are asked about at once."""
+
 
 @dataclass(frozen=True)
 class WeeklyRisk:
@@ -90,16 +93,22 @@ class WeeklyRisk:
     def shares(self, margin: Floats, vectors: Matrix, opens: Ints, closes: Ints) -> Floats:
         """`G`, shape `(n_rows, n_weeks)`: rises to 1 at a row's last week and stays there."""
         weeks = n_weeks(opens, closes)
-        out = np.ones((len(margin), int(weeks.max(initial=1))))
-        left = np.ones(len(margin))
-        for week in range(1, out.shape[1]):
-            rows = np.flatnonzero(week < weeks)
-            if self._hazard is None:
-                out[rows, week - 1] = week * WEEK / (closes - opens)[rows]
-                continue
-            seen = week_matrix(self.columns, week, margin, vectors, opens, closes, rows)
-            left[rows] *= 1 - sigmoid(self._hazard.margins(seen))
-            out[rows, week - 1] = 1 - left[rows]
+        week = np.arange(1, int(weeks.max(initial=1)))
+        begun = week < weeks[:, None]  # (n_rows, n_weeks - 1)
+        out = np.ones((len(margin), len(week) + 1))
+        if self._hazard is None:
+            out[:, :-1] = np.where(begun, week * WEEK / (closes - opens)[:, None], 1.0)
+            return out
+        block = max(1, CELLS // max(len(week), 1))
+        for begin in range(0, len(margin), block):
+            here = slice(begin, begin + block)
+            rows, column = np.nonzero(begun[here])
+            rows += begin
+            seen = week_matrix(self.columns, week[column], margin, vectors, opens, closes, rows)
+            stays = np.ones(begun[here].shape)
+            stays[rows - begin, column] = 1 - sigmoid(self._hazard.margins(seen))
+            left = np.multiply.accumulate(stays, axis=1)
+            out[here, :-1] = np.where(begun[here], 1 - left, 1.0)
         return out
 
     def to_json(self) -> dict[str, Any]:
@@ -115,14 +124,14 @@ def n_weeks(opens: Ints, closes: Ints) -> Ints:
 
 def week_matrix(
     columns: tuple[int, ...],
-    week: int,
+    week: int | Ints,
     margin: Floats,
     vectors: Matrix,
     opens: Ints,
     closes: Ints,
     rows: Ints,
 ) -> Floats:
-    """What the trees read of some rows in one week, `(n_chosen, 3 + n_columns)`."""
+    """What the trees read of some rows in a week, or a week each, `(n_chosen, 3 + n_columns)`."""
     out = np.empty((len(rows), len(CLOCK) + len(columns)))
     out[:, 0] = (week - 1) * WEEK / DAY
     out[:, 1] = (closes[rows] - opens[rows] - week * WEEK) / DAY
