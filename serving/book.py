@@ -29,7 +29,7 @@ from features.feature import Feature, Where
 from features.language import stage_feature
 from features.outcomes import happened
 from models.contract import BANDS
-from models.fitted import FittedModel
+from models.fitted import Explained, FittedModel
 from models.persona import NO_PERSONA
 from serving.book_reasons import Speaker
 
@@ -92,9 +92,10 @@ def score_book(
     """Score every customer of two logs who is in the cohort as of a moment."""
     model = speaker.model
     asked, vectors, unscored = _scorable(model, log, attributes, as_of)
+    explained = model.explained(vectors)
     columns = {
         "customer": pa.array([log.customers[i] for i in asked.rows.customer.tolist()], pa.string()),
-        **_scores(model, vectors),
+        **_scores(model, explained),
         **_about(model, log, attributes, asked),
     }
     columns["as_of"] = pa.array(asked.rows.cutoff_time, INSTANT)
@@ -105,7 +106,7 @@ def score_book(
     probability = columns["probability"].to_numpy()
     stake = columns["value_at_stake"].to_numpy(zero_copy_only=False)
     columns["expected_value"] = numbers(probability * stake)
-    base, reasons = speaker.columns(vectors, wish.reasons)
+    base, reasons = speaker.columns(vectors, explained, wish.reasons)
     columns["base_points"] = numbers(base)
     return Part(_table(columns, len(asked), reasons), unscored)
 
@@ -150,9 +151,8 @@ def numbers(values: Floats) -> pa.Array:
     return pa.array(values, pa.float64(), from_pandas=True)
 
 
-def _scores(model: FittedModel, vectors: Matrix) -> dict[str, pa.Array]:
-    margins = model.margins(vectors)
-    probability = model.calibration.probability(margins)
+def _scores(model: FittedModel, explained: Explained) -> dict[str, pa.Array]:
+    margins, probability = explained.margins, explained.probabilities
     percentile = model.percentiles(probability)
     found = {
         "probability": numbers(probability),

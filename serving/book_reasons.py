@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.engine import Matrix
-from models.fitted import FittedModel
+from models.fitted import Explained, FittedModel
 from models.peers import PERSONA, Usual
 from models.persona import NO_PERSONA
 
@@ -40,9 +40,12 @@ class Speaker:
     model: FittedModel
     _said: dict[int, str] = field(default_factory=dict)
 
-    def columns(self, vectors: Matrix, most: int) -> tuple[Floats, dict[str, pa.Array]]:
+    def columns(
+        self, vectors: Matrix, explained: Explained, most: int
+    ) -> tuple[Floats, dict[str, pa.Array]]:
         """The base of each row in percentage points, and the columns of `most` reasons."""
-        contributions, base = self.model.contributions(vectors)
+        contributions = explained.contributions
+        base = np.full(len(vectors), explained.base)
         moved = self.model.explainer.moved(contributions, base)
         strongest = self.model.explainer.strongest(moved, most)
         segments = self._segments(vectors)
