@@ -31,7 +31,7 @@ from features.outcomes import happened
 from models.contract import BANDS
 from models.fitted import Explained, FittedModel
 from models.persona import NO_PERSONA
-from serving.book_reasons import Speaker
+from serving.book_reasons import Speaker, no_reasons
 
 Floats = NDArray[np.float64]
 
@@ -92,6 +92,8 @@ def score_book(
     """Score every customer of two logs who is in the cohort as of a moment."""
     model = speaker.model
     asked, vectors, unscored = _scorable(model, log, attributes, as_of)
+    if not len(asked):
+        return Part(_table({}, 0, no_reasons(wish.reasons)), unscored)
     explained = model.explained(vectors)
     columns = {
         "customer": pa.array([log.customers[i] for i in asked.rows.customer.tolist()], pa.string()),

@@ -33,6 +33,16 @@ def names(rank: int) -> tuple[str, str, str, str]:
     return at, f"{at}_points", f"{at}_feature", f"{at}_kind"
 
 
+def no_reasons(most: int) -> dict[str, pa.Array]:
+    """The columns of no row."""
+    kinds = (Text, pa.float64(), Text, Text)
+    return {
+        name: pa.nulls(0, kind)
+        for rank in range(1, most + 1)
+        for name, kind in zip(names(rank), kinds, strict=True)
+    }
+
+
 @dataclass
 class Speaker:
     """Says the reasons of one model; keep it as long as the model."""

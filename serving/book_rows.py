@@ -56,7 +56,7 @@ def ranks(table: pa.Table) -> tuple[Ints, Ints]:
     """
     probability = table["probability"].to_numpy()
     worth = table["expected_value"].to_numpy()
-    by_id = np.asarray(pc.sort_indices(table["customer"].combine_chunks()).to_numpy(), np.int64)
+    by_id = np.asarray(pc.sort_indices(table["customer"]).to_numpy(), np.int64)
     name = np.empty(len(by_id), np.int64)
     name[by_id] = np.arange(len(by_id))
     place = _places(np.lexsort((name, -probability)))

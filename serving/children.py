@@ -3,7 +3,9 @@
 Takes commands; knows nothing about what they do.
 """
 
+import argparse
 import logging
+import os
 import subprocess
 import threading
 import time
@@ -17,6 +19,18 @@ STEADY = 60.0
 """A child that ran for so many seconds is thought well again."""
 PATIENCE = 5.0
 """Seconds that a child has to end before it is killed."""
+
+
+def declare_parent(parser: argparse.ArgumentParser) -> None:
+    """The argument of a command that ends with whoever started it."""
+    parser.add_argument(
+        "--parent", type=int, metavar="PID", help="end when this process is no longer the parent"
+    )
+
+
+def orphaned(parent: int | None) -> bool:
+    """Whether the process that started this one is gone."""
+    return parent is not None and os.getppid() != parent
 
 
 class Child:

@@ -12,11 +12,13 @@ import os
 import random
 import signal
 from collections import Counter
+from collections.abc import Callable
 from time import monotonic, time
 
 import httpcore
 
 from features.durations import DAY, SECOND
+from serving.children import declare_parent, orphaned
 from serving.database import Database, StoreUnavailableError
 from serving.hook_store import DEAD, DELIVERED, WAITING, Due, Outcome, forget, settle, take
 from serving.settings import Settings, read_settings
@@ -57,10 +59,10 @@ class Courier:
         """Finish what is under way, and take no more."""
         self._stopping.set()
 
-    async def run(self) -> None:
-        """Deliver until stopped; a store that is out of reach is tried again."""
+    async def run(self, ended: Callable[[], bool] = lambda: False) -> None:
+        """Deliver until stopped or ended; a store that is out of reach is tried again."""
         swept = -float("inf")
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and not ended():
             told = 0
             with contextlib.suppress(StoreUnavailableError):
                 told = await self.round()
@@ -150,22 +152,23 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """The command's arguments; private targets are allowed by MILEPOST_WEBHOOKS_PRIVATE."""
     parser.add_argument("--database", help="URL of the store")
     parser.add_argument("--workspace", help="where the default store lies")
+    declare_parent(parser)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Deliver until SIGTERM."""
     flags = {"database": chosen.database, "workspace": chosen.workspace}
     settings = read_settings(os.environ, **flags)
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings, chosen.parent))
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, parent: int | None) -> None:
     courier = Courier(Database(settings.database_url), settings.webhooks_private)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, courier.stop)
-    await courier.run()
+    await courier.run(lambda: orphaned(parent))
 
 
 def _now() -> int:

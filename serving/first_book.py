@@ -23,7 +23,12 @@ def make_book(
     registered: Registered,
     histories: Histories,
 ) -> None:
-    """Score everybody, unless the kept book is of this version and these histories."""
+    """Score everybody, unless the kept book is of this version and these histories.
+
+    Where the store has events, the book is the keeper's: it is of the store.
+    """
+    if store.arrival():
+        return
     keeper = Keeper(business, store, folder, FromSources(business, folder), lambda _: None)
     problem = registered.model.contract.problem_name
     version = Version(folder, registered.name, registered.version, registered.version)

@@ -31,15 +31,17 @@ from features.errors import MilepostError
 from models.registry import model_name
 from models.shelf import Shelf
 from serving.book import Wish
-from serving.book_histories import Copy, FromSources, Histories
+from serving.book_histories import Copy, Histories
 from serving.book_parts import Task, parts, score_buckets, score_together, whole
 from serving.book_rows import MOST_TOLD, Place, band_changes, cells, ranks, rows
 from serving.book_store import MAKING, BookStore, Generation
+from serving.children import declare_parent, orphaned
 from serving.database import Database, StoreUnavailableError
 from serving.event_store import EventStore, TenantStore
 from serving.hook_store import Hooks
 from serving.migrations import upgrade
 from serving.settings import declare_place, read_settings
+from serving.snapshot import FromStore
 from serving.webhooks import BAND_CHANGED, MODEL_CHANGED, HookEvent, hook_event
 
 LOG = logging.getLogger("milepost.keeper")
@@ -47,6 +49,8 @@ LOG = logging.getLogger("milepost.keeper")
 QUIET, PATIENCE, REST = 2.0, 30.0, 4.0
 LOOK_AGAIN = 1.0
 """Seconds between looks at the store."""
+GENTLE = 10
+"""How far requests go before the book, as the system's priorities have it."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     declare_place(parser)
     parser.add_argument("--once", action="store_true", help="make what is due, then end")
+    declare_parent(parser)
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -188,11 +193,13 @@ def run(chosen: argparse.Namespace) -> int:
     settings = read_settings(os.environ, workspace=chosen.workspace, database=chosen.database)
     database = Database(settings.database_url)
     upgrade(database)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    os.nice(GENTLE)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     keepers = [keeper_of(read_config(path), settings.workspace, database) for path in chosen.config]
-    serve(keepers, stopping, chosen.once)
+    serve(keepers, stopping, chosen.once, chosen.parent)
     return 0
 
 
@@ -202,7 +209,7 @@ def keeper_of(business: Business, workspace: Path, database: Database) -> Keeper
     store = EventStore(database).workspace(name, business.features.groups)
     scratch = workspace / name
     scratch.mkdir(parents=True, exist_ok=True)
-    histories = FromSources(business, scratch / "book-histories")
+    histories = FromStore(business, store, scratch / "book-histories")
     return Keeper(business, store, scratch, histories, partial(champion, business, workspace))
 
 
@@ -217,10 +224,12 @@ def champion(business: Business, workspace: Path, problem: str) -> Version | Non
     return Version(folder, shelf.name, standing.version, standing.digest)
 
 
-def serve(keepers: Sequence[Keeper], stopping: threading.Event, once: bool) -> None:
+def serve(
+    keepers: Sequence[Keeper], stopping: threading.Event, once: bool, parent: int | None = None
+) -> None:
     """Look, and keep what is due, until stopped; a fault is told and tried again."""
     watches = {id(keeper): Watch() for keeper in keepers}
-    while not stopping.is_set():
+    while not stopping.is_set() and not orphaned(parent):
         for keeper in keepers:
             try:
                 _look(keeper, watches[id(keeper)], stopping, once)

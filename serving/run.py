@@ -50,12 +50,14 @@ def run(chosen: argparse.Namespace) -> int:
     listener = listen(settings)
     models_of(businesses)  # before the watcher is asked for models that two would share
     counts = prepare()
-    watcher = Child(watch_command(chosen.config, settings.workspace))
-    watcher.start()
+    children = [Child(command) for command in commands(chosen.config, settings)]
+    for child in children:
+        child.start()
     try:
         return _serve(businesses, settings, listener)
     finally:
-        watcher.stop()
+        for child in children:
+            child.stop()
         listener.close()
         shutil.rmtree(counts, ignore_errors=True)
 
@@ -67,6 +69,18 @@ def listen(settings: Settings) -> socket.socket:
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
         raise ListenError(f"{place} can't be listened on: {error.strerror or error}.") from error
+
+
+def commands(configs: Sequence[Path], settings: Settings) -> list[list[str]]:
+    """The processes beside the service: champions, the book, webhooks."""
+    place = ["--workspace", str(settings.workspace), "--database", settings.database_url]
+    parent = ["--parent", str(os.getpid())]
+    serving, named = [sys.executable, "-m", "serving"], [str(path) for path in configs]
+    return [
+        watch_command(configs, settings.workspace),
+        [*serving, "keep-book", *named, *place, *parent],
+        [*serving, "courier", *place, *parent],
+    ]
 
 
 def watch_command(configs: Sequence[Path], workspace: Path) -> list[str]:

@@ -21,14 +21,17 @@ from features.buckets import Buckets, open_buckets
 from features.cluster import DEFAULT_MASTER, spark
 from features.config import Business, read_config, slug
 from features.durations import format_moment
-from features.errors import ConfigError
+from features.errors import ConfigError, SourceError
 from models.files import save
 from models.registry import Registered, connect, load_alias, model_name
 from serving.book import Wish
 from serving.book_files import check_path, write_book
-from serving.book_histories import FromSources
 from serving.book_parts import Done, Task, parts, processes, score_buckets, score_on, score_together
+from serving.database import Database
+from serving.event_store import EventStore
+from serving.migrations import upgrade
 from serving.settings import Settings, declare_place, read_settings
+from serving.snapshot import FromStore
 
 LOCAL, SPARK = "local", "spark"
 MOST_REASONS = 20
@@ -97,8 +100,17 @@ def _scored(chosen: argparse.Namespace, business: Business, task: Task, done: Do
 def _buckets(business: Business, settings: Settings, histories: Path | None) -> Buckets:
     if histories is not None:
         return open_buckets(business, histories)
-    folder = settings.workspace / slug(business.name) / "book-histories"
-    return FromSources(business, folder).copy().buckets
+    name = slug(business.name)
+    folder = settings.workspace / name / "score-histories"
+    database = Database(settings.database_url)
+    upgrade(database)
+    store = EventStore(database).workspace(name, business.features.groups)
+    if store.arrival():
+        return FromStore(business, store, folder).copy().buckets
+    raise SourceError(
+        f"The store has no events of {business.name}. Import its sources with python -m serving "
+        "import CONFIG, send events, or name buckets with --histories."
+    )
 
 
 @contextmanager

@@ -15,8 +15,12 @@ from features.buckets import open_buckets, write_buckets
 from features.config import read_config
 from features.sources import read_histories
 from models.registry import Registered, connect, load_alias
+from serving.at_risk import Question, page
 from serving.book import COLUMNS, Wish, score_book
 from serving.book_reasons import Speaker
+from serving.book_store import BookStore
+from serving.database import Database
+from serving.event_store import EventStore, Fact
 from serving.scoring import Scorer
 from serving.store import Store
 
@@ -126,3 +130,43 @@ def test_what_can_not_be_written_is_told(shop: Path, more: list[str], says: str)
 def test_buckets_stay_as_they_were(shop: Path, folder: Path) -> None:
     """Scoring reads; the folder still opens as the histories it was."""
     assert 3 == len(open_buckets(read_config(shop), folder))
+
+
+def test_the_store_s_book_is_that_of_its_sources_and_follows_what_arrives(
+    shop: Path, shop_run: tuple[Path, object], folder: Path, tmp_path: Path
+) -> None:
+    """Imported, the store gives the same file; the keeper lists it, and again after an event."""
+    url = f"sqlite:///{tmp_path}/milepost.db"
+    place = ("--workspace", str(shop_run[0]), "--database", url)
+    watched = run("models", "watch", str(shop), "--workspace", str(shop_run[0]), "--once")
+    assert watched.returncode == 0, watched.stderr
+    for command in (("import",), ("keep-book", "--once")):
+        done = run("serving", command[0], str(shop), *place, *command[1:])
+        assert done.returncode == 0, done.stderr
+    out = tmp_path / "out" / "book.parquet"
+    out.parent.mkdir()
+    scored(shop, shop_run[0], folder, out)
+    expected = pq.read_table(out)
+    done = run("serving", "score", str(shop), "--out", str(out), *place)
+    assert done.returncode == 0, done.stderr
+    assert expected.equals(pq.read_table(out))
+    database = Database(url)
+    store = EventStore(database).workspace("shop")
+    book = BookStore(database, store.workspace)
+    first = book.current("churn")
+    assert first is not None
+    assert expected.num_rows == first.rows
+    listed = page(book, Question("churn", by="probability", limit=500))
+    assert sorted(expected["probability"].to_pylist(), reverse=True) == [
+        row.probability for row in listed.rows
+    ]
+    order = Fact(0, "crm", "o-1", "newcomer", first.as_of, "order", '{"value":5.0}')
+    store.append([order])
+    assert run("serving", "keep-book", str(shop), *place, "--once").returncode == 0
+    second = book.current("churn")
+    assert second is not None
+    assert (store.arrival(), store.end()) == (second.arrival, second.as_of)
+    assert second.number == first.number + 1
+    assert run("serving", "keep-book", str(shop), *place, "--once").returncode == 0
+    assert book.current("churn") == second
+    database.close()
