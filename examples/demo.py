@@ -1,7 +1,8 @@
 """The main job on one screen: train, serve, score one customer.
 
 Runs the commands that a person would type and prints what they answer: `python -m training
-train`, `python -m serving keys create` and `run`, one `POST /v1/scores`. `make demo` calls it.
+train`, `python -m serving import`, `keys create` and `run`, one `POST /v1/scores`. `make demo`
+calls it.
 """
 
 import argparse
@@ -32,6 +33,9 @@ def main() -> int:
     trained = subprocess.run([sys.executable, "-m", "training", "train", *common])
     if trained.returncode:
         return trained.returncode
+    imported = subprocess.run([sys.executable, "-m", "serving", "import", *common])
+    if imported.returncode:
+        return imported.returncode
 
     if in_use(chosen.host, chosen.port):
         print(

@@ -8,6 +8,7 @@ differ. Knows nothing about labels or models.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -18,7 +19,7 @@ from features.durations import BEGINNING, DAY, MISSING_TIME, format_duration
 from features.engine import Rows, compute_exact
 from features.errors import ProblemError, nearest
 from features.event_log import CATEGORY, NUMBER, TIME, EventLog, Floats, Ints, empty_log
-from features.feature import Feature, Where
+from features.feature import Feature
 from features.language import events
 from features.overview import Overview, overview
 from features.program import Plan
@@ -295,9 +296,28 @@ def windows(problem: Problem, rows: Rows, ask: Ask) -> Moments:
     return Moments(rows, opens, np.where(due > opens, due + grace, closes))
 
 
+@lru_cache
+def _count(names: tuple[str, ...], last: int | None) -> Feature:
+    """Events of these names, of any if none is named; made once, because requests ask again."""
+    return events(*names).count(last)
+
+
+@lru_cache
+def _since(name: str) -> Feature:
+    """Days since the last event of a name."""
+    return events(name).recency()
+
+
+@lru_cache
+def _stated(date: str) -> Feature:
+    """Days since a date property was last given."""
+    return events().stated(date)
+
+
+@lru_cache
 def _ahead(date: str) -> Feature:
     """Days until the last known value of a date property."""
-    return Feature("days_until", Where(), of=date)
+    return events().days_until(date)
 
 
 def _date_known(ahead: Floats, rows: Rows) -> Ints:
@@ -319,8 +339,7 @@ def days_to_date(
     if not name:
         return None
     dates = _dated(name, log, attributes)
-    ahead = Feature("days_until", Where(), of=name)
-    return compute_exact([ahead], dates, empty_log(dates.customers), rows)[:, 0]
+    return compute_exact([_ahead(name)], dates, empty_log(dates.customers), rows)[:, 0]
 
 
 def current(problem: Problem, log: EventLog, attributes: EventLog, as_of: int) -> Moments:
@@ -361,7 +380,7 @@ def asked_at(
 
 def anchored(problem: Problem) -> list[Feature]:
     """What has to be known before a row's cutoff is: days since the anchoring event."""
-    return [] if problem.at is None else [Feature("recency", events(problem.at.event).where)]
+    return [] if problem.at is None else [_since(problem.at.event)]
 
 
 def judge(
@@ -379,23 +398,23 @@ def verdicts(problem: Problem, moments: Moments, ask: Ask) -> NDArray[np.int8]:
     outcome, cohort = problem.outcome, problem.cohort
     verdict = np.zeros(len(moments), dtype=np.int8)
 
-    def seen(where: Where, last: int | None = None) -> Floats:
-        return ask(EVENTS, Feature("count", where, last=last))
+    def seen(*names: str, last: int | None = None) -> Floats:
+        return ask(EVENTS, _count(names, last))
 
     def outside(where: NDArray[np.bool_], reason: int) -> None:
         verdict[where & (verdict == IN_COHORT)] = reason
 
-    outside(seen(Where()) == 0, NO_HISTORY)
+    outside(seen() == 0, NO_HISTORY)
     activity = cohort.event or (outcome.silence_of if outcome else None)
     if cohort.active_within is not None or activity is not None:
-        where = events(activity).where if activity else Where()
-        outside(seen(where, cohort.active_within) == 0, NOT_ACTIVE)
+        names = [activity] if activity else []
+        outside(seen(*names, last=cohort.active_within) == 0, NOT_ACTIVE)
     if cohort.without:
-        outside(seen(events(*cohort.without).where) > 0, EXCLUDED)
+        outside(seen(*cohort.without) > 0, EXCLUDED)
     if outcome is not None and outcome.event is not None and outcome.repeats is False:
-        outside(seen(events(outcome.event).where) > 0, ALREADY_HAPPENED)
+        outside(seen(outcome.event) > 0, ALREADY_HAPPENED)
     if problem.at is not None:
-        outside(ask(EVENTS, anchored(problem)[0]) != 0, NO_ANCHOR)
+        outside(ask(EVENTS, _since(problem.at.event)) != 0, NO_ANCHOR)
     if outcome is not None and outcome.not_ is not None:
         outside(~_date_due(problem, outcome, moments, ask), NO_DATE_DUE)
         outside(_done_since_stated(outcome, moments.rows, ask), ALREADY_HAPPENED)
@@ -408,8 +427,8 @@ def _done_since_stated(outcome: Outcome, rows: Rows, ask: Ask) -> NDArray[np.boo
     A date that holds from the beginning was never stated, so nothing can come after it.
     """
     assert outcome.not_ is not None and outcome.by is not None
-    done = ask(EVENTS, events(outcome.not_).recency())
-    stated = ask(DATES, events().stated(outcome.by))
+    done = ask(EVENTS, _since(outcome.not_))
+    stated = ask(DATES, _stated(outcome.by))
     always = (rows.cutoff_time - BEGINNING) / DAY
     return np.asarray((done < stated) & (stated < always))
 

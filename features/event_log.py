@@ -8,6 +8,7 @@ cutoffs or features.
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from ctypes import addressof, c_char
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -232,9 +233,12 @@ def empty_log(customers: tuple[str, ...] = ()) -> EventLog:
     return replace(build_log([], nothing, []), customers=customers, offsets=offsets)
 
 
-def address(array: NDArray[np.generic]) -> int:
+def address(array: NDArray[Any]) -> int:
     """Where an array's values lie; the array must outlive the use of it."""
-    return array.ctypes.data
+    try:  # a third of the time of NumPy's own way, and a request asks for dozens
+        return addressof(c_char.from_buffer(array))  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):  # empty, read-only or with gaps
+        return array.ctypes.data
 
 
 def union(*lists: Iterable[str]) -> tuple[str, ...]:

@@ -80,10 +80,9 @@ class Inquiry:
         since = anchored(problem)
         self._since = prepare(since) if since else None
         questions = _questions(problem)
-        self._places = {question: place for place, question in enumerate(questions)}
         date = date_of(problem)
         by_event = date is None or kinds.get(date) == TIME or attribute_kinds.get(date) != TIME
-        stated = {p for q, p in self._places.items() if q[0] == DATES and not by_event}
+        stated = {p for p, q in enumerate(questions) if q[0] == DATES and not by_event}
         self._first = len(questions)
         self._second = self._first + len(further)
         every = [feature for _, feature in questions] + [*further, *features]
@@ -97,9 +96,10 @@ class Inquiry:
     def ask_rows(self, log: EventLog, attributes: EventLog, rows: Rows) -> Found:
         """Ask at cutoffs that are known."""
         values = compute_exact(self._plan, log, attributes, rows)
+        places = iter(range(self._first))
 
-        def answer(of: str, feature: Feature) -> Floats:
-            return values[:, self._places[of, feature]]
+        def answer(_: str, __: Feature) -> Floats:  # always in the same order: see `_questions`
+            return values[:, next(places)]
 
         moments = windows(self._problem, rows, answer)
         return Found(
@@ -111,13 +111,13 @@ class Inquiry:
 
 
 def _questions(problem: Problem) -> list[Question]:
-    """What is asked about no row at all, which is what will be asked about any."""
-    asked: dict[Question, None] = {}
+    """What is asked about no row at all, which is what will be asked about any, in this order."""
+    asked: list[Question] = []
 
     def note(of: str, feature: Feature) -> Floats:
-        asked[of, feature] = None
+        asked.append((of, feature))
         return np.zeros(0)
 
     nobody = as_of_rows(0, 0)
     verdicts(problem, windows(problem, nobody, note), note)
-    return list(asked)
+    return asked

@@ -19,9 +19,11 @@ CHECKSUMS = "checksums.json"
 """Names every other file with its SHA-256; the SHA-256 of this one is the digest of them all."""
 
 NO_NUMBER = re.compile(
-    rb"^(threshold|leaf_value|internal_value|shrinkage)=[^\n]*?(?:nan|inf)", re.I | re.M
+    rb"^(?:(threshold)=[^\n]*?nan|(leaf_value|internal_value|shrinkage)=[^\n]*?(?:nan|inf))",
+    re.I | re.M,
 )
-"""A line of LightGBM's text that holds something else than finite numbers."""
+"""A line of LightGBM's text that holds something else than finite numbers. A threshold may be
+infinite: it splits what is missing from all that is known."""
 
 MOST_BYTES = 512 * 2**20
 """A file of a model is smaller; a larger one is not read."""
@@ -104,7 +106,8 @@ def check_numbers(trees: bytes) -> None:
     """Raise `ValueError` when a number of LightGBM's text is none; it would be taken for zero."""
     found = NO_NUMBER.search(trees)
     if found is not None:
-        raise ValueError(f"a {found[1].decode()} of the trees is no finite number")
+        name = (found[1] or found[2]).decode()
+        raise ValueError(f"a {name} of the trees is no finite number")
 
 
 def _refuse(constant: str) -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "export": ("serving.exporting", "write the store's histories to a folder, for training"),
     "keys": ("serving.keys_command", "make, list and revoke API keys"),
     "audit": ("serving.audit_command", "show who asked what of a workspace"),
+    "replay": ("serving.replay", "compute recorded scores again and compare every bit"),
     "score": ("serving.score_command", "write everybody's score to a Parquet or CSV file"),
     "keep-book": ("serving.keeper", "keep the list of everybody's score up to date"),
     "courier": ("serving.courier", "deliver webhooks"),

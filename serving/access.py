@@ -12,6 +12,11 @@ from serving.state import State, Tenant
 
 SCOPE_OF = {
     ("POST", "/v1/scores"): "score",
+    ("POST", "/v1/scores/batch"): "score",
+    ("POST", "/v1/what-if"): "score",
+    ("GET", "/v1/scores/{score_id}"): "read",
+    ("GET", "/v1/customers/{customer}"): "read",
+    ("GET", "/v1/problems"): "read",
     ("POST", "/v1/events"): "ingest",
     ("POST", "/v1/track"): "ingest",
     ("POST", "/v1/identify"): "ingest",

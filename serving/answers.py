@@ -1,81 +1,106 @@
 """Scores as documents: from what scoring found to what crosses the edge.
 
-Takes scores; gives answers. Knows nothing about HTTP.
+Takes scores; gives plain structures, and their JSON. Knows nothing about HTTP.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
 from features.durations import format_moment
-from models.persona import Persona
 from models.reasons import Reason
-from serving.schemas import (
-    IntervalOut,
-    NoScore,
-    PersonaOut,
-    ReasonOut,
-    ScoreAnswer,
-    ScoreRequest,
-    WeekOut,
-)
-from serving.scoring import Score, Scorer
+from serving.scoring import Score, Why, named_vector
+
+ENCODE = msgspec.json.Encoder().encode
+"""JSON of plain structures; NaN would be null."""
+
+Document = dict[str, Any]
 
 
-def score_answer(
-    request: ScoreRequest, scorer: Scorer, score: Score, unread: list[str]
-) -> ScoreAnswer:
-    """The answer to a request."""
-    return ScoreAnswer(
-        problem=request.problem,
-        customer=request.customer,
-        status="scored" if score.no_score is None else "no_score",
-        probability=score.probability,
-        interval=_interval(score),
-        percentile=score.percentile,
-        band=score.band,
-        base_points=score.base,
-        reasons=[_reason(reason) for reason in score.reasons],
-        weekly_risk=[
-            WeekOut(until=format_moment(until), probability=p) for until, p in score.weekly
+def score_document(
+    score: Score,
+    score_id: str,
+    problem: str,
+    customer: str | None,
+    model: tuple[str, str],
+    sources: Any,
+    unread: Sequence[str],
+    names: Sequence[str] | None,
+    resting: Sequence[tuple[Sequence[str], int]],
+) -> Document:
+    """One answer; see `serving.schemas_scores.ScoreAnswer`.
+
+    Parameters
+    ----------
+    model
+        Its name and version.
+    names
+        The features' names, where the vector was asked for.
+    resting
+        For each reason the ids of events that it rests on, and how many there are.
+    """
+    interval, persona, stage = score.interval, score.persona, score.stage
+    answer: Document = {
+        "score_id": score_id,
+        "problem": problem,
+        "customer": customer,
+        "status": "scored" if score.no_score is None else "no_score",
+        "probability": score.probability,
+        "interval": interval and {"low": interval[0], "high": interval[1], "level": interval[2]},
+        "percentile": score.percentile,
+        "band": score.band,
+        "base_points": score.base,
+        "rest_points": score.rest,
+        "reasons": [
+            reason_document(reason, *events)
+            for reason, events in zip(score.reasons, resting, strict=True)
         ],
-        value_at_stake=score.value_at_stake,
-        as_of=format_moment(score.as_of),
-        valid_until=_moment(score.valid_until),
-        model=scorer.registered.name,
-        model_version=scorer.version,
-        no_score=_why(score.no_score),
-        persona=_persona(score.persona),
-        no_persona=_why(score.no_persona),
-        unread=unread,
-        features=None if score.vector is None else dict(score.vector),
-    )
+        "weekly_risk": [
+            {"until": format_moment(until), "probability": chance} for until, chance in score.weekly
+        ],
+        "value_at_stake": score.value_at_stake,
+        "stage": stage and {"name": stage.name, "since": format_moment(stage.since)},
+        "as_of": format_moment(score.as_of),
+        "valid_until": moment_or_none(score.valid_until),
+        "model": model[0],
+        "model_version": model[1],
+        "no_score": why_document(score.no_score),
+        "persona": persona and {"name": persona.name, "says": persona.says},
+        "no_persona": why_document(score.no_persona),
+        "sources": sources,
+        "unread": unread,
+    }
+    if names is not None:
+        vector = score.vector
+        answer["features"] = None if vector is None else named_vector(names, vector)
+    return answer
 
 
-def _why(reason: tuple[str, str] | None) -> NoScore | None:
-    return None if reason is None else NoScore(code=reason[0], detail=reason[1])
+def reason_document(reason: Reason, events: Sequence[str], n_events: int) -> Document:
+    """A reason as it is read, with the ids of events that it rests on and how many there are."""
+    return {
+        "feature": reason.feature,
+        "group": reason.group,
+        "value": reason.value,
+        "usual": reason.usual,
+        "unit": reason.unit,
+        "points": reason.points,
+        "direction": "raises" if reason.points > 0 else "lowers",
+        "statement": reason.statement,
+        "sentence": reason.sentence,
+        "kind": reason.kind,
+        "peers": reason.peers,
+        "events": events,
+        "n_events": n_events,
+    }
 
 
-def _persona(persona: Persona | None) -> PersonaOut | None:
-    return None if persona is None else PersonaOut(name=persona.name, says=persona.says)
+def why_document(why: Why | None) -> Document | None:
+    """A code and a sentence, or nothing."""
+    return None if why is None else {"code": why[0], "detail": why[1]}
 
 
-def _interval(score: Score) -> IntervalOut | None:
-    if score.interval is None:
-        return None
-    low, high, level = score.interval
-    return IntervalOut(low=low, high=high, level=level)
-
-
-def _reason(reason: Reason) -> ReasonOut:
-    return ReasonOut(
-        feature=reason.feature,
-        group=reason.group,
-        value=reason.value,
-        usual=reason.usual,
-        unit=reason.unit,
-        points=reason.points,
-        direction="raises" if reason.points > 0 else "lowers",
-        statement=reason.statement,
-        sentence=reason.sentence,
-    )
-
-
-def _moment(moment: int | None) -> str | None:
+def moment_or_none(moment: int | None) -> str | None:
+    """A moment as text."""
     return None if moment is None else format_moment(moment)

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from serving import (
     at_risk_routes,
+    customer_routes,
     event_routes,
     export_routes,
     health_routes,
@@ -22,8 +23,8 @@ from serving.schemas import ProblemDocument
 from serving.state import State
 
 ROUTES = (
-    score_routes, event_routes, at_risk_routes, health_routes, page_routes, export_routes,
-    hook_routes, sign_in_routes,
+    score_routes, customer_routes, event_routes, at_risk_routes, health_routes, page_routes,
+    export_routes, hook_routes, sign_in_routes,
 )  # fmt: skip
 
 

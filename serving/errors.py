@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from features.errors import MilepostError
+from models.what_if import WhatIfError
 from serving.bodies import places_of
 from serving.schemas import ProblemDocument
 
@@ -81,6 +82,9 @@ STATUS: dict[str, int] = {
 }
 """The status of a domain error's code; codes of things that do not exist are `NotFoundError`s."""
 
+OWN_CODES: dict[type[MilepostError], int] = {NotFoundError: 404, WhatIfError: 422}
+"""Errors that say by their code what exactly is wrong, and their status."""
+
 TITLES = {
     400: "The request can't be read",
     401: "Who is asking?",
@@ -124,8 +128,15 @@ def problem_bytes(status: int, code: str, detail: str) -> bytes:
 
 def problem_of(error: MilepostError) -> Response:
     """A domain error as a problem document."""
-    status = 404 if isinstance(error, NotFoundError) else STATUS.get(error.code, 500)
+    status = next((s for kind, s in OWN_CODES.items() if isinstance(error, kind)), None)
+    status = status or STATUS.get(error.code, 500)
     return answer(status, error.code, str(error), getattr(error, "places", None))
+
+
+def unforeseen(path: str, error: Exception) -> Response:
+    """What nobody foresaw: told to the log, not to the caller."""
+    LOG.error("unforeseen error on %s", path, exc_info=error)
+    return answer(500, "internal_error", "The service failed to answer; its log says why.")
 
 
 def json_answer(document: BaseModel) -> Response:
@@ -169,6 +180,5 @@ def install(app: FastAPI) -> None:
         return response
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> Response:
-        LOG.error("unforeseen error on %s", request.url.path, exc_info=error)
-        return answer(500, "internal_error", "The service failed to answer; its log says why.")
+    async def failed(request: Request, error: Exception) -> Response:
+        return unforeseen(request.url.path, error)

@@ -15,7 +15,7 @@ from features.durations import BEGINNING, MISSING_TIME, parse_moment
 from features.errors import HistoryError
 from features.event_log import CATEGORY, LARGEST, NUMBER, TIME, EventLog, build_log
 from models.contract import Contract
-from serving.store import Journey
+from serving.journeys import Journey
 
 CUSTOMER = "customer"
 """The id under which an inline history is computed; it reaches no feature."""
@@ -49,7 +49,7 @@ def inline_journey(
     """
     given = _once(given)
     columns = [
-        _checked(f"events[{i}]", e.properties, contract.event_kinds) for i, e in enumerate(given)
+        checked(f"events[{i}]", e.properties, contract.event_kinds) for i, e in enumerate(given)
     ]
     happened = np.array([e.event_time for e in given], dtype=np.int64)
     recorded = np.array(
@@ -57,7 +57,7 @@ def inline_journey(
         dtype=np.int64,
     )
     log = _log([e.event for e in given], happened, recorded, columns, contract.event_kinds)
-    stated = [_checked("attributes", attributes, contract.attribute_kinds)] if attributes else []
+    stated = [checked("attributes", attributes, contract.attribute_kinds)] if attributes else []
     always = np.full(len(stated), BEGINNING)
     about = _log(["attributes"] * len(stated), always, always, stated, contract.attribute_kinds)
     return Journey(log, about), _unread(contract, given, attributes)
@@ -101,11 +101,18 @@ def _log(
     return log.aligned((CUSTOMER,))
 
 
-def _checked(place: str, properties: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
-    """The properties that the model reads, each of the kind it had in training."""
+def checked(
+    place: str, properties: Mapping[str, Any], kinds: Mapping[str, str], every: bool = False
+) -> dict[str, Any]:
+    """The properties that the model reads, each of the kind it had in training.
+
+    With `every` the others are kept too, for somebody who refuses what is unknown.
+    """
     found: dict[str, Any] = {}
     for name, value in properties.items():
         kind = kinds.get(name)
+        if kind is None and every:
+            found[name] = value
         if kind is None or value is None or value == "":
             continue
         if kind == NUMBER and isinstance(value, int | float):

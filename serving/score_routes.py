@@ -1,60 +1,155 @@
-"""`POST /v1/scores`: the score of one customer.
+"""`/v1/scores`, `/v1/scores/batch`, `/v1/what-if`: scores of stored and given customers.
 
-Takes a request; checks what crosses the edge and hands over to `serving.scoring`.
+Takes requests; checks what crosses the edge and hands over to the scoring thread.
 """
 
-from time import time
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
-from features.durations import SECOND
+from features.errors import MilepostError
 from serving.access import tenant_of
-from serving.answers import score_answer
-from serving.bodies import described, read_model
-from serving.errors import NotFoundError, documented, json_answer
-from serving.inline import InlineEvent, inline_journey
-from serving.schemas import ScoreAnswer, ScoreRequest
-from serving.scoring import Score, Scorer
-from serving.state import State
+from serving.batching import Together
+from serving.bodies import described, fitted, is_lines, read_lines, read_model, strict_json
+from serving.errors import NotFoundError, documented, problem_of, unforeseen
+from serving.explaining import Asked
+from serving.schemas_scores import (
+    INLINE,
+    MOST_CUSTOMERS,
+    STORED,
+    BatchLine,
+    BatchRequest,
+    LooseBatch,
+    ScoreAnswer,
+    ScoreRequest,
+    WhatIfAnswer,
+    WhatIfRequest,
+)
+from serving.scores import answer_all
+from serving.state import State, Tenant
 
-BEYOND = ("beyond_history", "the stored histories end before as_of, so silence would mean nothing")
+JSON, NDJSON = "application/json", "application/x-ndjson"
+USUAL = (400, 404, 413, 415, 422, 503)
+
+AT_ONCE = 64
+"""Requests of one batch that are under way together, so that others get their turn."""
 
 
 def add(app: FastAPI, state: State) -> None:
     """Add the routes of scores."""
+    together = Together(partial(answer_all, ledger=state.ledger))
+    state.ends.append(together.stop)
 
     @app.post(
         "/v1/scores", response_model=None, tags=["scores"], summary="Score one customer",
-        responses={200: {"model": ScoreAnswer}, **documented(400, 404, 413, 415, 422, 503)},
-        openapi_extra=described(ScoreRequest),
+        responses={200: {"model": ScoreAnswer}, **documented(*USUAL)},
+        openapi_extra=described(ScoreRequest, STORED),
     )  # fmt: skip
     async def score(request: Request) -> Response:
         tenant = tenant_of(request, state, "score")
         asked = await read_model(request, ScoreRequest)
-        scorer = tenant.scorer(asked.problem)
-        answered, unread = _score(scorer, asked)
-        return json_answer(score_answer(asked, scorer, answered, unread))
+        return Response(await together.do(Asked(tenant, asked)), media_type=JSON)
+
+    @app.post(
+        "/v1/what-if", response_model=None, tags=["scores"],
+        summary="What a score would be with events or attributes that have not come about",
+        responses={200: {"model": WhatIfAnswer}, **documented(*USUAL)},
+        openapi_extra=described(
+            WhatIfRequest, {**STORED, "suppose": {"events": [{"event": "campaign_received"}]}}
+        ),
+    )  # fmt: skip
+    async def what_if(request: Request) -> Response:
+        tenant = tenant_of(request, state, "score")
+        asked = await read_model(request, WhatIfRequest)
+        return Response(await together.do(Asked(tenant, asked)), media_type=JSON)
+
+    @app.post(
+        "/v1/scores/batch", response_model=None, tags=["scores"],
+        summary="Score many customers; a line of NDJSON each, in the order of the requests",
+        responses={
+            200: {"model": BatchLine, "content": {NDJSON: {}}},
+            **documented(*USUAL),
+        },
+        openapi_extra=described(BatchRequest, {"requests": [STORED, INLINE]}),
+    )  # fmt: skip
+    async def batch(request: Request) -> Response:
+        tenant = tenant_of(request, state, "score")
+        given = await _given(request)
+        return StreamingResponse(_lines(together, tenant, given), media_type=NDJSON)
+
+    @app.get(
+        "/v1/scores/{score_id}", response_model=None, tags=["scores"],
+        summary="A score that was given, as it was given",
+        responses={200: {"model": ScoreAnswer}, **documented(404, 422, 503)},
+    )  # fmt: skip
+    def recorded(request: Request, score_id: str) -> Response:
+        tenant = tenant_of(request, state, "read")
+        found = state.ledger.find(tenant.kept.workspace, score_id)
+        if found is None:
+            raise NotFoundError("score_unknown", "There is no score of that name.")
+        return Response(found[1], media_type=JSON)
 
 
-def _score(scorer: Scorer, request: ScoreRequest) -> tuple[Score, list[str]]:
-    """Score what the request names, and name what it holds that the model never reads."""
-    unread: list[str] = []
-    if request.events is None:
-        journey = scorer.store.journey(request.customer or "")
-        if journey is None:
-            raise NotFoundError(
-                "customer_unknown", "No event or attribute of that customer is stored."
-            )
-        as_of = scorer.store.end if request.as_of is None else request.as_of
-        if as_of > scorer.store.end:
-            return Score(as_of, None, no_score=BEYOND), unread
-    else:
-        given = [
-            InlineEvent(e.event, e.event_time, e.recorded_time, e.__pydantic_extra__)
-            for e in request.events
-        ]
-        contract = scorer.registered.model.contract
-        journey, unread = inline_journey(contract, given, request.attributes or {})
-        as_of = int(time() * SECOND) if request.as_of is None else request.as_of
-    return scorer.score(journey, as_of, request.reasons, request.features), unread
+async def _given(request: Request) -> Iterator[ScoreRequest | MilepostError]:
+    """The requests of a batch; one that does not fit is its own error."""
+    if is_lines(request):
+        lines = await read_lines(request)
+        if len(lines) > MOST_CUSTOMERS:
+            fitted({"requests": [None] * len(lines)}, LooseBatch)
+        return map(_read_line, lines)
+    return map(_read_value, (await read_model(request, LooseBatch)).requests)
+
+
+def _read_line(line: bytes) -> ScoreRequest | MilepostError:
+    try:
+        return fitted(strict_json(line), ScoreRequest)
+    except MilepostError as error:
+        return error
+
+
+def _read_value(value: Any) -> ScoreRequest | MilepostError:
+    try:
+        return fitted(value, ScoreRequest)
+    except MilepostError as error:
+        return error
+
+
+async def _lines(
+    together: Together[Asked, bytes], tenant: Tenant, given: Iterable[ScoreRequest | MilepostError]
+) -> AsyncIterator[bytes]:
+    """Answers in the order of the requests, of which a few are under way at a time."""
+    waiting: deque[asyncio.Future[bytes] | MilepostError] = deque()
+    rest, index = iter(given), 0
+    try:
+        while True:
+            while len(waiting) < AT_ONCE and (one := next(rest, None)) is not None:
+                if isinstance(one, ScoreRequest):
+                    waiting.append(together.begin(Asked(tenant, one)))
+                else:
+                    waiting.append(one)
+            if not waiting:
+                return
+            yield await _line(index, waiting[0])
+            waiting.popleft()
+            index += 1
+    finally:  # the client may have gone
+        for left in waiting:
+            if isinstance(left, asyncio.Future):
+                left.cancel()
+
+
+async def _line(index: int, answer: "asyncio.Future[bytes] | MilepostError") -> bytes:
+    try:
+        if isinstance(answer, MilepostError):
+            raise answer
+        return b'{"index":%d,"score":%b}\n' % (index, await answer)
+    except MilepostError as error:
+        document = problem_of(error).body
+    except Exception as error:  # noqa: BLE001 - one line's fault is no other's
+        document = unforeseen("/v1/scores/batch", error).body
+    return b'{"index":%d,"error":%b}\n' % (index, bytes(document))

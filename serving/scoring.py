@@ -1,29 +1,43 @@
-"""Scores: from a journey and a model to an answer that a person can act on.
+"""Scores: from journeys and a model to answers that a person can act on.
 
-Takes models and the store; gives scores with reasons, or no score and why. Knows nothing
-about HTTP.
+Takes a fitted model and logs, or feature vectors; gives scores with reasons, or no score and
+why. One customer and many are the same call, and a row has the same bits alone and among
+others. Knows nothing about HTTP, stores or registries.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.cutoffs import ALREADY_HAPPENED, IN_COHORT, OUTSIDE, Moments, current, judge
-from features.engine import Matrix, Rows, compute_exact
+from features.cutoffs import ALREADY_HAPPENED, IN_COHORT, OUTSIDE, Moments, as_of_rows, windows
+from features.durations import DAY
+from features.engine import Matrix
 from features.event_log import EventLog
 from features.feature import Feature
+from features.inquiry import Found, Inquiry
+from features.language import events, stage_feature
 from features.outcomes import happened
 from models.fitted import FittedModel, band
-from models.persona import NOT_TOLD_APART, TOO_THIN, Persona
+from models.persona import NO_PERSONA, NOT_TOLD_APART, TOO_THIN, Persona
 from models.reasons import Reason
-from models.registry import Registered
 from models.weekly_risk import WEEK
-from serving.store import Journey, Store
 
 Floats = NDArray[np.float64]
+
+Why = tuple[str, str]
+"""A stable code and a sentence."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a journey stands."""
+
+    name: str
+    since: int
+    """When the stage was entered, microseconds UTC."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,7 @@ class Score:
 
     as_of: int
     """The cutoff: what happened later played no part."""
-    valid_until: int | None
+    valid_until: int | None = None
     probability: float | None = None
     """Calibrated, 0 to 1; None where there is no score."""
     interval: tuple[float, float, float] | None = None
@@ -41,179 +55,238 @@ class Score:
     band: str | None = None
     base: float | None = None
     """The score at the mean log-odds of the training rows, in percentage points."""
+    rest: float | None = None
+    """What all that is no reason here adds, in percentage points, signed."""
     reasons: Sequence[Reason] = ()
-    """Signed percentage points; those of all reasons and the base add up to the score."""
+    """Signed percentage points; base, reasons and rest add up to the score."""
     value_at_stake: float | None = None
+    stage: Stage | None = None
     weekly: Sequence[tuple[int, float]] = ()
     """The end of each week of the outcome window, and the probability by then; the last one is
     the score. See `models.weekly_risk`."""
-    vector: Mapping[str, float | None] | None = None
-    """The feature vector, where it was asked for."""
-    no_score: tuple[str, str] | None = None
-    """Why there is no score: a stable code and a sentence."""
+    vector: Matrix | None = None
+    """Shape `(n_features,)`, in the contract's order."""
+    contributions: Floats | None = None
+    """Shape `(n_features,)`, in log-odds."""
+    no_score: Why | None = None
+    """Why there is no score."""
     persona: Persona | None = None
     """The segment that the customer belongs to."""
-    no_persona: tuple[str, str] | None = None
-    """Why a score has no persona: a stable code and a sentence."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A customer's place in the list."""
-
-    customer: str
-    score: Score
+    no_persona: Why | None = None
+    """Why a score has no persona."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A registered model and the store it scores from."""
+    """A fitted model, ready to be asked again and again."""
 
-    registered: Registered
-    store: Store
+    model: FittedModel
+    stages: Sequence[tuple[str, tuple[str, ...]]] = ()
+    """Each stage of a journey and its events, in order; the contract's if none are given."""
+    _inquiry: Inquiry = field(init=False)
 
-    @property
-    def version(self) -> str:
-        return self.registered.version
-
-    def score(self, journey: Journey, as_of: int, reasons: int, with_vector: bool = False) -> Score:
-        """Score one customer's journey as of a moment."""
-        model = self.registered.model
-        problem = model.contract.problem
-        asked = current(problem, journey.log, journey.attributes, as_of)
-        verdict = int(judge(problem, journey.log, journey.attributes, asked)[0])
-        if verdict == IN_COHORT and bool(self._over(journey.log, asked, as_of)[0]):
-            verdict = ALREADY_HAPPENED
-        if verdict != IN_COHORT:
-            return Score(as_of, None, no_score=OUTSIDE[verdict])
-        vectors = model.vectors(journey.log, journey.attributes, asked.rows)
-        stake = self._stakes(journey.log, journey.attributes, asked.rows)
-        return self._scores(vectors, asked, stake, reasons, with_vector)[0]
-
-    @cached_property
-    def _book(self) -> tuple[Moments, Matrix, Floats]:
-        """The cohort now: moments, feature vectors and value at stake, highest score first."""
-        log, attributes = self.store.histories.log, self.store.histories.attributes
-        problem = self.registered.model.contract.problem
-        asked = current(problem, log, attributes, self.store.end)
-        asked = asked.take(judge(problem, log, attributes, asked) == IN_COHORT)
-        asked = asked.take(~self._over(log, asked, self.store.end))
-        vectors = self.registered.model.vectors(log, attributes, asked.rows)
-        stake = self._stakes(log, attributes, asked.rows)
-        order = np.lexsort((asked.rows.customer, -self.registered.model.probabilities(vectors)))
-        return asked.take(order), vectors[order], stake[order]
-
-    def warm(self) -> None:
-        """Score the whole cohort, so that the first request need not wait for it."""
-        _ = self._book
+    def __post_init__(self) -> None:
+        contract = self.model.contract
+        stages = self.stages or next((f.stages for f in contract.features if f.stages), ())
+        object.__setattr__(self, "stages", tuple(stages))
+        further = [events().count(), *self._stake, *self._stage]
+        kinds = contract.event_kinds, contract.attribute_kinds
+        made = Inquiry(contract.problem, contract.features, further, *kinds)
+        object.__setattr__(self, "_inquiry", made)
 
     @property
-    def book_size(self) -> int:
-        """How many customers are in the cohort now."""
-        return len(self._book[0])
+    def _stake(self) -> list[Feature]:
+        value = self.model.contract.problem.value
+        return [] if value is None else [Feature("sum", of=value.sum, last=value.last)]
 
-    def highest(self, limit: int) -> list[Standing]:
-        """The customers with the highest scores, each with its strongest reasons."""
-        moments, vectors, stake = self._book
-        top = moments.take(np.arange(min(limit, len(moments))))
-        scores = self._scores(vectors[:limit], top, stake[:limit], 3, with_vector=False)
-        names = self.store.histories.log.customers
-        return [
-            Standing(names[customer], score)
-            for customer, score in zip(top.rows.customer.tolist(), scores, strict=True)
+    @property
+    def _stage(self) -> list[Feature]:
+        order = tuple(self.stages)
+        return [stage_feature(kind, order) for kind in ("stage_now", "stage_days") if order]
+
+    def ask(self, log: EventLog, attributes: EventLog, as_of: int) -> Found:
+        """Who of the logs' customers is asked about when it is `as_of`, and their vectors."""
+        found = self._inquiry.ask(log, attributes, as_of)
+        problem = self.model.contract.problem
+        if problem.at is None or problem.outcome is None or problem.outcome.event is None:
+            return found
+        # The outcome may have happened since a cutoff that lies before `as_of`.
+        rows = found.moments.rows
+        since = Moments(rows, rows.cutoff_time, np.full(len(rows), as_of))
+        over = happened(problem, log, since) & (found.verdict == IN_COHORT)
+        found.verdict[over] = ALREADY_HAPPENED
+        return found
+
+    def given(self, vectors: Matrix, as_of: int) -> Found:
+        """Vectors that somebody else made; nothing else is known of these customers."""
+        n = len(vectors)
+
+        def unknown(_: str, __: Feature) -> Floats:
+            return np.full(n, np.nan)
+
+        moments = windows(self.model.contract.problem, as_of_rows(n, as_of), unknown)
+        further = np.full((n, 1 + len(self._stake) + len(self._stage)), np.nan)
+        return Found(moments, np.zeros(n, np.int8), vectors, further)
+
+    def scores(self, found: Found, reasons: Sequence[int]) -> list[Score]:
+        """A score a row, with so many reasons each, or no score and why."""
+        refused = self._refused(found)
+        inside = [i for i, why in enumerate(refused) if why is None]
+        some = found if len(inside) == len(found) else found.take(np.array(inside, np.int64))
+        scored = self._scored(some, [reasons[i] for i in inside])
+        if len(inside) == len(found):
+            return scored
+        cutoffs = found.moments.rows.cutoff_time.tolist()
+        out = [
+            Score(cutoff, vector=vector, no_score=why)
+            for cutoff, vector, why in zip(cutoffs, found.vectors, refused, strict=True)
         ]
+        for place, score in zip(inside, scored, strict=True):
+            out[place] = score
+        return out
 
-    def _scores(
-        self, vectors: Matrix, asked: Moments, stake: Floats, reasons: int, with_vector: bool
-    ) -> list[Score]:
-        model = self.registered.model
-        if not len(vectors):
+    def _refused(self, found: Found) -> list[Why | None]:
+        """Why each row gets no score; None where it gets one."""
+        outside = [OUTSIDE.get(verdict) for verdict in found.verdict.tolist()]
+        n_events = found.further[:, 0]
+        counts = np.where(np.isnan(n_events), np.inf, n_events)  # of a given vector nobody knows
+        strange = self.model.contract.familiarity.refused(found.vectors, counts)
+        return [first or second for first, second in zip(outside, strange, strict=True)]
+
+    def _scored(self, found: Found, reasons: Sequence[int]) -> list[Score]:
+        if not len(found):
             return []
+        model, vectors = self.model, found.vectors
         contributions, base = model.contributions(vectors)
-        probabilities = model.probabilities(vectors)
-        percentiles = model.percentiles(probabilities)
+        margins = model.margins(vectors)
+        probabilities = model.calibration.probability(margins)
+        percentiles = model.percentiles(probabilities).tolist()
+        intervals = self._intervals(margins, probabilities)
         personas = self._personas(vectors)
-        weekly = model.weekly(vectors, asked)
-        intervals = _intervals(model, vectors)
-        scores = []
-        for i, cutoff in enumerate(asked.rows.cutoff_time.tolist()):
+        weekly = self._weekly(found, margins, probabilities)
+        stakes, stages = self._stakes(found.further), self._stages(found)
+        out = []
+        explainer = model.explainer
+        moved = explainer.moved(contributions, base)
+        for i, cutoff in enumerate(found.moments.rows.cutoff_time.tolist()):
             persona = personas[i]
-            why = model.explainer.explain(
+            why = explainer.in_words(
+                moved,
+                i,
                 vectors[i],
                 contributions[i],
-                float(base[i]),
-                reasons,
-                None if persona is None else persona.name,
+                reasons[i],
+                persona.name if persona else None,
             )
-            scores.append(
+            out.append(
                 Score(
                     as_of=cutoff,
-                    valid_until=self._valid_until(cutoff),
+                    valid_until=None if self.lasts is None else cutoff + self.lasts,
                     probability=float(probabilities[i]),
                     interval=intervals[i],
-                    percentile=float(percentiles[i]),
-                    band=band(float(percentiles[i])),
+                    percentile=percentiles[i],
+                    band=band(percentiles[i]),
                     base=why.base,
+                    rest=why.rest,
                     reasons=why.reasons,
-                    value_at_stake=None if np.isnan(stake[i]) else float(stake[i]),
-                    weekly=() if weekly is None else dated(weekly[i], asked, i),
-                    vector=self._named(vectors[i]) if with_vector else None,
+                    value_at_stake=stakes[i],
+                    stage=stages[i],
+                    weekly=weekly[i],
+                    vector=vectors[i],
+                    contributions=contributions[i],
                     persona=persona,
                     no_persona=None if persona else self._why_no_persona,
                 )
             )
-        return scores
+        return out
+
+    @cached_property
+    def lasts(self) -> int | None:
+        """A score holds until the problem would be asked again; None where nobody said when."""
+        problem = self.model.contract.problem
+        lead = min(problem.before.lead) if problem.before else None
+        return problem.every or lead or problem.horizon
+
+    def _intervals(
+        self, margins: Floats, probabilities: Floats
+    ) -> list[tuple[float, float, float] | None]:
+        """Bounds and level of each row's score."""
+        interval = self.model.interval
+        if interval is None:
+            return [None] * len(margins)
+        low, high = interval.bounds(margins, probabilities)
+        pairs = zip(low.tolist(), high.tolist(), strict=True)
+        return [(low, high, interval.level) for low, high in pairs]
 
     def _personas(self, vectors: Matrix) -> list[Persona | None]:
-        personas = self.registered.model.contract.personas
+        personas = self.model.contract.personas
         if personas is None:
             return [None] * len(vectors)
-        return [personas.of(code) for code in personas.assign(vectors).tolist()]
+        codes = personas.assign(vectors).tolist()
+        return [None if code == NO_PERSONA else personas.personas[code] for code in codes]
 
     @property
-    def _why_no_persona(self) -> tuple[str, str]:
-        return TOO_THIN if self.registered.model.contract.personas else NOT_TOLD_APART
+    def _why_no_persona(self) -> Why:
+        return TOO_THIN if self.model.contract.personas else NOT_TOLD_APART
 
-    def _over(self, log: EventLog, asked: Moments, as_of: int) -> NDArray[np.bool_]:
-        """Whether the outcome has happened since a cutoff that lies before `as_of`."""
-        problem = self.registered.model.contract.problem
-        if problem.at is None or problem.outcome is None or problem.outcome.event is None:
-            return np.zeros(len(asked), dtype=bool)
-        since = Moments(asked.rows, asked.rows.cutoff_time, np.full(len(asked), as_of))
-        return happened(problem, log, since)
+    def _weekly(
+        self, found: Found, margins: Floats, probabilities: Floats
+    ) -> list[list[tuple[int, float]]]:
+        """Each row's curve with the end of each of its weeks."""
+        if self.model.weekly_risk is None:
+            return [[] for _ in margins]
+        opens, closes = found.moments.opens, found.moments.closes
+        curves = self.model.weekly_risk.curves(probabilities, margins, found.vectors, opens, closes)
+        return [
+            [
+                (min(begin + (week + 1) * WEEK, end), chance)
+                for week, chance in enumerate(curve)
+                if chance == chance  # NaN after a row's last week
+            ]
+            for begin, end, curve in zip(
+                opens.tolist(), closes.tolist(), curves.tolist(), strict=True
+            )
+        ]
 
-    def _valid_until(self, cutoff: int) -> int | None:
-        """A score holds until the problem would be asked again; None where nobody said when."""
-        problem = self.registered.model.contract.problem
-        lead = min(problem.before.lead) if problem.before else None
-        length = problem.every or lead or problem.horizon
-        return None if length is None else cutoff + length
+    def _stakes(self, further: Floats) -> list[float | None]:
+        """What is at stake for each row; None where the problem names no value."""
+        if not self._stake:
+            return [None] * len(further)
+        return [known(value) for value in further[:, 1].tolist()]
 
-    def _stakes(self, log: EventLog, attributes: EventLog, rows: Rows) -> Floats:
-        """What is at stake for each row; NaN where the problem names no value."""
-        value = self.registered.model.contract.problem.value
-        if value is None:
-            return np.full(len(rows), np.nan)
-        feature = Feature("sum", of=value.sum, last=value.last)
-        return compute_exact([feature], log, attributes, rows)[:, 0]
-
-    def _named(self, vector: Matrix) -> dict[str, float | None]:
-        names = self.registered.model.contract.names
-        return {n: None if np.isnan(v) else float(v) for n, v in zip(names, vector, strict=True)}
-
-
-def _intervals(model: FittedModel, vectors: Matrix) -> list[tuple[float, float, float] | None]:
-    """Bounds and level of each row's score."""
-    bounds = model.bounds(vectors)
-    if model.interval is None or bounds is None:
-        return [None] * len(vectors)
-    level = model.interval.level
-    pairs = zip(bounds[0].tolist(), bounds[1].tolist(), strict=True)
-    return [(low, high, level) for low, high in pairs]
+    def _stages(self, found: Found) -> list[Stage | None]:
+        """The stage of each row's last event that belongs to one, and since when."""
+        if not self.stages:
+            return [None] * len(found)
+        names = [name for name, _ in self.stages]
+        now, ago = found.further[:, -2].tolist(), found.further[:, -1].tolist()
+        cutoffs = found.moments.rows.cutoff_time.tolist()
+        return [
+            None if code != code else Stage(names[int(code)], cutoff - round(since * DAY))
+            for code, since, cutoff in zip(now, ago, cutoffs, strict=True)
+        ]
 
 
-def dated(curve: Floats, asked: Moments, row: int) -> list[tuple[int, float]]:
-    """A row's curve with the end of each of its weeks, microseconds UTC."""
-    opens, closes = int(asked.opens[row]), int(asked.closes[row])
-    known = curve[~np.isnan(curve)].tolist()
-    return [(min(opens + (w + 1) * WEEK, closes), p) for w, p in enumerate(known)]
+def known(value: float) -> float | None:
+    """A number, or None where it is missing."""
+    return None if value != value else value  # true for NaN alone
+
+
+def joined(found: Sequence[Found]) -> Found:
+    """The rows of several inquiries of one scorer, one after the other."""
+    if len(found) == 1:
+        return found[0]
+    moments = found[0].moments
+    for other in found[1:]:
+        moments = moments.joined(other.moments)
+    return Found(
+        moments,
+        np.concatenate([f.verdict for f in found]),
+        np.concatenate([f.vectors for f in found]),
+        np.concatenate([f.further for f in found]),
+    )
+
+
+def named_vector(names: Sequence[str], vector: Matrix) -> Mapping[str, float | None]:
+    """A feature vector by name, None where missing."""
+    return {name: known(value) for name, value in zip(names, vector.tolist(), strict=True)}

@@ -6,23 +6,27 @@ about HTTP.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from features.config import Business, slug
 from features.engine import warm_up
-from features.errors import nearest
+from features.errors import MilepostError, nearest
+from models.fitted import FittedModel
 from models.registry import models_of
+from models.shelf import Shelf, Standing
 from serving.audit import Log
 from serving.champions import Champions, Loaded
 from serving.database import Database
 from serving.errors import NotFoundError
 from serving.event_store import EventStore, TenantStore
 from serving.first_book import make_book
+from serving.freshness import Sources
 from serving.guard import Budget
 from serving.intake import Intake
 from serving.keys import Keys, Ring
+from serving.ledger import Ledger
 from serving.metrics import Metrics
 from serving.migrations import upgrade
 from serving.rates import Rates
@@ -51,14 +55,22 @@ class Tenant:
     kept: TenantStore
     """What the database keeps of this workspace."""
     champions: Champions = field(init=False)
-    _scorers: dict[str, tuple[Scorer, ...]] = field(default_factory=dict)
+    sources: Sources = field(init=False)
+    """How fresh what is kept is."""
+    _scorers: dict[str, tuple[tuple[Loaded, Scorer], ...]] = field(default_factory=dict)
     """Of the version that answers and of the one before, which requests under way may need."""
 
     def __post_init__(self) -> None:
         self.champions = Champions(self.business, self.folder.parent, self._prepare)
+        self.sources = Sources(self.kept)
 
-    def scorer(self, problem: str | None) -> Scorer:
-        """The scorer of a problem, the first problem's if none is named."""
+    def scorer(self, problem: str | None) -> tuple[Loaded, Scorer]:
+        """The version that answers a problem, the first one if none is named, and its scorer.
+
+        Raises
+        ------
+        NotFoundError, ModelUnavailableError
+        """
         name = problem if problem is not None else next(iter(self.business.problems), "")
         if name not in self.business.problems:
             raise NotFoundError(
@@ -66,13 +78,28 @@ class Tenant:
                 f"There is no problem of that name.{nearest(name, self.business.problems)}",
             )
         loaded = self.champions.of(name)
-        ready = self._scorers.get(name, ())
-        return next((s for s in ready if s.registered is loaded), Scorer(loaded, self.store))
+        for ready, scorer in self._scorers.get(name, ()):
+            if ready is loaded:
+                return loaded, scorer
+        return loaded, self._scorer_of(loaded)
+
+    def version(self, loaded: Loaded, version: str, digest: str) -> FittedModel | None:
+        """A version of a problem's model, None where the shelf does not have it any more."""
+        if digest == loaded.digest:
+            return loaded.model
+        try:
+            return Shelf(self.folder.parent, loaded.name).load(Standing(version, digest))
+        except MilepostError:
+            return None
+
+    def _scorer_of(self, loaded: Loaded) -> Scorer:
+        stages = tuple((name, tuple(some)) for name, some in self.business.stages.items())
+        return Scorer(loaded.model, stages)
 
     def _prepare(self, loaded: Loaded) -> None:
         """Score everybody by a model that is about to answer."""
         before = self._scorers.get(loaded.problem, ())[:1]
-        self._scorers[loaded.problem] = (Scorer(loaded, self.store), *before)
+        self._scorers[loaded.problem] = ((loaded, self._scorer_of(loaded)), *before)
         make_book(self.business, self.folder, self.kept, loaded, self.store.histories)
 
 
@@ -95,6 +122,9 @@ class State:
     metrics: Metrics = field(init=False)
     intake: Intake = field(default_factory=Intake)
     """Writes the events that arrive."""
+    ledger: Ledger = field(init=False)
+    ends: list[Callable[[], None]] = field(default_factory=list)
+    """What is called, in this order, when the last request has been answered."""
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.database)
@@ -106,6 +136,12 @@ class State:
         self.budget = Budget(self.settings.concurrency)
         self.log = Log(self.database, self.settings.log_requests)
         self.metrics = Metrics()
+        self.ledger = Ledger(self.database)
+
+    def end(self) -> None:
+        """Finish what was taken on: nothing is asked any more."""
+        for end in (*self.ends, self.ledger.stop):
+            end()
 
 
 def load_state(businesses: Sequence[Business], settings: Settings) -> State:

@@ -189,3 +189,31 @@ AUDIT = Table(
     Index("ix_audit_at", "workspace", "at"),
 )
 """Who asked what, without anything of bodies or queries."""
+
+SCORES = Table(
+    "scores",
+    METADATA,
+    Column("workspace", Integer, primary_key=True, autoincrement=False),
+    Column("score_id", NAME, primary_key=True),
+    Column("customer", NAME),
+    Column("problem", NAME, nullable=False),
+    Column("as_of", BigInteger, nullable=False),
+    Column("known_time", BigInteger, nullable=False),
+    Column("model", NAME, nullable=False),
+    Column("version", NAME, nullable=False),
+    Column("digest", NAME, nullable=False),
+    Column("probability", Float(53)),
+    Column("percentile", Float(53)),
+    Column("band", NAME),
+    Column("no_score", NAME),
+    Column("vector_hash", NAME),
+    Column("contributions_hash", NAME),
+    Column("vector", LargeBinary),
+    Column("answer", LargeBinary, nullable=False),
+    Index("ix_scores_customer", "workspace", "customer", "problem", "score_id"),
+    sqlite_with_rowid=False,
+)
+"""The ledger: every score that was given. `score_id` begins with the moment, so ids ascend;
+`digest` names the model's files; the hashes are SHA-256 of the vector (float32) and of the
+contributions (float64) as they lie in memory; `vector` holds the numbers themselves where no store
+could give them again; `answer` is the JSON that was sent. Both are compressed with zlib."""

@@ -87,6 +87,7 @@ def work(app: Application, state: State, listener: socket.socket) -> None:
     finally:
         over.set()
         ticker.join(5)
+        state.end()
         state.log.flush()
 
 

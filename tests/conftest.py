@@ -112,7 +112,12 @@ class Service:
 
 
 def serve(config: Path, workspace: Path, *more: str) -> Iterator[Service]:
-    """Start a service, and stop it whatever happens; `more` are flags of `serving run`."""
+    """Import a business, start a service, and stop it whatever happens.
+
+    `more` are flags of `serving run`.
+    """
+    done = run("serving", "import", str(config), "--workspace", str(workspace))
+    assert done.returncode == 0, done.stderr
     service = Service(config, workspace, *more)
     try:
         service.wait_until_live()

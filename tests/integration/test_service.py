@@ -53,21 +53,31 @@ def test_serving_computes_what_training_computed(
     personas = [
         model.contract.personas.of(code) for code in model.contract.personas.assign(vectors)
     ]
-    for i in range(count):
-        body = {
+    asked = [
+        {
             "problem": problem,
-            "customer": log.customers[int(rows.customer[i])],
-            "as_of": format_moment(int(rows.cutoff_time[i])),
+            "customer": log.customers[int(customer)],
+            "as_of": format_moment(int(cutoff)),
             "features": True,
             "reasons": 0,
         }
-        answer = grocery_client.post("/v1/scores", json=body).json()
+        for customer, cutoff in zip(rows.customer, rows.cutoff_time, strict=True)
+    ]
+    response = grocery_client.post("/v1/scores/batch", json={"requests": asked})
+    lines = [json.loads(line) for line in response.text.splitlines()]
+    assert list(range(count)) == [line["index"] for line in lines]
+    for i, body in enumerate(asked):
+        answer = lines[i]["score"]
+        if answer["no_score"] is not None:  # the model refuses what it hardly knows
+            assert answer["no_score"]["code"] in ("history_too_thin", "unfamiliar"), body
+            continue
         served = [answer["features"][name] for name in model.contract.names]
         assert np.array_equal(np.array(served, float), vectors[i], equal_nan=True), body
         assert answer["probability"] == probabilities[i], body
         persona = personas[i] and {"name": personas[i].name, "says": personas[i].says}
         assert persona == answer["persona"], body
         assert (persona is None) == (answer["no_persona"] is not None), body
+    assert sum(line["score"]["no_score"] is not None for line in lines) < count / 100
 
 
 def test_a_score_is_a_whole_answer(shop_client: httpx.Client) -> None:
@@ -428,7 +438,15 @@ def test_without_a_champion_the_service_says_so(shop: Path, tmp_path: Path) -> N
 def test_the_documentation_describes_the_errors(shop_client: httpx.Client) -> None:
     """OpenAPI names the problem document for each error of each operation."""
     schema = shop_client.get("/openapi.json").json()
-    assert {"/v1/scores", "/v1/at-risk", "/livez", "/readyz"} <= set(schema["paths"])
+    assert {
+        "/v1/scores",
+        "/v1/scores/batch",
+        "/v1/what-if",
+        "/v1/problems",
+        "/v1/at-risk",
+        "/livez",
+        "/readyz",
+    } <= set(schema["paths"])
     responses = schema["paths"]["/v1/scores"]["post"]["responses"]
     assert {"200", "404", "422", "503"} <= set(responses)
     for status in ("404", "422", "503"):
