@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from features.errors import MilepostError
+from models.contract import BANDS
 from serving.book_store import B, BookStore, Cell, Conditions, Generation
 from serving.book_tables import BOOK
 
 RANKS = {"probability": B.place, "expected_value": B.worth_place}
 """What the list can be ranked by, the highest first."""
+BAND_NAMES = tuple(name for _, name in sorted(BANDS))
+"""From the lowest."""
+FEW = 5_000
+"""So many customers are sorted sooner than they are met along the list."""
 
 
 class BookMissingError(MilepostError):
@@ -80,16 +85,21 @@ def page(store: BookStore, question: Question) -> Page:
         When the cursor can't be followed any more; begin again without one.
     """
     generation, after = _begin(store, question)
-    place = RANKS[question.by]
     mine = _conditions(store, generation, question)
-    query = select(BOOK).where(*mine, place > after).order_by(place).limit(question.limit + 1)
+    totals = _totals(store, generation, question, mine)
+    place = RANKS[question.by]
+    rank: ColumnElement[int] = place
+    if question.prefix and totals.customers <= FEW:
+        rank = place + 0  # found by id and sorted then, instead of along the whole list
+    elif question.by == "probability":
+        after = max(after, _rows_above(generation.cells, question.bands))
+    query = select(BOOK).where(*mine, rank > after).order_by(rank).limit(question.limit + 1)
     with store.database.reading() as connection:
         rows = connection.execute(query).all()
     shown = rows[: question.limit]
     more = None
     if len(rows) > len(shown):
         more = f"{generation.number}.{getattr(shown[-1], place.key)}"
-    totals = _totals(store, generation, question, mine)
     return Page(generation, shown, totals, more, _choices(generation.cells))
 
 
@@ -110,6 +120,12 @@ def _begin(store: BookStore, question: Question) -> tuple[Generation, int]:
             "starts; try again in a minute."
         )
     return found, after
+
+
+def _rows_above(cells: Sequence[Cell], bands: Sequence[str]) -> int:
+    """How many rows are in higher bands than all of these: bands follow the probability."""
+    best = max((BAND_NAMES.index(band) for band in bands), default=len(BAND_NAMES))
+    return sum(cell.rows for cell in cells if BAND_NAMES.index(cell.band) > best)
 
 
 def _conditions(store: BookStore, generation: Generation, question: Question) -> Conditions:

@@ -73,13 +73,15 @@ def listen(settings: Settings) -> socket.socket:
 
 def commands(configs: Sequence[Path], settings: Settings) -> list[list[str]]:
     """The processes beside the service: champions, the book, webhooks."""
-    place = ["--workspace", str(settings.workspace), "--database", settings.database_url]
+    # By the environment: everybody on the machine can read a command, passwords included.
+    os.environ["MILEPOST_WORKSPACE"] = str(settings.workspace)
+    os.environ["MILEPOST_DATABASE"] = settings.database_url
     parent = ["--parent", str(os.getpid())]
     serving, named = [sys.executable, "-m", "serving"], [str(path) for path in configs]
     return [
         watch_command(configs, settings.workspace),
-        [*serving, "keep-book", *named, *place, *parent],
-        [*serving, "courier", *place, *parent],
+        [*serving, "keep-book", *named, *parent],
+        [*serving, "courier", *parent],
     ]
 
 
