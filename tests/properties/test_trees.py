@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.sealed import check_numbers
 from models.trees import trees_from_text
 
 ODD = np.array(
@@ -144,6 +145,22 @@ def test_damaged_text_is_refused(line: str, value: str) -> None:
     text = fitted(8)[0].model_to_string()
     with pytest.raises(ValueError):
         trees_from_text(changed(text, line, value))
+
+
+def test_a_split_between_what_is_known_and_what_is_missing_is_read() -> None:
+    """LightGBM writes the threshold of such a split as `inf`; a file with one is no broken file."""
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(400, 2)).astype(np.float32)
+    rows[rng.random(400) < 0.5, 0] = np.nan
+    label = np.isnan(rows[:, 0]) ^ (rng.random(400) < 0.1)
+    parameters = {"objective": "binary", "num_leaves": 4, "num_threads": 1, "verbosity": -1}
+    booster = lgb.train(parameters, lgb.Dataset(rows, label), 3)
+    text = booster.model_to_string()
+    assert re.search(r"^threshold=.*\binf\b", text, re.MULTILINE)
+    check_numbers(text.encode())
+    rows[0, 0], rows[1, 0] = np.inf, -np.inf
+    margins = trees_from_text(text).margins(rows)
+    assert booster.predict(rows, raw_score=True).tobytes() == margins.tobytes()
 
 
 def test_text_that_is_cut_short_is_refused() -> None:
