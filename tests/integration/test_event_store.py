@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from features.feature import Feature
 from features.groups import with_groups
 from features.sources import digest, read_histories
 from serving import quarantine
-from serving.database import StoreUnavailableError
+from serving.database import Database, StoreUnavailableError
 from serving.event_store import EventStore, TenantStore
 from serving.importing import import_sources
 from serving.intake import Intake
@@ -349,6 +350,43 @@ def test_a_store_that_is_away_is_said_to_be_and_comes_back(tmp_path: Path, intak
     with other.database.writing(), pytest.raises(StoreUnavailableError):
         sent(intake, store, [row])
     assert "accepted" == sent(intake, store, [row])[0].status
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path: Path, intake: Intake) -> None:
+    """What does not fit is refused whole; the store stays readable and goes on with room."""
+    store = opened(f"sqlite:///{tmp_path / 'full.db'}")
+    sent(intake, store, orders(1, 50))
+
+    def pages(most: int) -> None:
+        with store.database.writer.connect() as connection:
+            connection.exec_driver_sql(f"pragma max_page_count = {most}")
+
+    pages(1)  # no page more than there are
+    late = [{**row, "event_id": f"late {row['event_id']}"} for row in orders(2, 2000)]
+    with pytest.raises(StoreUnavailableError, match="disk is full"):
+        sent(intake, store, late)
+    assert [50] == [feed.rows for feed in store.feeds()]
+    pages(1_000_000)
+    assert {"accepted"} == {r.status for r in sent(intake, store, late)}
+
+
+def test_lost_connections_are_made_again(url: str, intake: Intake) -> None:
+    """After the server has cut all connections, events are taken and read without a restart."""
+    store = opened(url, "cut")
+    sent(intake, store, orders(3, 20))
+    assert store.journey("c0", KINDS) is not None
+    if not store.database.is_sqlite:
+        other = Database(url)
+        with suppress(StoreUnavailableError), other.writing() as connection:
+            connection.execute(text(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where pid <> pg_backend_pid() and backend_type = 'client backend'"
+            ))  # fmt: skip
+    late = [{**row, "event_id": f"late {row['event_id']}"} for row in orders(4, 20)]
+    assert {"accepted"} == {r.status for r in sent(intake, store, late)}
+    with suppress(StoreUnavailableError):
+        store.journey("c0", KINDS)
+    assert store.journey("c0", KINDS) is not None
 
 
 def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:
