@@ -88,7 +88,7 @@ class Service:
         """A client that sends the key."""
         return httpx.Client(base_url=self.address, headers=self.headers, timeout=60, **more)
 
-    def wait_until_live(self, seconds: float = 60) -> None:
+    def wait_until_live(self, seconds: float = 150) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -99,6 +99,19 @@ class Service:
             except OSError:
                 time.sleep(0.1)
         raise TimeoutError("the service did not start")
+
+    def wait_until_listed(self, seconds: float = 120) -> None:
+        """Wait for the first lists: a process beside the service makes them."""
+        deadline = time.monotonic() + seconds
+        with self.client() as client:
+            problems = [item["problem"] for item in client.get("/v1/problems").json()["problems"]]
+            while problems and time.monotonic() < deadline:
+                answer = client.get("/v1/at-risk", params={"problem": problems[0]})
+                if answer.is_success or answer.json()["code"] != "book_unavailable":
+                    problems.pop(0)
+                else:
+                    time.sleep(0.2)
+        assert not problems, f"no list of {problems}: {self.logged()}"
 
     def stop(self) -> None:
         self.process.terminate()
@@ -121,6 +134,7 @@ def serve(config: Path, workspace: Path, *more: str) -> Iterator[Service]:
     service = Service(config, workspace, *more)
     try:
         service.wait_until_live()
+        service.wait_until_listed()
         yield service
     finally:
         service.stop()
