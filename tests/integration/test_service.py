@@ -157,7 +157,7 @@ def test_a_history_in_the_request_scores_as_the_stored_one(
     same = ("probability", "percentile", "band", "reasons", "features", "value_at_stake")
     for answer in (stored, inline):
         for reason in answer["reasons"]:
-            del reason["evidence"]  # the store names its events, the request did not
+            del reason["events"]  # the store names its events, the request did not
     assert {k: stored[k] for k in same} == {k: inline[k] for k in same}
     assert [] == inline["unread"]
 
