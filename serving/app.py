@@ -3,7 +3,7 @@
 Takes a state; gives the application. Holds no route of its own.
 """
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
 
 from serving import (
     at_risk_routes,
@@ -16,6 +16,7 @@ from serving import (
     score_routes,
     sign_in_routes,
 )
+from serving.access import SCOPE_OF, tenant_of
 from serving.bodies import DEFINITIONS
 from serving.edge import Edge
 from serving.errors import documented, install
@@ -30,7 +31,16 @@ ROUTES = (
 
 def create_app(state: State) -> FastAPI:
     """The application."""
+
+    async def check_caller(request: Request) -> None:
+        """Who asks is looked at before what is asked: a stranger learns nothing of a route."""
+        path = request.scope["route"].path
+        scope = SCOPE_OF.get((request.method, path))
+        if scope is not None and path.startswith("/v1/"):
+            tenant_of(request, state, scope)
+
     app = FastAPI(
+        dependencies=[Depends(check_caller)],
         title="Milepost",
         description="Scores of customer journeys, with reasons.",
         version="0.1.0",

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from conftest import crowned, run, serve
@@ -80,7 +79,7 @@ def test_the_service_gives_training_s_vectors(config: Path, workspace: Path) -> 
     vectors = compute(model.contract.features, log, histories.attributes, rows)
     names = feature_names(model.contract.features)
     for service in serve(config, workspace):
-        with httpx.Client(base_url=service.address, timeout=60) as client:
+        with service.client() as client:
             for i in range(len(rows)):
                 body = {
                     "problem": "churn", "customer": log.customers[int(rows.customer[i])],
