@@ -2,11 +2,12 @@
 
 `prepare` settles, once a model, which choices of events, windows and operations a list of
 features calls for; `Part.bind` looks up the levels of one log, and remembers the answer for
-the next log that has the same levels. Knows nothing about rows or cutoffs.
+the next log that has the same levels. Small logs, such as a request's, are read in the plan's own
+codes, so that they share one answer. Knows nothing about rows or cutoffs.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TypeVar
@@ -20,6 +21,7 @@ from features.event_log import EventLog, Ints, address
 from features.feature import EVENT, Condition, Feature, Where, words
 from features.kinds import ATTRIBUTES, CATEGORY, EVENTS, KINDS, MOMENT, NUMBER, STAGES, TIME
 from features.operations import Columns, Program
+from features.vocabulary import Vocabulary
 
 ALL = 0
 """The window of everything so far."""
@@ -56,10 +58,14 @@ OPERATIONS = {
 LANES = 4
 """Choices that are worked on at once."""
 
+SMALL = 20_000
+"""Events of a log for which it is worth to change its codes rather than the program: tables for
+other levels take about 1.5 ms, a million codes that are changed 1 ms."""
+
 Name = TypeVar("Name", str, int)
 
-Table = Callable[[tuple[str, ...]], Ints]
-"""For a column's levels, one number for each code + 1."""
+Table = tuple[dict[str, int], int]
+"""The number of each level that is named, and that of a missing one; others have -1."""
 
 
 @dataclass
@@ -113,10 +119,11 @@ class Part:
         self._codes: list[str] = []
         self._times: list[str] = []
         self._tables: list[tuple[int, Table]] = []
-        """For each table: the column of codes whose levels it is made from, and how."""
+        """For each table: the column of codes whose levels it is about, and its numbers."""
         self._rate_lists: list[tuple[tuple[int, ...], NDArray[np.float64]]] = []
         self._selections: dict[Where, _Selection] = {Where(): _Selection(Where())}
         self._bound: tuple[list[tuple[str, ...]], Bound] | None = None
+        self._own: tuple[list[Vocabulary], Bound] | None = None
 
     def add(self, feature: Feature, column: int) -> None:
         """Take up a feature; `column` is its place in the matrix."""
@@ -167,10 +174,10 @@ class Part:
         """The number of the table that a feature looks levels up in, -1 without one."""
         if feature.stages:
             position = {e: i for i, (_, members) in enumerate(feature.stages) for e in members}
-            return self._new_table(EVENT, _positions(position))
+            return self._new_table(EVENT, (position, ABSENT))
         if feature.levels:
             position = {level: i for i, level in enumerate(feature.levels)}
-            return self._new_table(feature.of or "", _positions(position))
+            return self._new_table(feature.of or "", (position, ABSENT))
         if not feature.rates:
             return -1
         first = len(self._rate_lists)
@@ -180,7 +187,7 @@ class Part:
         place = {rates.level: first + i for i, rates in enumerate(feature.rates)}
         everybody = place[None]
         levels = {level: at for level, at in place.items() if level is not None}
-        return self._new_table(feature.of or "", _positions(levels, everybody))
+        return self._new_table(feature.of or "", (levels, everybody))
 
     def _new_table(self, column: str, table: Table) -> int:
         self._tables.append((_place(self._codes, column), table))
@@ -188,20 +195,65 @@ class Part:
 
     def bind(self, log: EventLog) -> "tuple[Bound, Bound]":
         """The program for a log's levels, and where the log's columns lie."""
-        if self._bound is None:
-            self._prepare_codes()
-        columns = [_categorical(log, name) for name in self._codes]
+        columns = [_categorical(log, name) for name in self._code_names]
         levels = [column.levels for column in columns]
         bound = self._bound
         if bound is None or any(a is not b for a, b in zip(bound[0], levels, strict=True)):
+            small = self._in_own_codes(columns) if log.n_events <= SMALL else None
+            if small is not None:
+                return small[0], self._lay(log, small[1])
             bound = (levels, self._program(levels))
             self._bound = bound
         return bound[1], self._lay(log, columns)
 
-    def _prepare_codes(self) -> None:
+    def _in_own_codes(
+        self, columns: Sequence[Categorical]
+    ) -> "tuple[Bound, list[Categorical]] | None":
+        """The program for the plan's own codes, and a log's columns in them.
+
+        None where the log has too many levels that the plan does not name, or the plan looks
+        into texts, of which every log has its own.
+        """
+        if not self._names_levels:
+            return None
+        if self._own is None:
+            words = [Vocabulary(named) for named in self._named()]
+            self._own = words, self._program([each.levels for each in words])
+        words, program = self._own
+        recoded = [each.recoded(column) for each, column in zip(words, columns, strict=True)]
+        found = [column for column in recoded if column is not None]
+        return (program, found) if len(found) == len(recoded) else None
+
+    @cached_property
+    def _names_levels(self) -> bool:
+        """Whether conditions and tables name all levels that they ask for, and no code is asked
+        for itself."""
+        last_code = any(
+            key[0] == operations.LAST_CODE and key[2] < 0
+            for chosen in self._selections.values()
+            for key in chosen.operations
+        )
+        return not last_code and not any(
+            condition.contains for where in self._selections for condition in where.conditions
+        )
+
+    def _named(self) -> list[set[str]]:
+        """The levels of each column of codes that the plan names."""
+        found: list[set[str]] = [set() for _ in self._code_names]
+        for column, (numbers, _) in self._tables:
+            found[column].update(numbers)
+        for where in self._selections:
+            for condition in where.conditions:
+                found[self._codes.index(condition.column)].update(condition.levels)
+        return found
+
+    @cached_property
+    def _code_names(self) -> list[str]:
+        """The columns of codes, once every feature is there: those of conditions come last."""
         for where in self._selections:
             for condition in where.conditions:
                 _place(self._codes, condition.column)
+        return self._codes
 
     def _lay(self, log: EventLog, columns: Sequence[Categorical]) -> "Bound":
         n = log.n_events
@@ -228,7 +280,7 @@ class Part:
 
     def _program(self, levels: Sequence[tuple[str, ...]]) -> "Bound":
         """The tables of integers for these levels."""
-        tables, starts = self._joined([table(levels[at]) for at, table in self._tables])
+        tables, starts = self._joined([_numbers(table, levels[at]) for at, table in self._tables])
         everything, *others = self._selections.values()
         selections = [everything, *sorted(others, key=lambda chosen: chosen.shape)]
         spans = sorted(self._spans, reverse=True)
@@ -396,19 +448,16 @@ def _categorical(log: EventLog, name: str) -> Categorical:
     return Categorical(np.full(log.n_events, ABSENT, np.int32), ()) if found is None else found
 
 
-def _positions(position: dict[str, int], absent: int = -1) -> Table:
-    """A table of the positions of levels; `absent` stands for the missing level."""
-
-    def table(levels: tuple[str, ...]) -> Ints:
-        out = np.full(len(levels) + 1, -1, np.int64)
-        out[0] = absent
-        for level, place in position.items():
-            at = bisect_left(levels, level)
-            if at < len(levels) and levels[at] == level:
-                out[at + 1] = place
-        return out
-
-    return table
+def _numbers(table: Table, levels: tuple[str, ...]) -> Ints:
+    """A table's number for each code + 1 of a column with these levels."""
+    numbers, absent = table
+    out = np.full(len(levels) + 1, -1, np.int64)
+    out[0] = absent
+    for level, number in numbers.items():
+        at = bisect_left(levels, level)
+        if at < len(levels) and levels[at] == level:
+            out[at + 1] = number
+    return out
 
 
 def _accepts(condition: Condition, levels: tuple[str, ...]) -> NDArray[np.bool_]:

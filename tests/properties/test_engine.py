@@ -16,6 +16,7 @@ from random_journeys import (
     rows,
 )
 
+from features import program
 from features.durations import days, format_moment, parse_moment
 from features.engine import compute, compute_exact
 from features.event_log import EventLog
@@ -25,8 +26,11 @@ from features.language import (
 )
 from features.program import prepare
 from features.reference import value_at
+from features.vocabulary import BEHIND
 
 PLAN = prepare(FEATURES)
+NAMING = prepare([f for f in FEATURES if not any(c.contains for c in f.where.conditions)])
+"""All levels that these ask for are known before there is a log."""
 OF_ACCOUNT = prepare(of_events(events("a").over("account")))
 
 
@@ -145,6 +149,27 @@ def test_blocks_change_nothing(history: list[dict[str, str]]) -> None:
             assert whole.tobytes() == parts.tobytes()
     finally:
         engine.BLOCK_CELLS, engine.THREAD_CELLS = sizes
+
+
+@given(histories, st.lists(rows, max_size=8), moments, st.sampled_from([0, 3, len(BEHIND) + 9]))
+def test_a_small_log_s_own_levels_change_nothing(
+    history: list[dict[str, str]],
+    about: list[dict[str, str]],
+    moment: tuple[int, int],
+    n_strange: int,
+) -> None:
+    """Read in the plan's codes or in its own, a log gives the same bits, strange levels or not."""
+    first = history[0]
+    strange = [{**first, "event": f"strange {i}", "plan": f"odd {i}"} for i in range(n_strange)]
+    log, attributes = together(log_of(history + strange), log_of(about))
+    asked = [(c, format_moment(moment[0])) for c in log.customers]
+    small = compute_exact(NAMING, log, attributes, rows_at(log, *asked))
+    try:
+        most, program.SMALL = program.SMALL, -1
+        large = compute_exact(NAMING, log, attributes, rows_at(log, *asked))
+    finally:
+        program.SMALL = most
+    assert small.tobytes() == large.tobytes()
 
 
 @given(histories, moments)
