@@ -32,7 +32,7 @@ class Calibration(ABC):
 
         A row has the same bits alone and among others.
         """
-        return np.clip(sigmoid(self.log_odds(margin)), LEAST, 1 - LEAST)
+        return within(sigmoid(self.log_odds(margin)))
 
     @abstractmethod
     def account(self) -> str:
@@ -162,7 +162,13 @@ def calibration_from_json(data: Mapping[str, Any]) -> Calibration:
 def sigmoid(log_odds: Floats) -> Floats:
     """Probability of log-odds, without overflow."""
     small = np.exp(-np.abs(log_odds))
-    return np.asarray(np.where(log_odds >= 0, 1 / (1 + small), small / (1 + small)))
+    return np.asarray(np.where(log_odds >= 0, 1.0, small) / (1 + small))
+
+
+def within(probability: Floats) -> Floats:
+    """Probabilities cut to what is neither impossible nor certain."""
+    # np.clip takes as long as all else that is done to one row.
+    return np.minimum(np.maximum(probability, LEAST), 1 - LEAST)
 
 
 def logs(margin: Floats) -> tuple[Floats, Floats]:

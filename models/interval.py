@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import LEAST, Calibration, calibration_from_json, logs, sigmoid
+from models.calibration import Calibration, calibration_from_json, logs, sigmoid, within
 
 Floats = NDArray[np.float64]
 
@@ -65,8 +65,7 @@ class Interval:
         spread = spread + 2 * (ab * low * high + ac * low + bc * high)
         reach = self._quantile * np.sqrt(np.maximum(spread, 0.0))
         middle = self.centre.log_odds(margin)
-        lower = np.clip(sigmoid(middle - reach), LEAST, 1 - LEAST)
-        upper = np.clip(sigmoid(middle + reach), LEAST, 1 - LEAST)
+        lower, upper = within(sigmoid(middle - reach)), within(sigmoid(middle + reach))
         return np.minimum(lower, probability), np.maximum(upper, probability)
 
     @cached_property

@@ -7,6 +7,7 @@ nothing about how the segments were found, and needs nothing but NumPy to assign
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,30 +56,32 @@ class Side:
     def is_mix(self) -> bool:
         return self.columns == self.counted
 
+    @cached_property
+    def _arrays(self) -> tuple[Codes, Codes, Floats, Floats]:
+        columns, counted = np.array(self.columns, np.int64), np.array(self.counted, np.int64)
+        return columns, counted, np.array(self.centre), np.array(self.scale)
+
     def evidence(self, vectors: Matrix) -> Floats:
         """Events behind the side, shape `(n_rows,)`."""
-        total = np.zeros(len(vectors))
-        for column in self.counted:
-            total += np.nan_to_num(vectors[:, column].astype(np.float64))
-        return total
+        counts = vectors.take(self._arrays[1], axis=1).astype(np.float64)
+        return in_turn(np.where(np.isnan(counts), 0.0, counts))
 
-    def values(self, vectors: Matrix) -> list[Floats]:
-        """Shares or amounts, an array `(n_rows,)` a column; NaN where missing."""
-        columns = [vectors[:, column].astype(np.float64) for column in self.columns]
+    def values(self, vectors: Matrix) -> Floats:
+        """Shares or amounts, shape `(n_rows, n_columns)`; NaN where missing."""
+        return self._values(vectors, self.evidence(vectors))
+
+    def standardised(self, vectors: Matrix, evidence: Floats) -> Floats:
+        """What distances are measured on, `(n_rows, n_columns)`; nothing is missing."""
+        _, _, centre, scale = self._arrays
+        values = (root(self._values(vectors, evidence)) - centre) / scale
+        values = np.minimum(np.maximum(values, -FARTHEST), FARTHEST)
+        return np.where(np.isnan(values), 0.0, values)
+
+    def _values(self, vectors: Matrix, evidence: Floats) -> Floats:
+        values = vectors.take(self._arrays[0], axis=1).astype(np.float64)
         if not self.is_mix:
-            return columns
-        total = self.evidence(vectors)
-        total[total == 0] = np.nan
-        return [column / total for column in columns]
-
-    def standardised(self, vectors: Matrix) -> list[Floats]:
-        """What distances are measured on, an array `(n_rows,)` a column; nothing is missing."""
-        return [
-            np.nan_to_num(np.clip((root(values) - centre) / scale, -FARTHEST, FARTHEST))
-            for values, centre, scale in zip(
-                self.values(vectors), self.centre, self.scale, strict=True
-            )
-        ]
+            return values
+        return values / np.where(evidence == 0, np.nan, evidence)[:, None]
 
     def to_json(self, names: Sequence[str]) -> dict[str, Any]:
         return {
@@ -118,26 +121,33 @@ class Personas:
     def assign(self, vectors: Matrix) -> Codes:
         """The position of each row's persona, shape `(n_rows,)`; -1 where the history is too thin.
 
-        The nearest centre; of two that are equally near, the larger segment. Column by column,
-        so that a row gets the same answer alone and among a million.
+        The nearest centre; of two that are equally near, the larger segment. A row gets the
+        same answer alone and among a million.
         """
-        values = [column for side in self.sides for column in side.standardised(vectors)]
-        distance = np.zeros((len(vectors), len(self.personas)))
-        for place, persona in enumerate(self.personas):
-            for column, centre in zip(values, persona.centre, strict=True):
-                distance[:, place] += (column - centre) ** 2
-        return np.where(self.thick(vectors), distance.argmin(axis=1), NO_PERSONA)
+        points, thick = self._measured(vectors)
+        distance = np.stack([in_turn((points - centre) ** 2) for centre in self._centres], axis=1)
+        return np.where(thick, distance.argmin(axis=1), NO_PERSONA)
 
     def thick(self, vectors: Matrix) -> NDArray[np.bool_]:
         """Whether each row has enough events behind every side, shape `(n_rows,)`."""
-        enough = np.ones(len(vectors), dtype=bool)
-        for side in self.sides:
-            enough &= side.evidence(vectors) >= LEAST_EVENTS
-        return enough
+        return self._measured(vectors)[1]
 
     def points(self, vectors: Matrix) -> Floats:
         """What distances are measured on, shape `(n_rows, n_columns of all sides)`."""
-        return np.column_stack([c for side in self.sides for c in side.standardised(vectors)])
+        return self._measured(vectors)[0]
+
+    @cached_property
+    def _centres(self) -> list[Floats]:
+        return [np.array(persona.centre) for persona in self.personas]
+
+    def _measured(self, vectors: Matrix) -> tuple[Floats, NDArray[np.bool_]]:
+        """What distances are measured on, and whether there is enough behind every side."""
+        points, thick = [], np.ones(len(vectors), dtype=bool)
+        for side in self.sides:
+            evidence = side.evidence(vectors)
+            thick &= evidence >= LEAST_EVENTS
+            points.append(side.standardised(vectors, evidence))
+        return np.concatenate(points, axis=1), thick
 
     def of(self, code: int) -> Persona | None:
         """The persona that `assign` meant."""
@@ -189,6 +199,11 @@ def personas_from_json(data: Mapping[str, Any], names: Sequence[str]) -> Persona
         ),
         data["trust"],
     )
+
+
+def in_turn(values: Floats) -> Floats:
+    """The sum of each row, added up from left to right whatever the number of rows."""
+    return np.asarray(np.add.accumulate(values, axis=1)[:, -1])
 
 
 def root(values: Floats) -> Floats:

@@ -157,9 +157,9 @@ class Scorer:
         if not len(found):
             return []
         model, vectors = self.model, found.vectors
-        contributions, base = model.contributions(vectors)
-        margins = model.margins(vectors)
-        probabilities = model.calibration.probability(margins)
+        found_out = model.explained(vectors)
+        contributions, margins = found_out.contributions, found_out.margins
+        probabilities, base = found_out.probabilities, np.full(len(vectors), found_out.base)
         percentiles = model.percentiles(probabilities).tolist()
         intervals = self._intervals(margins, probabilities)
         personas = self._personas(vectors)

@@ -100,7 +100,7 @@ def named(
 
 def _columns(features: Sequence[Feature], side: Side, vectors: Matrix) -> list[_Column]:
     found = []
-    for column, values in zip(side.columns, side.values(vectors), strict=True):
+    for column, values in zip(side.columns, side.values(vectors).T, strict=True):
         roots = root(values)
         roots = (roots - np.nanmean(roots)) / np.nanstd(roots)
         found.append(_Column(features[column], side.is_mix, values, np.nan_to_num(roots)))

@@ -212,7 +212,7 @@ def _fitted(columns: tuple[int, ...], counted: tuple[int, ...], vectors: Matrix)
     enough = vectors[side.evidence(vectors) >= LEAST_EVENTS]
     if len(enough) < max(MIN_CUSTOMERS, SPREAD * len(vectors)) or len(columns) < 2:
         return
-    roots = np.column_stack([root(values) for values in side.values(enough)])
+    roots = root(side.values(enough))
     spread = np.nanstd(np.nan_to_num(roots), axis=0)
     if (spread == 0).any():
         left = tuple(column for column, s in zip(columns, spread, strict=True) if s > 0)
