@@ -28,6 +28,9 @@ ROUTES = (
     export_routes, hook_routes, sign_in_routes,
 )  # fmt: skip
 
+ANYWHERE = (400, 401, 403, 405, 408, 413, 429, 431, 503)
+"""What the edge may answer in the place of any route."""
+
 
 def create_app(state: State) -> FastAPI:
     """The application."""
@@ -47,7 +50,7 @@ def create_app(state: State) -> FastAPI:
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
-        responses=documented(401, 403, 405),
+        responses=documented(*ANYWHERE),
     )
     install(app)
     for module in ROUTES:

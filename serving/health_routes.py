@@ -6,10 +6,12 @@ Open to everybody; `/readyz` says little to who has no key.
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from features.durations import format_moment
+from features.durations import BEGINNING, format_moment
 from serving.access import tenant_of
 from serving.champions import Condition
+from serving.database import StoreUnavailableError
 from serving.errors import answer, documented, json_answer
+from serving.event_store import Feed
 from serving.schemas import Live, Ready
 from serving.state import State, Tenant
 
@@ -48,22 +50,29 @@ def add(app: FastAPI, state: State) -> None:
 
 
 def _ready(tenants: list[Tenant], shown: list[Condition], degraded: bool) -> Ready:
-    sources = [
-        {
-            "name": s.name,
-            "rows": s.kept,
-            "last_event": None if s.last is None else format_moment(s.last),
-        }
-        for tenant in tenants
-        for s in tenant.store.sources
-    ]
+    told = [told for condition in shown for told in condition.degraded]
+    sources, ends = [], []
+    for tenant in tenants:
+        try:
+            ends.append(tenant.kept.end())
+            sources += [_source(feed) for feed in tenant.kept.feeds()]
+        except StoreUnavailableError as error:
+            told.append(str(error))
     models = {name: m.version for condition in shown for name, m in condition.models.items()}
-    ends = [tenant.store.end for tenant in tenants]
     as_of = format_moment(max(ends)) if ends else None
     return Ready(
-        status="degraded" if degraded else "ready",
+        status="degraded" if degraded or told else "ready",
         models=models,
-        degraded=[told for condition in shown for told in condition.degraded],
+        degraded=told,
         as_of=as_of,
         sources=sources,
     )
+
+
+def _source(feed: Feed) -> dict[str, object]:
+    last = feed.last_event
+    return {
+        "name": feed.name,
+        "rows": feed.rows,
+        "last_event": None if last is None or last <= BEGINNING else format_moment(last),
+    }

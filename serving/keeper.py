@@ -31,7 +31,6 @@ from features.errors import MilepostError
 from models.registry import model_name
 from models.shelf import Shelf
 from serving.book import Wish
-from serving.book_histories import Copy, Histories
 from serving.book_parts import Task, parts, score_buckets, score_together, whole
 from serving.book_rows import MOST_TOLD, Place, band_changes, cells, ranks, rows
 from serving.book_store import MAKING, BookStore, Generation
@@ -41,7 +40,7 @@ from serving.event_store import EventStore, TenantStore
 from serving.hook_store import Hooks
 from serving.migrations import upgrade
 from serving.settings import declare_place, read_settings
-from serving.snapshot import FromStore
+from serving.snapshot import Copy, FromStore
 from serving.webhooks import BAND_CHANGED, MODEL_CHANGED, HookEvent, hook_event
 
 LOG = logging.getLogger("milepost.keeper")
@@ -72,7 +71,7 @@ class Keeper:
     store: TenantStore
     scratch: Path
     """A folder where parts of a book may lie while it is made."""
-    histories: Histories
+    histories: FromStore
     champion: Callable[[str], Version | None]
     """The version that answers a problem, None where there is none."""
 

@@ -8,6 +8,7 @@ histories as the sources do where an import brought them. Knows nothing about mo
 import multiprocessing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -24,13 +25,22 @@ from features.errors import MilepostError, SourceError
 from features.event_log import CATEGORY, NUMBER, TIME, EventLog, build_log, union
 from features.groups import with_groups
 from features.sources import Histories, SourceAccount, digest
-from serving.book_histories import Copy
 from serving.database import Database
 from serving.event_store import SIDES, EventStore, TenantStore
 from serving.journeys import Columns
 
 ROWS = 500_000
 """Rows that are decoded together."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The histories as they were at a commit of the store."""
+
+    buckets: Buckets
+    arrival: int
+    end: int
+    """The moment up to which they reach, microseconds UTC."""
 
 
 class FromStore:

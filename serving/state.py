@@ -21,7 +21,6 @@ from serving.champions import Champions, Loaded
 from serving.database import Database
 from serving.errors import NotFoundError
 from serving.event_store import EventStore, TenantStore
-from serving.first_book import make_book
 from serving.freshness import Sources
 from serving.guard import Budget
 from serving.intake import Intake
@@ -33,7 +32,6 @@ from serving.rates import Rates
 from serving.scoring import Scorer
 from serving.sessions import Links, Sessions
 from serving.settings import Settings
-from serving.store import Store, open_store
 from serving.tokens import Tokens
 
 LOG = logging.getLogger("milepost.serving")
@@ -51,7 +49,6 @@ class Tenant:
     business: Business
     folder: Path
     """Where training kept this business's models."""
-    store: Store
     kept: TenantStore
     """What the database keeps of this workspace."""
     champions: Champions = field(init=False)
@@ -97,10 +94,9 @@ class Tenant:
         return Scorer(loaded.model, stages)
 
     def _prepare(self, loaded: Loaded) -> None:
-        """Score everybody by a model that is about to answer."""
+        """Make a model that is about to answer ready to be asked."""
         before = self._scorers.get(loaded.problem, ())[:1]
         self._scorers[loaded.problem] = ((loaded, self._scorer_of(loaded)), *before)
-        make_book(self.business, self.folder, self.kept, loaded, self.store.histories)
 
 
 @dataclass
@@ -150,7 +146,7 @@ def load_state(businesses: Sequence[Business], settings: Settings) -> State:
     Raises
     ------
     MilepostError
-        When a source can't be read, or two businesses would share a workspace or models.
+        When the store can't be opened, or two businesses would share a workspace or models.
     """
     models_of(businesses)
     warm_up()
@@ -167,7 +163,7 @@ def load_state(businesses: Sequence[Business], settings: Settings) -> State:
 
 
 def load_tenant(business: Business, workspace: Path, database: Database) -> Tenant:
-    """Read the histories of a business."""
+    """What is kept of a business."""
     name = slug(business.name)
     kept = EventStore(database).workspace(name, business.features.groups)
-    return Tenant(name, business, workspace / name, open_store(business), kept)
+    return Tenant(name, business, workspace / name, kept)

@@ -22,7 +22,6 @@ from serving.book_store import BookStore
 from serving.database import Database
 from serving.event_store import EventStore, Fact
 from serving.scoring import Scorer
-from serving.store import Store
 
 JAVA = shutil.which("java") or os.environ.get("JAVA_HOME")
 
@@ -45,14 +44,13 @@ def folder(shop: Path, champion: Registered, tmp_path_factory: pytest.TempPathFa
 def test_the_book_says_what_a_single_score_says(shop: Path, champion: Registered) -> None:
     """Each customer's row equals the score asked alone, reasons in words too."""
     histories = read_histories(read_config(shop))
-    scorer = Scorer(champion, Store(histories))
+    scorer = Scorer(champion.model)
     speaker = Speaker(champion.model)
     part = score_book(speaker, histories.log, histories.attributes, histories.end, Wish())
     rows = {row["customer"]: row for row in part.table.to_pylist()}
     for who in histories.log.customers:
-        journey = scorer.store.journey(who)
-        assert journey is not None
-        score = scorer.score(journey, histories.end, 5)
+        log, attributes = histories.log.history(who), histories.attributes.history(who)
+        (score,) = scorer.scores(scorer.ask(log, attributes, histories.end), [5])
         if score.no_score is not None:
             assert who not in rows
             continue

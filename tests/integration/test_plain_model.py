@@ -158,11 +158,12 @@ def test_the_code_beside_a_model_is_what_it_imports() -> None:
 def test_a_new_process_loads_no_pickle_for_the_champion(
     shop_run: tuple[Path, CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """Loading by MLflow works where unpickling is an error."""
+    """Loading by MLflow works where unpickling is an error, but for what Numba compiled here."""
     code = """
-import pickle, sys
+import pickle, sys, types
 def refuse(*_, **__): raise RuntimeError("unpickled")
-import mlflow, cloudpickle
+import mlflow, cloudpickle, numba.core.caching
+numba.core.caching.pickle = types.SimpleNamespace(**vars(pickle))
 pickle.load = pickle.loads = cloudpickle.load = cloudpickle.loads = refuse
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model("models:/shop-churn@champion")

@@ -284,13 +284,14 @@ def test_any_fitting_history_gets_an_answer(shop_client: httpx.Client) -> None:
 
 def test_what_the_model_never_saw_is_named(shop_client: httpx.Client) -> None:
     """Unknown events, properties and attributes do not stop a score, and are not hidden."""
-    event = {"event": "order", "event_time": "2024-01-01", "value": 3, "mood": "good"}
+    days = ("2023-11-20", "2023-12-01", "2023-12-10", "2023-12-21", "2024-01-01")
+    orders = [{"event": "order", "event_time": day, "value": 30, "mood": "good"} for day in days]
     other = {"event": "dance", "event_time": "2024-01-01"}
     answer = shop_client.post(
         "/v1/scores",
         json={
             "problem": "churn",
-            "events": [event, other],
+            "events": [*orders, other],
             "attributes": {"shoe": 43},
             "as_of": "2024-01-02",
         },
