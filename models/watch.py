@@ -240,7 +240,10 @@ def _is_sound(shelf: Shelf, standing: Standing) -> bool:
 
 
 def watch(workspace: Path, names: Sequence[str], once: bool = False, parent: int = 0) -> int:
-    """Watch until stopped, or until the process `parent`, where one is named, has ended."""
+    """Watch until stopped, or until the process `parent`, where one is named, has ended.
+
+    With `once`, ask once, or leave it to the watcher that is at work already.
+    """
     for key, value in SHORT.items():
         os.environ.setdefault(key, value)
     watcher = Watcher(workspace, names)
@@ -251,6 +254,9 @@ def watch(workspace: Path, names: Sequence[str], once: bool = False, parent: int
                 if once:
                     return 0
                 time.sleep(wait)
+        if once:
+            LOG.info("another watcher looks after %s already", workspace)
+            return 0
         time.sleep(EVERY)
     return 0
 

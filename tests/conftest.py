@@ -24,13 +24,28 @@ settings.register_profile("milepost", deadline=None, derandomize=True, print_blo
 settings.load_profile("milepost")
 
 
+SLOW_FIRST = ("integration", "behaviour", "browser", "docs")
+"""Kinds of tests in the order in which they begin, so that no worker ends with the longest."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test states its claim in a docstring."""
+    """Every test states its claim in a docstring; what needs one long training runs together."""
     silent = [
         item.nodeid for item in items if not (getattr(item, "obj", item).__doc__ or "").strip()
     ]
     if silent:
         raise pytest.UsageError(f"tests without a docstring: {silent[:5]}")
+    groceries = {item.path for item in items if "grocery_run" in getattr(item, "fixturenames", ())}
+    for item in items:
+        group = "groceries" if item.path in groceries else str(item.path.relative_to(ROOT))
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: (item.path not in groceries, _turn(item)))
+
+
+def _turn(item: pytest.Item) -> int:
+    kind = item.path.relative_to(ROOT / "tests").parts[0]
+    return SLOW_FIRST.index(kind) if kind in SLOW_FIRST else len(SLOW_FIRST)
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -104,7 +119,8 @@ class Service:
         """Wait for the first lists: a process beside the service makes them."""
         deadline = time.monotonic() + seconds
         with self.client() as client:
-            problems = [item["problem"] for item in client.get("/v1/problems").json()["problems"]]
+            asked = client.get("/v1/problems").json()["problems"]
+            problems = [one["problem"] for one in asked if one["model"] is not None]
             while problems and time.monotonic() < deadline:
                 answer = client.get("/v1/at-risk", params={"problem": problems[0]})
                 if answer.is_success or answer.json()["code"] != "book_unavailable":

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.engine import Matrix
+from features.event_log import Ints
 from features.feature import Feature
 from features.language import events
 from models.familiarity import Familiarity
@@ -49,7 +50,12 @@ def fewest_events(features: Sequence[Feature], vectors: Matrix) -> int:
 def familiarity_of(
     ready: Prepared, groups: Sequence[Group], used: NDArray[np.bool_]
 ) -> Familiarity:
-    """Ranges of the columns that the trees use, from train and validation."""
+    """Ranges of the columns that the trees use, from all rows that the model may learn from.
+
+    Totals grow with time, so that later rows lie outside of all that came before and are no
+    strangers for that. So the largest distance is no smaller than that of the later half of the
+    rows from ranges of the earlier half.
+    """
     kept: list[int] = []
     starts: list[int] = []
     for group in groups:
@@ -59,13 +65,30 @@ def familiarity_of(
             kept += columns
     if not kept:
         return Familiarity(fewest_events=ready.fewest_events)
-    vectors = np.concatenate([ready.parts["train"][0], ready.parts["validation"][0]])
-    vectors = vectors[:: -(-len(vectors) // ROWS)]
+    vectors, when = _rows(ready)
     low, high = _ranges(vectors[:, kept])
     found = Familiarity(tuple(kept), tuple(starts), low, high, fewest_events=ready.fewest_events)
-    far = np.sort(found.distances(vectors))
-    allowed = int(len(far) * REFUSED)
-    return replace(found, most=max(LEAST_DISTANCE, float(far[len(far) - 1 - allowed])))
+    most = max(LEAST_DISTANCE, _farthest(found, vectors))
+    early = when <= np.median(when)
+    if not early.all():
+        low, high = _ranges(vectors[early][:, kept])
+        most = max(most, _farthest(replace(found, low=low, high=high), vectors[~early]))
+    return replace(found, most=most)
+
+
+def _rows(ready: Prepared) -> tuple[Matrix, Ints]:
+    """Vectors of all parts, evenly thinned, and their cutoffs."""
+    parts = ("train", "validation", "test")
+    vectors = np.concatenate([ready.parts[part][0] for part in parts])
+    rows = np.concatenate([ready.rows(part) for part in parts])
+    chosen = slice(None, None, -(-len(vectors) // ROWS))
+    return vectors[chosen], ready.labelled.moments.rows.cutoff_time[rows[chosen]]
+
+
+def _farthest(familiarity: Familiarity, vectors: Matrix) -> float:
+    """The distance that all rows but `REFUSED` keep within."""
+    far = np.sort(familiarity.distances(vectors))
+    return float(far[len(far) - 1 - int(len(far) * REFUSED)])
 
 
 def _ranges(vectors: Matrix) -> tuple[tuple[float, ...], tuple[float, ...]]:

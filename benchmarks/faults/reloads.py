@@ -40,6 +40,8 @@ class Running:
     def __init__(self, config: Path, workspace: Path) -> None:
         self.config = config
         common = [str(config), "--workspace", str(workspace)]
+        brought = [sys.executable, "-m", "serving", "import", *common]
+        subprocess.run(brought, capture_output=True, check=True)
         made = subprocess.run(
             [sys.executable, "-m", "serving", "keys", "create", *common],
             capture_output=True, text=True, check=True,

@@ -27,6 +27,8 @@ class Served:
         place = [str(config), "--workspace", str(workspace)]
         if "--database" in flags:
             place += ["--database", flags[flags.index("--database") + 1]]
+        brought = [sys.executable, "-m", "serving", "import", *place]
+        subprocess.run(brought, env=self.environment, check=True, capture_output=True)
         make = [sys.executable, "-m", "serving", "keys", "create", *place]
         self.key = subprocess.check_output(make, env=self.environment, text=True).strip()
         with socket.socket() as free:

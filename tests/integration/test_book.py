@@ -147,7 +147,8 @@ def test_the_store_s_book_is_that_of_its_sources_and_follows_what_arrives(
     expected = pq.read_table(out)
     done = run("serving", "score", str(shop), "--out", str(out), *place)
     assert done.returncode == 0, done.stderr
-    assert expected.equals(pq.read_table(out))
+    expected = expected.sort_by("customer")  # other buckets, another order
+    assert expected.to_pylist() == pq.read_table(out).sort_by("customer").to_pylist()
     database = Database(url)
     store = EventStore(database).workspace("shop")
     book = BookStore(database, store.workspace)
