@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from workload import mapped
 
+LEAST_SECONDS = 3.0
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -41,14 +43,19 @@ def main() -> None:
 
 
 def many(peer: ModuleType, chosen: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of each run; the first one's matrix is the one that is checked."""
+    """Seconds of each run; the first one's matrix is the one that is checked.
+
+    What may run more than once runs for `LEAST_SECONDS`, so that a pause of the machine does not
+    decide between engines that take a tenth of a second.
+    """
     data = peer.load(mapped(chosen.file))
     seconds, n_rows = [], None
-    for number in range(chosen.repeat):
+    least = LEAST_SECONDS if chosen.repeat > 1 else 0.0
+    while len(seconds) < chosen.repeat or sum(seconds) < least:
         start = time.perf_counter()
         matrix = peer.FORMULATIONS[chosen.formulation](data)
         seconds.append(time.perf_counter() - start)
-        if number == 0 and chosen.result is not None:
+        if len(seconds) == 1 and chosen.result is not None:
             kept(peer, matrix, chosen.result)
         n_rows = len(matrix) if isinstance(matrix, np.ndarray) else None
         del matrix  # or the next run's peak would hold two

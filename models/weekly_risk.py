@@ -57,6 +57,10 @@ class WeeklyRisk:
             )
 
     @cached_property
+    def _places(self) -> Ints:
+        return np.array(self.columns, np.int64)
+
+    @cached_property
     def _hazard(self) -> Trees | None:
         return None if self.trees is None else trees_from_text(self.trees)
 
@@ -104,7 +108,7 @@ class WeeklyRisk:
             here = slice(begin, begin + block)
             rows, column = np.nonzero(begun[here])
             rows += begin
-            seen = week_matrix(self.columns, week[column], margin, vectors, opens, closes, rows)
+            seen = week_matrix(self._places, week[column], margin, vectors, opens, closes, rows)
             stays = np.ones(begun[here].shape)
             stays[rows - begin, column] = 1 - sigmoid(self._hazard.margins(seen))
             left = np.multiply.accumulate(stays, axis=1)
@@ -123,7 +127,7 @@ def n_weeks(opens: Ints, closes: Ints) -> Ints:
 
 
 def week_matrix(
-    columns: tuple[int, ...],
+    columns: tuple[int, ...] | Ints,
     week: int | Ints,
     margin: Floats,
     vectors: Matrix,
@@ -136,7 +140,7 @@ def week_matrix(
     out[:, 0] = (week - 1) * WEEK / DAY
     out[:, 1] = (closes[rows] - opens[rows] - week * WEEK) / DAY
     out[:, 2] = margin[rows]
-    out[:, len(CLOCK) :] = vectors[np.ix_(rows, np.array(columns, np.int64))]
+    out[:, len(CLOCK) :] = vectors[rows].take(columns, axis=1)
     return out
 
 

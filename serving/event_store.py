@@ -202,9 +202,8 @@ class TenantStore:
         events, statements = self.rows(customer)
         if not events and not statements:
             return None
-        log, order, unread = log_of(customer, events, plan.events)
+        log, ids, unread = log_of(customer, events, plan.events)
         about, _, unsaid = log_of(customer, statements, plan.attributes)
-        ids = tuple(events[i][3] for i in order.tolist())
         named = [f"property {name}" for name in unread] + [f"attribute {name}" for name in unsaid]
         return Journey(log, about, ids, tuple(sorted(named)))
 

@@ -146,18 +146,20 @@ def _moments(column: Sequence[str | None], name: str, unread: set[str]) -> Ints:
     return np.fromiter(map(known.__getitem__, column), np.int64, len(column))
 
 
-def log_of(customer: str, rows: Sequence[Row], columns: Columns) -> tuple[EventLog, Ints, set[str]]:
+def log_of(
+    customer: str, rows: Sequence[Row], columns: Columns
+) -> tuple[EventLog, tuple[str, ...], set[str]]:
     """The log of one customer's rows, which come in the order of their time.
 
     Returns
     -------
     log
-    order : ndarray of int64, shape (n_rows,)
-        The row that each event of the log is of.
+    ids : tuple of str, length n_rows
+        The id of each event of the log.
     unread
         Properties with a value of another kind.
     """
-    happened, recorded, event, _, properties = zip(*rows, strict=True) if rows else ((),) * 5
+    happened, recorded, event, ids, properties = zip(*rows, strict=True) if rows else ((),) * 5
     read = columns.read(properties)
     log = EventLog(
         (customer,),
@@ -169,11 +171,12 @@ def log_of(customer: str, rows: Sequence[Row], columns: Columns) -> tuple[EventL
         read.categories,
         read.times,
     )
-    order = np.arange(len(rows))
-    n_ties = int(np.count_nonzero(np.diff(log.event_time) == 0))
+    n_ties = int(np.count_nonzero(log.event_time[1:] == log.event_time[:-1]))
     if n_ties:
         places, source = ties(log, n_ties)
         if len(places):
-            log = log.moved(places, source)
+            order = np.arange(len(rows))
             order[places] = source
-    return log, order, read.unread
+            log = log.rows(order, log.customers, log.offsets)
+            ids = tuple(map(ids.__getitem__, order.tolist()))
+    return log, ids, read.unread

@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 
 from sqlalchemy import Connection, inspect, text
 
-from serving.database import Database, StoreUnavailableError
+from serving.database import Database, StoreUnavailableError, unavailable
 
 NEWEST = "0001"
 """The step that this version of the code works with."""
@@ -26,7 +26,8 @@ def upgrade(database: Database) -> None:
         When the database can't be reached or written, or a newer version has changed it.
     """
     if database.file is not None:
-        database.file.parent.mkdir(parents=True, exist_ok=True)
+        with unavailable("written"):
+            database.file.parent.mkdir(parents=True, exist_ok=True)
     with database.writing() as connection:
         if not database.is_sqlite:
             connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})

@@ -414,7 +414,9 @@ def test_health_says_which_versions_answer(shop_client: httpx.Client) -> None:
     assert {"status": "live"} == shop_client.get("/livez").json()
     ready = shop_client.get("/readyz").json()
     assert {"churn": "1"} == ready["models"]
-    assert ["orders", "tickets"] == [source["name"] for source in ready["sources"]][:2]
+    last = {source["name"]: source["last_event"] for source in ready["sources"]}
+    assert {"orders", "tickets", "customers 1"} == set(last)
+    assert last["customers 1"] is None and last["orders"] > "2024-01"
 
 
 def test_paths_and_methods_that_do_not_exist_are_problem_documents(
@@ -435,7 +437,7 @@ def test_without_a_champion_the_service_says_so(shop: Path, tmp_path: Path) -> N
             assert 200 == client.get("/livez").status_code
             ready = client.get("/readyz")
             assert (503, "not_ready") == (ready.status_code, ready.json()["code"])
-            assert "shop-churn has no champion" in ready.json()["detail"]
+            assert "Train with: python -m training train" in ready.json()["detail"]
             score = client.post("/v1/scores", json={"problem": "churn", "customer": "c001"})
             assert (503, "model_unavailable") == (score.status_code, score.json()["code"])
 
@@ -459,14 +461,16 @@ def test_the_documentation_describes_the_errors(shop_client: httpx.Client) -> No
 
 
 def test_a_service_that_can_not_start_says_why(shop: Path, tmp_path: Path) -> None:
-    """A fault in the configuration or a source is one paragraph and exit code 2."""
-    for old, new, says in (
-        ("'orders.csv'", "'gone.csv'", "'orders' fails"),
-        ("horizon", "horizn", "Did you mean 'horizon'"),
+    """A fault in the configuration, of a source or of the store, is one paragraph and code 2."""
+    config, nowhere = tmp_path / "journey.toml", "sqlite:////proc/nowhere/milepost.db"
+    for old, new, command, says in (
+        ("'orders.csv'", "'gone.csv'", ("import",), "'orders' fails"),
+        ("horizon", "horizn", ("run",), "Did you mean 'horizon'"),
+        ("shop", "shop", ("run", "--database", nowhere), "The store can't be written"),
     ):
-        config = tmp_path / "journey.toml"
         config.write_text(shop.read_text().replace(old, new))
-        done = run("serving", "run", str(config), "--workspace", str(tmp_path / "ws"))
+        place = (str(config), "--workspace", str(tmp_path / "ws"))
+        done = run("serving", command[0], *place, *command[1:])
         assert 2 == done.returncode
         assert says in done.stderr and "Traceback" not in done.stderr
 
