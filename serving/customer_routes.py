@@ -47,7 +47,7 @@ def add(app: FastAPI, state: State) -> None:
         request: Request, customer: Customer, limit: Limit = 100, cursor: Cursor = None
     ) -> Response:
         tenant = tenant_of(request, state, "read")
-        events, statements = tenant.kept.rows(customer)
+        events, statements = tenant.kept.journeys.rows(customer)
         if not events and not statements:
             raise NotFoundError(
                 "customer_unknown", "No event or attribute of that customer is stored."

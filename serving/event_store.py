@@ -1,8 +1,8 @@
-"""The store of events and attributes: what is kept, and how one customer's journey is read.
+"""The store of events and attributes: what is kept of a workspace, each fact once.
 
-Takes facts that intake or an import has checked; keeps each once, by its id. Gives journeys,
-feeds and the moment up to which a workspace's history reaches. Knows nothing about HTTP,
-models' trees or where facts come from.
+Takes facts that intake or an import has checked; keeps each once, by its id. Gives feeds and
+the moment up to which a workspace's history reaches; journeys are read by
+`serving.stored_journeys`. Knows nothing about HTTP, models or where facts come from.
 
 An id belongs to its source. The same id with the same content is a duplicate; with another
 customer, time or content it is a conflict: what was stored first stays, the newcomer goes to
@@ -10,10 +10,8 @@ the quarantine. A time that was corrected by a sender's clock may differ between
 one message, so it decides nothing there.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from time import time
 from typing import Any
 
@@ -31,21 +29,17 @@ from sqlalchemy import (
 )
 
 from features.durations import SECOND
-from features.event_log import CATEGORY, EventLog
-from models.contract import Contract
+from features.event_log import CATEGORY
 from serving.database import Database
-from serving.group_journeys import group_log, wanted_of_groups
 from serving.inserting import insert, insert_new, insert_rows
-from serving.journeys import Columns, Journey, log_of
-from serving.recent import Held, Recent
+from serving.stored_journeys import StoredJourneys
 from serving.tables import (
-    EVENTS,
     FEEDS,
     MEMBERS,
     NAMED,
     PROPERTIES,
     QUARANTINE,
-    STATEMENTS,
+    SIDES,
     TOUCHED,
     WORKSPACES,
 )
@@ -53,7 +47,6 @@ from serving.tables import (
 EVENT, STATEMENT = 0, 1
 """The sides of a history: what happened, and what was said to hold."""
 
-SIDES = (EVENTS, STATEMENTS)
 ACCEPTED, DUPLICATE, QUARANTINED, REFUSED = "accepted", "duplicate", "quarantined", "refused"
 """What can become of a row that was received."""
 
@@ -64,9 +57,6 @@ IDS_AT_ONCE = 500
 
 LOCK = 72
 """Names, with the workspace, PostgreSQL's advisory lock of whoever appends."""
-
-MOST_TOUCHED = 500
-"""Customers touched since the last look beyond which everything held is forgotten."""
 
 MOST_KNOWN = 500_000
 """Kinds and members of groups that a process remembers to be stored."""
@@ -151,110 +141,7 @@ class TenantStore:
         self._sources: dict[str, int] = {}
         self._known: set[tuple[Any, ...]] = set()
         """Kinds and members that are stored already."""
-        self._recent = Recent()
-        self._range = tuple(self._statement(table) for table in SIDES)
-        mark = database.mark
-        self._arrival = f"select arrival from workspaces where workspace = {mark}"
-        # "cross join" keeps SQLite from beginning with the events.
-        self._of_group = (
-            "select e.customer, e.event_time, e.recorded_time, e.event, e.properties "
-            f"from members m cross join events e where m.workspace = {mark} "
-            f"and m.property = {mark} and m.member_of = {mark} "
-            "and e.workspace = m.workspace and e.customer = m.customer"
-        )
-
-    def _statement(self, table: Table) -> str:
-        mark = self.database.mark
-        return (
-            f"select event_time, recorded_time, event, event_id, properties from {table.name} "
-            f"where workspace = {mark} and customer = {mark} "
-            "order by event_time, source, event_id"
-        )
-
-    def rows(self, customer: str) -> tuple[list[Any], list[Any]]:
-        """A customer's events and statements, each in the order of the key."""
-        with self.database.cursor() as cursor:
-            asked = (self.workspace, customer)
-            events, statements = (cursor.execute(q, asked).fetchall() for q in self._range)
-        return events, statements
-
-    def journey(self, customer: str, contract: Contract) -> Journey | None:
-        """One customer's history with the columns of a contract; None of nobody.
-
-        A stored value of another kind than in training counts as missing and is named in
-        `Journey.unread`. What was read lately and has not changed since is not read again.
-        """
-        seen, plan = self._refresh(), _plan(contract)
-        found: Journey | None = self._recent.get((plan.number, customer))
-        if found is None:
-            found = self._own(customer, plan)
-            if found is None:
-                return None
-            held = Held(found, found.n_events + 1, (customer,))
-            self._recent.put((plan.number, customer), held, seen)
-        if not plan.groups:
-            return found
-        groups = {name: self._group(found.log, name, plan, seen) for name in plan.groups}
-        return replace(found, log=replace(found.log, groups=groups))
-
-    def _own(self, customer: str, plan: "Plan") -> Journey | None:
-        """A customer's own rows as a journey."""
-        events, statements = self.rows(customer)
-        if not events and not statements:
-            return None
-        log, ids, unread = log_of(customer, events, plan.events)
-        about, _, unsaid = log_of(customer, statements, plan.attributes)
-        named = [f"property {name}" for name in unread] + [f"attribute {name}" for name in unsaid]
-        return Journey(log, about, ids, tuple(sorted(named)))
-
-    def _group(self, log: EventLog, name: str, plan: "Plan", seen: int) -> EventLog:
-        """The journeys of the groups of one property that a customer has been in."""
-        named = log.categories[name].levels if name in log.categories else ()
-        key = (plan.number, name, named)
-        kept: EventLog | None = self._recent.get(key)
-        if kept is not None:
-            return kept
-        with self.database.cursor() as cursor:
-            found = {
-                group: cursor.execute(self._of_group, (self.workspace, name, group)).fetchall()
-                for group in named
-            }
-        made = group_log(name, found, plan.contract.event_kinds, plan.groups[name], _columns)
-        tags = tuple((name, group) for group in named)
-        self._recent.put(key, Held(made, made.n_events + 1, tags), seen)
-        return made
-
-    def _refresh(self) -> int:
-        """Forget what has changed since the last look; give the commit that is seen now."""
-        recent, mark = self._recent, self.database.mark
-        with self.database.cursor() as cursor:
-            cursor.execute(self._arrival, (self.workspace,))
-            arrival = int(cursor.fetchone()[0])
-            before = recent.arrival
-            if before == arrival:
-                return arrival
-            if before is None:
-                recent.forget(None, arrival)
-                return arrival
-            changed = (
-                f"select distinct customer from touched where workspace = {mark} "
-                f"and arrival > {mark} and arrival <= {mark} limit {MOST_TOUCHED}"
-            )
-            cursor.execute(changed, (self.workspace, before, arrival))
-            touched = [row[0] for row in cursor.fetchall()]
-            tags: list[Hashable] | None = [*touched]
-            if len(touched) == MOST_TOUCHED:
-                tags = None
-            elif touched and self.groups:
-                marks = ", ".join([mark] * len(touched))
-                cursor.execute(
-                    f"select property, member_of from members where workspace = {mark} "
-                    f"and customer in ({marks})",
-                    (self.workspace, *touched),
-                )
-                tags = [*touched, *cursor.fetchall()]
-        recent.forget(tags, arrival)
-        return arrival
+        self.journeys = StoredJourneys(database, workspace, groups)
 
     def end(self) -> int:
         """The moment up to which the history reaches, microseconds UTC; never beyond now."""
@@ -526,44 +413,3 @@ def _stamp(reached: int | None) -> int:
 def _most(column: ColumnElement[Any], value: int) -> ColumnElement[Any]:
     """The larger of a column and a value, the value where the column is null."""
     return case((column > value, column), else_=value)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the journeys of a contract are read."""
-
-    number: int
-    contract: Contract
-    events: Columns
-    attributes: Columns
-    groups: Mapping[str, tuple[str, ...]]
-    """What the features of each group read."""
-
-
-def _plan(contract: Contract) -> Plan:
-    """A contract's plan, made once."""
-    kept = _PLANS.get(id(contract))
-    if kept is None or kept.contract is not contract:
-        kept = Plan(
-            next(_NUMBERS), contract, _columns(contract.event_kinds),
-            _columns(contract.attribute_kinds), wanted_of_groups(contract.features),
-        )  # fmt: skip
-        if len(_PLANS) >= MOST_PLANS:
-            _PLANS.clear()
-        _PLANS[id(contract)] = kept
-    return kept
-
-
-_PLANS: dict[int, Plan] = {}
-_NUMBERS = count()
-MOST_PLANS = 64
-
-
-def _columns(kinds: Mapping[str, str]) -> Columns:
-    """The decoder of a contract's columns, made once."""
-    return _made(tuple(sorted(kinds.items())))
-
-
-@lru_cache(maxsize=256)
-def _made(kinds: tuple[tuple[str, str], ...]) -> Columns:
-    return Columns(dict(kinds))

@@ -83,7 +83,7 @@ class Replay:
             vector = np.frombuffer(kept, np.float32)[None, :]
         else:
             contract = scorer.model.contract
-            journey = self._store.journey(recorded.customer or "", contract)
+            journey = self._store.journeys.of(recorded.customer or "", contract)
             if journey is None:
                 return "nothing is stored of the customer any more"
             vector = scorer.ask(journey.log, journey.attributes, recorded.as_of).vectors

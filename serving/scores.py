@@ -99,7 +99,7 @@ def prepare(asked: Asked) -> Case:
 
 def _stored(asked: Asked, loaded: Loaded, scorer: Scorer) -> Case:
     tenant, request, contract = asked.tenant, asked.request, scorer.model.contract
-    journey = tenant.kept.journey(request.customer or "", contract)
+    journey = tenant.kept.journeys.of(request.customer or "", contract)
     if journey is None:
         raise NotFoundError("customer_unknown", "No event or attribute of that customer is stored.")
     end = tenant.kept.end()

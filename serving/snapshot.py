@@ -26,8 +26,9 @@ from features.event_log import CATEGORY, NUMBER, TIME, EventLog, build_log, unio
 from features.groups import with_groups
 from features.sources import Histories, SourceAccount, digest
 from serving.database import Database
-from serving.event_store import SIDES, EventStore, TenantStore
+from serving.event_store import EventStore, TenantStore
 from serving.journeys import Columns
+from serving.tables import SIDES
 
 ROWS = 500_000
 """Rows that are decoded together."""

@@ -83,6 +83,8 @@ EVENTS = _history("events")
 STATEMENTS = _history("statements")
 """Attributes: each row says what holds of a customer from `event_time` on."""
 
+SIDES = (EVENTS, STATEMENTS)
+
 
 def _ids(table: Table) -> Index:
     """An id belongs to one row of its source, whatever customer and time it comes with."""

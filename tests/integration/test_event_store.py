@@ -107,7 +107,7 @@ def test_arrivals_in_any_order_give_the_same_journeys(url: str, intake: Intake, 
         results += sent(intake, mixed, list(part))
     assert {"accepted": 200, "duplicate": 200} == Counter(r.status for r in results)
     for customer in ("c0", "c1", "c2", "c3", "c4"):
-        one, two = plain.journey(customer, KINDS), mixed.journey(customer, KINDS)
+        one, two = plain.journeys.of(customer, KINDS), mixed.journeys.of(customer, KINDS)
         assert one is not None and two is not None
         assert content(one.log) == content(two.log)
     assert [(f.name, f.rows) for f in plain.feeds()] == [(f.name, f.rows) for f in mixed.feeds()]
@@ -137,7 +137,7 @@ def test_every_row_is_accounted_for(url: str, intake: Intake) -> None:
     ]  # fmt: skip
     assert reasons == [r.reason for r in results if r.reason]
     assert 6 == len(quarantine.page(store, 100))
-    journey = store.journey("c", KINDS)
+    journey = store.journeys.of("c", KINDS)
     assert journey is not None and ("1",) == journey.ids
     assert ("gold",) == journey.attributes.categories["plan"].levels
 
@@ -162,11 +162,11 @@ def test_values_of_another_kind_are_missing_and_named(url: str, intake: Intake) 
     store = opened(url, "kinds")
     row = {"customer": "c", "event": "order", "event_time": "2024-01-01"}
     sent(intake, store, [{**row, "value": 2.0, "renews_at": 5}, {**row, "value": 3, "x": "y"}])
-    journey = store.journey("c", KINDS)
+    journey = store.journeys.of("c", KINDS)
     assert journey is not None
     assert ("property renews_at",) == journey.unread
     assert [2.0, 3.0] == journey.log.numbers["value"].tolist()
-    assert store.journey("nobody", KINDS) is None
+    assert store.journeys.of("nobody", KINDS) is None
 
 
 def test_segment_messages_are_told_by_their_id(url: str, intake: Intake) -> None:
@@ -185,7 +185,7 @@ def test_segment_messages_are_told_by_their_id(url: str, intake: Intake) -> None
     ]
     other = sent(intake, store, others, "segment:")
     assert ["accepted", "quarantined"] == [r.status for r in other]
-    journey = store.journey("u", KINDS)
+    journey = store.journeys.of("u", KINDS)
     assert journey is not None and ("gold",) == journey.attributes.categories["plan"].levels
 
 
@@ -195,7 +195,7 @@ def test_workspaces_see_only_their_own(url: str, intake: Intake) -> None:
     row = {"customer": "c", "event": "order", "event_time": "2024-01-01", "event_id": "same"}
     statuses = [sent(intake, store, [row])[0].status for store in (one, two)]
     assert ["accepted", "accepted"] == statuses
-    assert opened(url, "three").journey("c", KINDS) is None
+    assert opened(url, "three").journeys.of("c", KINDS) is None
 
 
 def test_an_import_is_what_training_reads(url: str, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_an_import_is_what_training_reads(url: str, tmp_path: Path) -> None:
         event_kinds=histories.log.kinds, attribute_kinds=histories.attributes.kinds, features=()
     )
     for customer in histories.log.customers:
-        journey = store.journey(customer, contract)
+        journey = store.journeys.of(customer, contract)
         assert journey is not None
         assert digest(histories.log.history(customer)) == _spelt(journey.log, histories.log)
 
@@ -255,7 +255,7 @@ def test_what_was_read_is_read_again_when_it_changes(url: str, intake: Intake) -
     for i in range(4):
         sent(intake, stores[i % 2], [{**row, "customer": f"c{i // 2}", "event_id": str(i)}])
         for store in stores:
-            journey = store.journey("c0", contract)
+            journey = store.journeys.of("c0", contract)
             assert journey is not None
             sizes.append((journey.log.n_events, journey.log.groups["account"].n_events))
     assert [(1, 1)] * 2 + [(2, 2)] * 2 + [(2, 3)] * 2 + [(2, 4)] * 2 == sizes
@@ -287,7 +287,7 @@ def test_groups_are_as_in_the_whole_log(tmp_path: Path, intake: Intake, seed: in
     )
     kinds = {**KINDS.event_kinds, "account": "category"}
     contract = SimpleNamespace(event_kinds=kinds, attribute_kinds={}, features=features)
-    journeys = {f"c{i}": store.journey(f"c{i}", contract) for i in range(5)}
+    journeys = {f"c{i}": store.journeys.of(f"c{i}", contract) for i in range(5)}
     whole = build_log(
         [str(row["customer"]) for row in rows],
         np.array([parse_moment(str(row["event_time"])) for row in rows]),
@@ -374,7 +374,7 @@ def test_lost_connections_are_made_again(url: str, intake: Intake) -> None:
     """After the server has cut all connections, events are taken and read without a restart."""
     store = opened(url, "cut")
     sent(intake, store, orders(3, 20))
-    assert store.journey("c0", KINDS) is not None
+    assert store.journeys.of("c0", KINDS) is not None
     if not store.database.is_sqlite:
         other = Database(url)
         with suppress(StoreUnavailableError), other.writing() as connection:
@@ -385,8 +385,8 @@ def test_lost_connections_are_made_again(url: str, intake: Intake) -> None:
     late = [{**row, "event_id": f"late {row['event_id']}"} for row in orders(4, 20)]
     assert {"accepted"} == {r.status for r in sent(intake, store, late)}
     with suppress(StoreUnavailableError):
-        store.journey("c0", KINDS)
-    assert store.journey("c0", KINDS) is not None
+        store.journeys.of("c0", KINDS)
+    assert store.journeys.of("c0", KINDS) is not None
 
 
 def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:

@@ -1,0 +1,177 @@
+"""Journeys out of the store, one customer at a time, and kept for the next score.
+
+Takes a workspace of the store and a model's contract; reads one range of the key for a customer,
+and one for each group that the customer has been in. What was read lately is held until a
+commit changes it. Knows nothing about what writes to the store.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Table
+
+from features.event_log import EventLog
+from models.contract import Contract
+from serving.database import Database
+from serving.group_journeys import group_log, wanted_of_groups
+from serving.journeys import Columns, Journey, log_of
+from serving.recent import Held, Recent
+from serving.tables import SIDES
+
+MOST_TOUCHED = 500
+"""Customers touched since the last look beyond which everything held is forgotten."""
+
+
+class StoredJourneys:
+    """The journeys of one workspace."""
+
+    def __init__(self, database: Database, workspace: int, groups: tuple[str, ...]) -> None:
+        self.database, self.workspace, self.groups = database, workspace, groups
+        self._recent = Recent()
+        self._range = tuple(self._statement(table) for table in SIDES)
+        mark = database.mark
+        self._arrival = f"select arrival from workspaces where workspace = {mark}"
+        # "cross join" keeps SQLite from beginning with the events.
+        self._of_group = (
+            "select e.customer, e.event_time, e.recorded_time, e.event, e.properties "
+            f"from members m cross join events e where m.workspace = {mark} "
+            f"and m.property = {mark} and m.member_of = {mark} "
+            "and e.workspace = m.workspace and e.customer = m.customer"
+        )
+
+    def _statement(self, table: Table) -> str:
+        mark = self.database.mark
+        return (
+            f"select event_time, recorded_time, event, event_id, properties from {table.name} "
+            f"where workspace = {mark} and customer = {mark} "
+            "order by event_time, source, event_id"
+        )
+
+    def rows(self, customer: str) -> tuple[list[Any], list[Any]]:
+        """A customer's events and statements, each in the order of the key."""
+        with self.database.cursor() as cursor:
+            asked = (self.workspace, customer)
+            events, statements = (cursor.execute(q, asked).fetchall() for q in self._range)
+        return events, statements
+
+    def of(self, customer: str, contract: Contract) -> Journey | None:
+        """One customer's history with the columns of a contract; None of nobody.
+
+        A stored value of another kind than in training counts as missing and is named in
+        `Journey.unread`. What was read lately and has not changed since is not read again.
+        """
+        seen, plan = self._refresh(), _plan(contract)
+        found: Journey | None = self._recent.get((plan.number, customer))
+        if found is None:
+            found = self._own(customer, plan)
+            if found is None:
+                return None
+            held = Held(found, found.n_events + 1, (customer,))
+            self._recent.put((plan.number, customer), held, seen)
+        if not plan.groups:
+            return found
+        groups = {name: self._group(found.log, name, plan, seen) for name in plan.groups}
+        return replace(found, log=replace(found.log, groups=groups))
+
+    def _own(self, customer: str, plan: "Plan") -> Journey | None:
+        """A customer's own rows as a journey."""
+        events, statements = self.rows(customer)
+        if not events and not statements:
+            return None
+        log, ids, unread = log_of(customer, events, plan.events)
+        about, _, unsaid = log_of(customer, statements, plan.attributes)
+        named = [f"property {name}" for name in unread] + [f"attribute {name}" for name in unsaid]
+        return Journey(log, about, ids, tuple(sorted(named)))
+
+    def _group(self, log: EventLog, name: str, plan: "Plan", seen: int) -> EventLog:
+        """The journeys of the groups of one property that a customer has been in."""
+        named = log.categories[name].levels if name in log.categories else ()
+        key = (plan.number, name, named)
+        kept: EventLog | None = self._recent.get(key)
+        if kept is not None:
+            return kept
+        with self.database.cursor() as cursor:
+            found = {
+                group: cursor.execute(self._of_group, (self.workspace, name, group)).fetchall()
+                for group in named
+            }
+        made = group_log(name, found, plan.contract.event_kinds, plan.groups[name], _columns)
+        tags = tuple((name, group) for group in named)
+        self._recent.put(key, Held(made, made.n_events + 1, tags), seen)
+        return made
+
+    def _refresh(self) -> int:
+        """Forget what has changed since the last look; give the commit that is seen now."""
+        recent, mark = self._recent, self.database.mark
+        with self.database.cursor() as cursor:
+            cursor.execute(self._arrival, (self.workspace,))
+            arrival = int(cursor.fetchone()[0])
+            before = recent.arrival
+            if before == arrival:
+                return arrival
+            if before is None:
+                recent.forget(None, arrival)
+                return arrival
+            changed = (
+                f"select distinct customer from touched where workspace = {mark} "
+                f"and arrival > {mark} and arrival <= {mark} limit {MOST_TOUCHED}"
+            )
+            cursor.execute(changed, (self.workspace, before, arrival))
+            touched = [row[0] for row in cursor.fetchall()]
+            tags: list[Hashable] | None = [*touched]
+            if len(touched) == MOST_TOUCHED:
+                tags = None
+            elif touched and self.groups:
+                marks = ", ".join([mark] * len(touched))
+                cursor.execute(
+                    f"select property, member_of from members where workspace = {mark} "
+                    f"and customer in ({marks})",
+                    (self.workspace, *touched),
+                )
+                tags = [*touched, *cursor.fetchall()]
+        recent.forget(tags, arrival)
+        return arrival
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the journeys of a contract are read."""
+
+    number: int
+    contract: Contract
+    events: Columns
+    attributes: Columns
+    groups: Mapping[str, tuple[str, ...]]
+    """What the features of each group read."""
+
+
+def _plan(contract: Contract) -> Plan:
+    """A contract's plan, made once."""
+    kept = _PLANS.get(id(contract))
+    if kept is None or kept.contract is not contract:
+        kept = Plan(
+            next(_NUMBERS), contract, _columns(contract.event_kinds),
+            _columns(contract.attribute_kinds), wanted_of_groups(contract.features),
+        )  # fmt: skip
+        if len(_PLANS) >= MOST_PLANS:
+            _PLANS.clear()
+        _PLANS[id(contract)] = kept
+    return kept
+
+
+_PLANS: dict[int, Plan] = {}
+_NUMBERS = count()
+MOST_PLANS = 64
+
+
+def _columns(kinds: Mapping[str, str]) -> Columns:
+    """The decoder of a contract's columns, made once."""
+    return _made(tuple(sorted(kinds.items())))
+
+
+@lru_cache(maxsize=256)
+def _made(kinds: tuple[tuple[str, str], ...]) -> Columns:
+    return Columns(dict(kinds))
