@@ -184,7 +184,7 @@ def usual_recipe(booster: lgb.Booster, log: EventLog, n_rows: int) -> dict[str, 
 
 
 def scored(folder: Path, n_processes: int) -> dict[str, float]:
-    """The scoring in a process of its own: rows/s and the peak memory of process and children."""
+    """The scoring in a process of its own: rows/s and the peak memory of its processes."""
     code = (
         "import sys, json, resource, time\n"
         "from pathlib import Path\n"
@@ -216,11 +216,17 @@ def score_here(folder: Path, n_processes: int) -> None:
         task = Task(buckets, folder / "model", digest, buckets.end, Wish(5, False), Path(scratch))
         unscored: Counter[str] = score_buckets(task, n_processes, lambda _: None)
         rows = write_book(folder / "book.parquet", parts(task), {})
-    both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    peak = sum(resource.getrusage(who).ru_maxrss for who in both) / 2**20
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    peak = (_own_peak() + (n_processes if n_processes > 1 else 0) * child) / 2**20
     assert rows == pq.read_metadata(folder / "book.parquet").num_rows
     told = {**spent, "rows": rows + sum(unscored.values()), "peak_gib": peak}
     print(json.dumps(told))
+
+
+def _own_peak() -> int:
+    """KiB that this program has held at most; `ru_maxrss` counts those of whoever started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 @contextmanager
