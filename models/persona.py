@@ -203,6 +203,8 @@ def personas_from_json(data: Mapping[str, Any], names: Sequence[str]) -> Persona
 
 def in_turn(values: Floats) -> Floats:
     """The sum of each row, added up from left to right whatever the number of rows."""
+    if not values.shape[1]:
+        return np.zeros(len(values))
     return np.asarray(np.add.accumulate(values, axis=1)[:, -1])
 
 
