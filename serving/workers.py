@@ -31,6 +31,8 @@ LAST_SECONDS = 10
 """How long a stop waits for requests under way; a client that never finishes can't hold it up."""
 SHORTEST, LONGEST = 0.05, 10.0
 """Seconds until a worker that died is started again: at first, and at most."""
+LONGEST_KILLED = 1.0
+"""The most where somebody killed it: then its own start was not the fault."""
 MENDABLE = 2
 """The exit code of what a person has to mend."""
 
@@ -149,7 +151,8 @@ class Workers:
             del self._pids[pid]
             code = os.waitstatus_to_exitcode(status)
             steady = time.monotonic() - began > 5
-            self._wait = SHORTEST if steady else min(2 * self._wait, LONGEST)
+            longest = LONGEST_KILLED if code == -signal.SIGKILL else LONGEST
+            self._wait = SHORTEST if steady else min(2 * self._wait, longest)
             self._due.append(time.monotonic() + self._wait)
             if code != MENDABLE:
                 print(f"a worker ended with {code}; again in {self._wait} s", file=sys.stderr)
