@@ -28,22 +28,26 @@ SLOW_FIRST = ("integration", "behaviour", "browser", "docs")
 """Kinds of tests in the order in which they begin, so that no worker ends with the longest."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A file's tests run on one worker, as do those of files that name a group together."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test states its claim in a docstring; what needs one long training runs together."""
+    """Every test states its claim in a docstring; those that take long begin."""
     silent = [
         item.nodeid for item in items if not (getattr(item, "obj", item).__doc__ or "").strip()
     ]
     if silent:
         raise pytest.UsageError(f"tests without a docstring: {silent[:5]}")
-    groceries = {item.path for item in items if "grocery_run" in getattr(item, "fixturenames", ())}
-    for item in items:
-        group = "groceries" if item.path in groceries else str(item.path.relative_to(ROOT))
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: (item.path not in groceries, _turn(item)))
+    items.sort(key=_turn)
 
 
 def _turn(item: pytest.Item) -> int:
+    marked = item.get_closest_marker("xdist_group")
+    if marked is not None and marked.args == ("groceries",):
+        return -1
     kind = item.path.relative_to(ROOT / "tests").parts[0]
     return SLOW_FIRST.index(kind) if kind in SLOW_FIRST else len(SLOW_FIRST)
 
