@@ -69,7 +69,7 @@ mlflow: $(INSTALLED) ## look at the experiments in a browser
 	  --backend-store-uri sqlite:///$(abspath $(WORKSPACE))/mlflow.db
 
 test: $(INSTALLED) ## run every test
-	@$(RUN) -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+	@$(RUN) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) ## lint, types and the floors' borders
 	@$(VENV)/bin/ruff check .

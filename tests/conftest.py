@@ -28,12 +28,6 @@ SLOW_FIRST = ("integration", "behaviour", "browser", "docs")
 """Kinds of tests in the order in which they begin, so that no worker ends with the longest."""
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """A file's tests run on one worker, as do those of files that name a group together."""
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test states its claim in a docstring; those that take long begin."""
     silent = [
@@ -45,9 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    marked = item.get_closest_marker("xdist_group")
-    if marked is not None and marked.args == ("groceries",):
-        return -1
     kind = item.path.relative_to(ROOT / "tests").parts[0]
     return SLOW_FIRST.index(kind) if kind in SLOW_FIRST else len(SLOW_FIRST)
 

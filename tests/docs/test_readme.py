@@ -12,8 +12,6 @@ from conftest import ROOT, Service
 
 from features.config import Business
 
-pytestmark = pytest.mark.xdist_group("groceries")  # one training of them is enough
-
 README = (ROOT / "README.md").read_text()
 FLOORS = ("features", "models", "training", "serving")
 

@@ -19,8 +19,6 @@ from features.sources import read_histories
 from models.files import load
 from training.labels import label_rows
 
-pytestmark = pytest.mark.xdist_group("groceries")  # one training of them is enough
-
 PROBLEM = "application/problem+json"
 ONE_EVENT = b'{"problem": "churn", "events": [{"event": "order", "event_time": "2024-01-01", %b}]}'
 

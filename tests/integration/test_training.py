@@ -13,8 +13,6 @@ from journeys import make_shop, raven
 from models.registry import CHALLENGER, CHAMPION, connect, load_alias, version_at
 from training.logged_model import REQUIREMENTS
 
-pytestmark = pytest.mark.xdist_group("groceries")  # one training of them is enough
-
 KEYS = {
     "problem", "model_version", "n_train", "n_test", "n_unknown", "base_rate", "auroc",
     "average_precision", "brier", "log_loss", "ece", "lift_at_10", "baselines", "seconds",
