@@ -22,7 +22,7 @@ RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-train bench-cluster bench-book bench-explanations spark system lock clean
+.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-train bench-cluster bench-book bench-explanations bench-serving spark system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -90,8 +90,8 @@ format: $(INSTALLED) ## put the code into its usual shape
 bench-features: $(INSTALLED) ## the feature engine beside its peers, in one run (EVENTS="1000000 10000000")
 	@$(RUN) benchmarks/feature_engine.py --events $(EVENTS)
 
-bench-peers: ## install the peers of bench-features into environments of their own
-	@for set in peers peers-pandas2; do \
+bench-peers: ## install the peers of benchmarks into environments of their own
+	@for set in peers peers-pandas2 peers-serving; do \
 	  test -x .venv-$$set/bin/python || $(PYTHON) -m venv .venv-$$set; \
 	  .venv-$$set/bin/python -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements-$$set.txt; \
 	done
@@ -115,6 +115,9 @@ bench-book: $(INSTALLED) ## everybody's score with reasons beside the usual reci
 bench-explanations: $(INSTALLED) ## reasons of one row and of 1,000 beside LightGBM's and shap's
 	@$(RUN) benchmarks/explanations.py
 
+bench-serving: $(INSTALLED) ## scores in process and over HTTP beside other ways of serving (needs wrk)
+	@$(RUN) benchmarks/service/bench.py $(if $(wildcard $(WORKSPACE)/shelf),--workspace $(WORKSPACE))
+
 spark: $(SPARK) ## install what --engine spark needs beside Java 17 into .venv
 
 # pyspark is built here from its source, with the setuptools of the same file and nothing else.
@@ -127,10 +130,10 @@ $(SPARK): $(INSTALLED) requirements-spark.lock
 	@$(RUN) -m pip check --disable-pip-version-check
 	@touch $@
 
-system: ## install what browser, cluster and tracking tests need from Debian (as root)
+system: ## install what tests and benchmarks need from Debian (as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core \
-	  openjdk-17-jre-headless postgresql
+	  openjdk-17-jre-headless postgresql wrk
 
 lock: ## resolve the newest versions again into both lock files (needs uv)
 	$(RESOLVE) pyproject.toml --extra demo --extra dev --output-file requirements.lock
@@ -139,4 +142,4 @@ lock: ## resolve the newest versions again into both lock files (needs uv)
 	  | $(RESOLVE) - --constraint requirements.lock --output-file requirements-spark.lock
 
 clean: ## remove the environments and the workspace
-	rm -rf $(VENV) .venv-peers .venv-peers-pandas2 $(WORKSPACE)
+	rm -rf $(VENV) .venv-peers .venv-peers-pandas2 .venv-peers-serving $(WORKSPACE)

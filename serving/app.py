@@ -3,7 +3,7 @@
 Takes a state; gives the application. Holds no route of its own.
 """
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI
 
 from serving import (
     at_risk_routes,
@@ -16,7 +16,7 @@ from serving import (
     score_routes,
     sign_in_routes,
 )
-from serving.access import SCOPE_OF, tenant_of
+from serving.access import checked
 from serving.bodies import DEFINITIONS
 from serving.edge import Edge
 from serving.errors import documented, install
@@ -35,15 +35,7 @@ ANYWHERE = (400, 401, 403, 405, 408, 413, 429, 431, 503)
 def create_app(state: State) -> FastAPI:
     """The application."""
 
-    async def check_caller(request: Request) -> None:
-        """Who asks is looked at before what is asked: a stranger learns nothing of a route."""
-        path = request.scope["route"].path
-        scope = SCOPE_OF.get((request.method, path))
-        if scope is not None and path.startswith("/v1/"):
-            tenant_of(request, state, scope)
-
     app = FastAPI(
-        dependencies=[Depends(check_caller)],
         title="Milepost",
         description="Scores of customer journeys, with reasons.",
         version="0.1.0",
@@ -51,7 +43,9 @@ def create_app(state: State) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses=documented(*ANYWHERE),
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    app.router.route_class = checked(state)
     install(app)
     for module in ROUTES:
         module.add(app, state)

@@ -71,6 +71,7 @@ def work(app: Application, state: State, listener: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks where a request comes from
         timeout_graceful_shutdown=LAST_SECONDS,
         timeout_keep_alive=settings.keep_alive_seconds,
         backlog=2048,

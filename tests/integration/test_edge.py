@@ -247,21 +247,33 @@ def test_metrics_count_over_all_workers(service: Service) -> None:
         assert 10 == count(client) - before
 
 
+def workers(service: Service) -> set[int]:
+    """The processes that answer."""
+    number = service.process.pid
+    children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+    lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
+    return {pid for pid, line in lines.items() if "serving\0run" in line}
+
+
+def test_a_worker_has_no_heavy_packages(service: Service) -> None:
+    """After answers that were made with Arrow, no worker has compiled parts of pandas & Co."""
+    with service.client() as client:
+        assert 200 == client.get("/v1/at-risk").status_code
+        assert 200 == client.get("/v1/export/book", params={"as": "csv"}).status_code
+    for pid in workers(service):
+        parts = Path(f"/proc/{pid}/maps").read_text()
+        assert "pyarrow" in parts
+        heavy = ("/pandas/", "/shap/", "/lightgbm/", "/sklearn/")
+        assert [] == [name for name in heavy if name in parts]
+
+
 def test_a_killed_worker_is_back(service: Service) -> None:
     """After kill -9 of a worker another takes its place, and requests are answered."""
-    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
-
-    def workers() -> set[str]:
-        return {
-            pid for pid in children.read_text().split()
-            if "serving\0run" in Path(f"/proc/{pid}/cmdline").read_text()
-        }  # fmt: skip
-
-    before = workers()
+    before = workers(service)
     assert 2 == len(before)
-    os.kill(int(min(before)), signal.SIGKILL)
+    os.kill(min(before), signal.SIGKILL)
     deadline = time.monotonic() + 20
-    while len(workers() - {min(before)}) < 2 and time.monotonic() < deadline:
+    while len(workers(service) - {min(before)}) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert 2 == len(workers())
+    assert 2 == len(workers(service))
     assert 200 == httpx.get(f"{service.address}/livez", timeout=30).status_code
