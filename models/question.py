@@ -6,6 +6,7 @@ Takes a problem; gives a phrase for pages, reports and cards. Knows nothing abou
 from features.config import Problem
 from features.durations import spell_duration
 from features.feature import spoken
+from models.spoken import Words, article, event_noun
 
 
 def question(problem: Problem) -> str:
@@ -23,6 +24,39 @@ def question(problem: Problem) -> str:
         f"the probability that “{spoken(outcome.not_ or '')}” does not come by the date in "
         f"{outcome.by}{after}"
     )
+
+
+def of_hundred(problem: Problem, words: Words, probability: float) -> str:
+    """What a score means: `Of 100 customers with such a score, about 18 had no purchase …`."""
+    many = round(100 * probability)
+    said = "fewer than 1" if many < 1 else "more than 99" if many > 99 else f"about {many}"
+    return f"Of 100 customers with such a score, {said} {_outcome(problem, words)}."
+
+
+def came_about(problem: Problem, words: Words) -> str:
+    """The outcome as a thing that there is a chance of: `no purchase`, `a coupon redeemed`."""
+    outcome = problem.outcome
+    if outcome is None:
+        return "the outcome that the business labelled"
+    if outcome.event is not None:
+        said = event_noun(outcome.event, words).one
+        return f"{article(said)} {said}"
+    return f"no {event_noun(outcome.silence_of or outcome.not_ or '', words).one}"
+
+
+def _outcome(problem: Problem, words: Words) -> str:
+    """What customers did who are counted, in the past."""
+    outcome, during = problem.outcome, ""
+    if problem.horizon:
+        during = f" in the {spell_duration(problem.horizon)} that followed"
+    if problem.gap:
+        during += f", counted from {spell_duration(problem.gap)} after the score on"
+    if outcome is None or outcome.silence_of is not None:
+        return f"had {came_about(problem, words)}{during}"
+    if outcome.event is not None:
+        did = event_noun(outcome.event, words).did
+        return f"{did or f'had {came_about(problem, words)}'}{during}"
+    return f"had {came_about(problem, words)} by the date in {spoken(outcome.by or '')}{during}"
 
 
 def asked_of(problem: Problem) -> str:

@@ -35,6 +35,7 @@ SCOPE_OF = {
     ("POST", "/v1/quarantine/replay"): "ingest",
     ("GET", "/v1/at-risk"): "read",
     ("GET", "/at-risk"): "read",
+    ("GET", "/customers/{customer:path}"): "read",
     ("GET", "/metrics"): "read",
     ("GET", "/v1/export/book"): "read",
     ("GET", "/v1/export/predictive-scores"): "read",

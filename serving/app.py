@@ -3,10 +3,13 @@
 Takes a state; gives the application. Holds no route of its own.
 """
 
+from functools import partial
+
 from fastapi import FastAPI
 
 from serving import (
     at_risk_routes,
+    customer_page_routes,
     customer_routes,
     event_routes,
     export_routes,
@@ -17,16 +20,20 @@ from serving import (
     sign_in_routes,
 )
 from serving.access import checked
+from serving.batching import Together
 from serving.bodies import DEFINITIONS
 from serving.edge import Edge
 from serving.errors import documented, install
 from serving.schemas import ProblemDocument
+from serving.scores import answer_all
 from serving.state import State
 
 ROUTES = (
-    score_routes, customer_routes, event_routes, at_risk_routes, health_routes, page_routes,
+    customer_routes, event_routes, at_risk_routes, health_routes, page_routes,
     export_routes, hook_routes, sign_in_routes,
 )  # fmt: skip
+SCORING = (score_routes, customer_page_routes)
+"""Routes that ask for scores: one thread does them all, so that a page and the API agree."""
 
 ANYWHERE = (400, 401, 403, 405, 408, 413, 429, 431, 503)
 """What the edge may answer in the place of any route."""
@@ -47,8 +54,12 @@ def create_app(state: State) -> FastAPI:
     )
     app.router.route_class = checked(state)
     install(app)
+    together = Together(partial(answer_all, ledger=state.ledger))
+    state.ends.append(together.stop)
     for module in ROUTES:
         module.add(app, state)
+    for scoring in SCORING:
+        scoring.add(app, state, together)
     _complete_description(app)
     app.add_middleware(Edge, state=state)
     return app

@@ -3,20 +3,17 @@
 Takes requests; answers from the store, the ledger and the champions of the caller's workspace.
 """
 
-import base64
-import binascii
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.responses import Response
 
-from features.durations import BEGINNING, DAY, format_moment
-from features.errors import MilepostError
+from features.durations import DAY
 from models.question import asked_of, question
 from serving.access import tenant_of
 from serving.answers import ENCODE
-from serving.errors import ModelUnavailableError, NotFoundError, documented
+from serving.customer_events import event_document, stored_customer
+from serving.errors import ModelUnavailableError, documented
 from serving.explaining import recorded_document
 from serving.schemas_scores import CustomerOut, Problems
 from serving.state import State, Tenant
@@ -24,15 +21,6 @@ from serving.state import State, Tenant
 Customer = Annotated[str, Path(min_length=1, max_length=300, examples=["555"])]
 Limit = Annotated[int, Query(ge=1, le=1000, description="how many events")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next` of the page before")]
-
-Row = tuple[int, int, str, str, str]
-"""Event time, recorded time, event, id, properties as JSON."""
-
-
-class CursorError(MilepostError):
-    """A cursor that no page gave."""
-
-    code = "request_invalid"
 
 
 def add(app: FastAPI, state: State) -> None:
@@ -47,24 +35,16 @@ def add(app: FastAPI, state: State) -> None:
         request: Request, customer: Customer, limit: Limit = 100, cursor: Cursor = None
     ) -> Response:
         tenant = tenant_of(request, state, "read")
-        events, statements = tenant.kept.journeys.rows(customer)
-        if not events and not statements:
-            raise NotFoundError(
-                "customer_unknown", "No event or attribute of that customer is stored."
-            )
-        newest = sorted(events, key=_place, reverse=True)
-        if cursor is not None:
-            before = _read_cursor(cursor)
-            newest = [row for row in newest if _place(row) < before]
-        page, more = newest[:limit], len(newest) > limit
+        stored = stored_customer(tenant.kept.journeys, customer)
+        page, following = stored.page(limit, cursor)
         scores = state.ledger.of_customer(tenant.kept.workspace, customer)
         return _json(
             {
                 "customer": customer,
-                "n_events": len(events),
-                "events": [_event(row) for row in page],
-                "next": _write_cursor(page[-1]) if more else None,
-                "attributes": [_event(row) for row in sorted(statements, key=_place, reverse=True)],
+                "n_events": len(stored.events),
+                "events": [event_document(row) for row in page],
+                "next": following,
+                "attributes": [event_document(row) for row in stored.statements],
                 "scores": [recorded_document(score) for score in scores],
             }
         )
@@ -101,39 +81,6 @@ def _problem(tenant: Tenant, name: str) -> dict[str, Any]:
         "model_version": loaded.version,
         "features": scorer.model.contract.names,
     }
-
-
-def _event(row: Row) -> dict[str, Any]:
-    happened, recorded, event, event_id, properties = row
-    return {
-        "event_id": event_id,
-        "event": event,
-        "event_time": _moment(happened),
-        "recorded_time": _moment(recorded),
-        "properties": msgspec.Raw(properties.encode()),
-    }
-
-
-def _moment(moment: int) -> str | None:
-    """A moment as text; None of what holds from the beginning."""
-    return None if moment <= BEGINNING else format_moment(moment)
-
-
-def _place(row: Row) -> tuple[int, str]:
-    """Where an event stands in the list, which no other event changes."""
-    return row[0], row[3]
-
-
-def _write_cursor(row: Row) -> str:
-    return base64.urlsafe_b64encode(f"{row[0]} {row[3]}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        moment, _, event_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        return int(moment), event_id
-    except (ValueError, binascii.Error):
-        raise CursorError("cursor: give what `next` of the page before said.") from None
 
 
 def _json(document: dict[str, Any]) -> Response:

@@ -128,9 +128,13 @@ def problem_bytes(status: int, code: str, detail: str) -> bytes:
 
 def problem_of(error: MilepostError) -> Response:
     """A domain error as a problem document."""
-    status = next((s for kind, s in OWN_CODES.items() if isinstance(error, kind)), None)
-    status = status or STATUS.get(error.code, 500)
-    return answer(status, error.code, str(error), getattr(error, "places", None))
+    return answer(status_of(error), error.code, str(error), getattr(error, "places", None))
+
+
+def status_of(error: MilepostError) -> int:
+    """The HTTP status of a domain error."""
+    own = next((s for kind, s in OWN_CODES.items() if isinstance(error, kind)), None)
+    return own or STATUS.get(error.code, 500)
 
 
 def unforeseen(path: str, error: Exception) -> Response:

@@ -17,9 +17,10 @@ from models.removals import Removal, removals
 from models.what_if import Supposed, what_if
 from serving.answers import why_document
 from serving.champions import Loaded
+from serving.errors import NotFoundError
 from serving.inline import checked
 from serving.journeys import Journey
-from serving.ledger import Ledger, Recorded
+from serving.ledger import Ledger, Recorded, digest_of
 from serving.schemas_scores import ScoreRequest, WhatIfRequest
 from serving.scoring import Score, Scorer
 from serving.state import Tenant
@@ -28,6 +29,9 @@ MOST_EVENTS = 20
 """Ids of events that a reason names; the rest is counted."""
 
 MOST_TOUCHPOINTS = 10
+
+MOST_BEFORE = 200
+"""Scores among which the one before is looked for: the same is often asked again."""
 
 Document = dict[str, Any]
 
@@ -82,20 +86,17 @@ def touchpoints(case: Case, score: Score) -> list[Document]:
 
 
 def changed(case: Case, score: Score, ledger: Ledger) -> Document | None:
-    """What changed since the customer's score before; None where there is none to compare."""
-    request, tenant = case.asked.request, case.asked.tenant
+    """What changed since the customer's score before; None where there is none to compare.
+
+    Raises
+    ------
+    NotFoundError
+        When the request names a score that is no earlier one of the same question.
+    """
+    tenant = case.asked.tenant
     if case.journey is None or score.probability is None:
         return None
-    before = next(
-        (
-            each
-            for each in ledger.of_customer(
-                tenant.kept.workspace, request.customer or "", request.problem
-            )
-            if each.probability is not None and each.as_of <= score.as_of
-        ),
-        None,
-    )
+    before = _before(case, score, ledger)
     if before is None:
         return None
     model = tenant.version(case.loaded, before.version, before.digest)
@@ -118,6 +119,28 @@ def changed(case: Case, score: Score, ledger: Ledger) -> Document | None:
         "new_statements": found.n_statements,
         "strongest": [_arrived(case.journey, each) for each in found.arrived],
     }
+
+
+def _before(case: Case, score: Score, ledger: Ledger) -> Recorded | None:
+    """The score to compare with: the one that is named, or the last that was another."""
+    request, workspace = case.asked.request, case.asked.tenant.kept.workspace
+    asked = (request.customer, request.problem)
+    if isinstance(request.changed, str):
+        found = ledger.find(workspace, request.changed)
+        if found is None or (found[0].customer, found[0].problem) != asked:
+            raise NotFoundError("score_unknown", "There is no such score of this customer.")
+        if found[0].probability is None or found[0].as_of > score.as_of:
+            raise NotFoundError("score_unknown", "changed names no score of an earlier moment.")
+        return found[0]
+    same = (score.as_of, case.loaded.digest, digest_of(score.vector))
+    for each in ledger.of_customer(
+        workspace, request.customer or "", request.problem, limit=MOST_BEFORE
+    ):
+        if each.probability is None or each.as_of > score.as_of:
+            continue
+        if (each.as_of, each.digest, each.vector_hash) != same:
+            return each
+    return None
 
 
 def supposed_document(case: Case, score: Score) -> Document:

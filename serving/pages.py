@@ -4,12 +4,17 @@ Takes answers; gives HTML. Nothing is loaded from another host and no page runs 
 its own but the API documentation. Knows nothing about how a score is made.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from features.config import Business
 from models.question import question as asked
 from serving.at_risk import Question
+from serving.customer_page import FILTERS
+from serving.errors import TITLES
 from serving.schemas_lists import AtRisk
 
 HEADERS = {
@@ -29,6 +34,7 @@ DOCS_POLICY = HEADERS["Content-Security-Policy"].replace(
 """Swagger UI sets styles on its own elements."""
 
 PAGES = Environment(loader=PackageLoader("serving"), autoescape=select_autoescape())
+PAGES.filters |= FILTERS
 
 
 def at_risk_page(
@@ -54,6 +60,24 @@ def at_risk_page(
             first_page=first_page,
         )
     )
+
+
+def customer_page(view: Mapping[str, Any]) -> HTMLResponse:
+    """One customer; see `serving.customer_page` for what is shown."""
+    return HTMLResponse(PAGES.get_template("customer.html").render(view))
+
+
+def events_page(view: Mapping[str, Any]) -> HTMLResponse:
+    """A further page of a customer's events."""
+    return HTMLResponse(PAGES.get_template("customer_events.html").render(view))
+
+
+def message_page(business: str, status: int, says: str) -> HTMLResponse:
+    """What went wrong, as a person reads it, and the way back."""
+    told = PAGES.get_template("message.html").render(
+        business=business, title=TITLES.get(status, "Error"), says=says
+    )
+    return HTMLResponse(told, status)
 
 
 def sign_in_page(problem: str, status: int) -> HTMLResponse:

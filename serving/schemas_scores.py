@@ -66,8 +66,9 @@ class ScoreRequest(Strict):
     """How many reasons to give."""
     touchpoints: bool = False
     """Whether to say which single events moved the score most."""
-    changed: bool = False
-    """Whether to say what changed since the customer's previous recorded score."""
+    changed: bool | Text = False
+    """Whether to say what changed since the customer's previous recorded score, of another moment,
+    version or history; or the `score_id` of an earlier score of this customer, to say it since."""
 
     @model_validator(mode="after")
     def _one_history(self) -> Self:

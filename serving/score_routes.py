@@ -6,7 +6,6 @@ Takes requests; checks what crosses the edge and hands over to the scoring threa
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -30,7 +29,6 @@ from serving.schemas_scores import (
     WhatIfAnswer,
     WhatIfRequest,
 )
-from serving.scores import answer_all
 from serving.state import State, Tenant
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
@@ -40,10 +38,8 @@ AT_ONCE = 64
 """Requests of one batch that are under way together, so that others get their turn."""
 
 
-def add(app: FastAPI, state: State) -> None:
-    """Add the routes of scores."""
-    together = Together(partial(answer_all, ledger=state.ledger))
-    state.ends.append(together.stop)
+def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
+    """Add the routes of scores, which come from the thread that does them together."""
 
     @app.post(
         "/v1/scores", response_model=None, tags=["scores"], summary="Score one customer",

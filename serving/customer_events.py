@@ -1,0 +1,100 @@
+"""What is stored of one customer, as documents: events a page at a time, and statements.
+
+Takes a workspace of the store and a customer; gives plain structures, newest first. Knows
+nothing about HTTP or scores.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from features.durations import BEGINNING, format_moment
+from features.errors import MilepostError
+from serving.errors import NotFoundError
+from serving.stored_journeys import StoredJourneys
+
+Row = tuple[int, int, str, str, str]
+"""Event time, recorded time, event, id, properties as JSON."""
+
+Document = dict[str, Any]
+
+
+class CursorError(MilepostError):
+    """A cursor that no page gave."""
+
+    code = "request_invalid"
+
+
+@dataclass(frozen=True)
+class StoredCustomer:
+    """All rows of a customer, newest first."""
+
+    events: Sequence[Row]
+    statements: Sequence[Row]
+
+    def page(self, limit: int, cursor: str | None = None) -> tuple[Sequence[Row], str | None]:
+        """So many events, those after a cursor where there is one, and the next page's cursor.
+
+        Raises
+        ------
+        CursorError
+        """
+        newest = self.events
+        if cursor is not None:
+            before = _read_cursor(cursor)
+            newest = [row for row in newest if _place(row) < before]
+        shown = newest[:limit]
+        return shown, _write_cursor(shown[-1]) if len(newest) > limit else None
+
+
+def stored_customer(journeys: StoredJourneys, customer: str) -> StoredCustomer:
+    """What is stored of a customer.
+
+    Raises
+    ------
+    NotFoundError
+        Of somebody unknown.
+    """
+    events, statements = journeys.rows(customer)
+    if not events and not statements:
+        raise NotFoundError("customer_unknown", "No event or attribute of that customer is stored.")
+    newest = (sorted(rows, key=_place, reverse=True) for rows in (events, statements))
+    return StoredCustomer(*newest)
+
+
+def event_document(row: Row) -> Document:
+    """A row; see `serving.schemas_scores.JourneyEvent`."""
+    happened, recorded, event, event_id, properties = row
+    return {
+        "event_id": event_id,
+        "event": event,
+        "event_time": _moment(happened),
+        "recorded_time": _moment(recorded),
+        "properties": msgspec.Raw(properties.encode()),
+    }
+
+
+def _moment(moment: int) -> str | None:
+    """A moment as text; None of what holds from the beginning."""
+    return None if moment <= BEGINNING else format_moment(moment)
+
+
+def _place(row: Row) -> tuple[int, str]:
+    """Where an event stands in the list, which no other event changes."""
+    return row[0], row[3]
+
+
+def _write_cursor(row: Row) -> str:
+    return base64.urlsafe_b64encode(f"{row[0]} {row[3]}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        moment, _, event_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
+        return int(moment), event_id
+    except (ValueError, binascii.Error):
+        raise CursorError("cursor: give what `next` of the page before said.") from None

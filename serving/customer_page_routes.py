@@ -1,0 +1,170 @@
+"""`/customers/{id}`: one customer as a person reads it.
+
+Takes a request; asks for the score as `/v1/scores` does, in the same thread, so that the page
+and the API never disagree; answers with HTML.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import FastAPI, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse
+
+from features.durations import DAY
+from features.errors import MilepostError
+from serving.access import tenant_of
+from serving.at_risk_routes import ProblemName, problem_of
+from serving.batching import Together
+from serving.bodies import fitted
+from serving.customer_events import StoredCustomer, stored_customer
+from serving.customer_page import (
+    EVENTS,
+    MOST_PAST,
+    MOST_SEARCHED,
+    REASONS,
+    Shown,
+    customer_view,
+    events_view,
+)
+from serving.errors import ModelUnavailableError, status_of
+from serving.explaining import Asked
+from serving.ledger import Recorded
+from serving.pages import customer_page, events_page, message_page
+from serving.schemas_scores import ScoreRequest, WhatIfRequest
+from serving.scores import now
+from serving.state import State, Tenant
+from serving.supposing import forms, supposition
+
+Customer = Annotated[str, Path(min_length=1, max_length=300)]
+Since = Annotated[str | None, Query(max_length=64, description="the score to compare with")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="where the events go on")]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which page."""
+
+    tenant: Tenant
+    problem: str
+    customer: str
+    filled: Mapping[str, str]
+    """The fields of the form, by name."""
+    since: str | None = None
+    cursor: str | None = None
+
+
+def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
+    """Add the page; its scores come from the thread that does them together."""
+
+    @app.get("/customers/{customer:path}", include_in_schema=False)
+    async def customer(
+        request: Request, customer: Customer, problem: ProblemName = None, since: Since = None,
+        cursor: Cursor = None,
+    ) -> HTMLResponse:  # fmt: skip
+        tenant = tenant_of(request, state, "read")
+        try:
+            name = problem_of(tenant, problem or None)
+            wanted = Wanted(
+                tenant, name, customer, dict(request.query_params), since or None, cursor or None
+            )
+            return await _page(state, together, wanted)
+        except MilepostError as error:
+            return message_page(tenant.business.name, status_of(error), str(error))
+
+
+async def _page(state: State, together: Together[Asked, bytes], wanted: Wanted) -> HTMLResponse:
+    tenant, problem = wanted.tenant, wanted.problem
+    stored = await run_in_threadpool(stored_customer, tenant.kept.journeys, wanted.customer)
+    here = await run_in_threadpool(tenant.kept.end)
+    if wanted.cursor is not None:
+        shown = Shown(
+            tenant.business, problem, wanted.customer, stored, here, None, "", (), now()
+        )  # fmt: skip
+        return _events(shown, wanted.cursor)
+    past = await run_in_threadpool(
+        state.ledger.of_customer, tenant.kept.workspace, wanted.customer, problem, None, MOST_PAST
+    )
+    answer, why_not = await _scored(together, wanted, past, here, len(stored.events))
+    shown = Shown(
+        tenant.business, problem, wanted.customer, stored, here, answer, why_not, past, now()
+    )
+    page, following = stored.page(EVENTS)
+    view = customer_view(shown) | {
+        "events": events_view(shown, page),
+        "n_events": len(stored.events),
+        "next": following,
+        **await _supposed(together, wanted, stored, answer),
+    }
+    return customer_page(view)
+
+
+def _events(shown: Shown, cursor: str) -> HTMLResponse:
+    """A further page of the events alone; it asks for no score."""
+    page, following = shown.stored.page(EVENTS, cursor)
+    view = {
+        "business": shown.business.name,
+        "customer": shown.customer,
+        "problem": shown.problem,
+        "problems": list(shown.business.problems),
+        "events": events_view(shown, page),
+        "n_events": len(shown.stored.events),
+        "next": following,
+    }
+    return events_page(view)
+
+
+async def _scored(
+    together: Together[Asked, bytes], wanted: Wanted, past: list[Recorded], here: int, n_events: int
+) -> tuple[dict[str, Any] | None, str]:
+    """The answer that the API gives, or why there is no model."""
+    try:
+        version = wanted.tenant.scorer(wanted.problem)[0].version
+    except ModelUnavailableError as error:
+        return None, str(error)
+    body = {
+        "problem": wanted.problem,
+        "customer": wanted.customer,
+        "reasons": REASONS,
+        "touchpoints": n_events <= MOST_SEARCHED,
+        "changed": wanted.since or _before(past, here, version) or True,
+    }
+    try:
+        answer = await together.do(Asked(wanted.tenant, fitted(body, ScoreRequest)))
+    except ModelUnavailableError as error:
+        return None, str(error)
+    return msgspec.json.decode(answer), ""
+
+
+def _before(past: list[Recorded], here: int, version: str) -> str | None:
+    """The last score that is at least a day old: what changed since a minute ago tells nobody
+    anything. One of another version than the one that answers counts however old it is."""
+    for each in past:
+        if each.probability is None or each.as_of > here:
+            continue
+        if each.as_of <= here - DAY or each.version != version:
+            return each.score_id
+    return None
+
+
+async def _supposed(
+    together: Together[Asked, bytes], wanted: Wanted, stored: StoredCustomer,
+    answer: dict[str, Any] | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The what-if form, and what came of it if it was filled in."""
+    found: dict[str, Any] = {"forms": [], "supposed": None, "refused": None}
+    if answer is None or answer["no_score"] is not None:
+        return found
+    contract = wanted.tenant.scorer(wanted.problem)[1].model.contract
+    found["forms"] = forms(contract, stored, wanted.filled)
+    try:
+        suppose = supposition(contract, stored, wanted.filled)
+        if suppose is not None:
+            body = {"problem": wanted.problem, "customer": wanted.customer, "suppose": suppose}
+            asked = Asked(wanted.tenant, fitted(body, WhatIfRequest))
+            found["supposed"] = msgspec.json.decode(await together.do(asked))
+    except MilepostError as error:
+        found["refused"] = str(error)
+    return found
