@@ -201,6 +201,9 @@ def _axis(since: int, until: int, height: int) -> Markup:
     return Markup("").join(parts)
 
 
+MONTHS_APART = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 6000, 100_000)
+
+
 def ticks_of_time(since: int, until: int, most: int = 5) -> list[tuple[int, str]]:
     """At most so many moments between two, at beginnings of days, months or years, with names."""
     days = (until - since) / DAY
@@ -208,16 +211,18 @@ def ticks_of_time(since: int, until: int, most: int = 5) -> list[tuple[int, str]
         step = next(n for n in (1, 2, 7, 14, 28) if days / n < most or n == 28)
         first = -(-since // DAY)
         return [(day * DAY, date(day * DAY)[:-5]) for day in range(first, until // DAY + 1, step)]
-    months = next(n for n in (1, 2, 3, 6, 12, 24, 60, 120, 1200) if days / 30.4 / n < most)
+    months = next(n for n in MONTHS_APART if days / 30.4 / n < most)
     year, month = int(format_moment(since)[:4]), 1
+    year = max(year - year % max(months // 12, 1), 1)
     found: list[tuple[int, str]] = []
-    while True:
+    while year <= 9999:
         moment = parse_moment(f"{year:04d}-{month:02d}-01")
         if moment > until:
-            return found
+            break
         if moment >= since:
             found.append((moment, f"{MONTHS[month - 1]} {year}"))
         year, month = year + (month - 1 + months) // 12, (month - 1 + months) % 12 + 1
+    return found
 
 
 def _says(lanes: Sequence[Lane], marks: Sequence[Mark]) -> str:

@@ -2,33 +2,13 @@
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
-import pytest
-from conftest import Service, run
+from browsers import fits, needs_chromium, rendered, served
+from conftest import ROOT, Service, run
+from pages import faults, read_page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="Chromium is not installed; on Debian: make system"
-)
-
-
-def rendered(url: str, profile: Path) -> tuple[str, str]:
-    """The page after its scripts have run, and what the browser complained of."""
-    quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    quiet += ["--disable-background-networking", "--disable-component-update"]
-    done = subprocess.run(
-        [
-            str(CHROMIUM), "--headless", "--no-sandbox", *quiet, f"--user-data-dir={profile}",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--enable-logging=stderr",
-            "--virtual-time-budget=8000", "--dump-dom", url,
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
-    return done.stdout, "\n".join(console)
+pytestmark = needs_chromium
 
 
 def signed_in(service: Service, path: str) -> str:
@@ -54,3 +34,30 @@ def test_the_documentation_renders_from_this_host_alone(
     assert "/v1/at-risk" in page
     assert "Score one customer" in page
     assert "" == console
+
+
+def test_a_customer_renders_without_a_complaint(shop_service: Service, tmp_path: Path) -> None:
+    """Chromium shows a customer's score, journey and form as they were sent, and its console
+    stays empty under the strict policy."""
+    rendered(signed_in(shop_service, "/at-risk"), tmp_path)
+    page, console = rendered(f"{shop_service.address}/customers/c001", tmp_path)
+    assert "" == console
+    read = read_page(page)
+    assert [] == faults(read)
+    assert "Customer c001" == read.all("h1")[0].text
+    assert {"score", "journey", "events"} <= {h.attributes["id"] for h in read.all("h2")}
+
+
+def test_a_customer_fits_a_phone(shop_service: Service, tmp_path: Path) -> None:
+    """At the width of a phone, a tablet and a desk nothing of the page hangs over the edge."""
+    with shop_service.client() as client:
+        listed = client.get("/v1/at-risk", params={"limit": 1}).json()["customers"]
+        page = client.get(f"/customers/{listed[0]['customer']}", params={"suppose": "order"})
+    assert 200 == page.status_code
+    folder = tmp_path / "served"
+    (folder / "static").mkdir(parents=True)
+    (folder / "customer.html").write_text(page.text)
+    shutil.copyfile(ROOT / "serving" / "static" / "style.css", folder / "static" / "style.css")
+    with served(folder, "customer.html") as (address, asked):
+        fits(address, tmp_path / "profile", pictures=10)
+    assert {"/probe.html", "/customer.html", "/static/style.css"} == set(asked)

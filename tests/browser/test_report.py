@@ -1,107 +1,34 @@
 """The report in a real browser: nothing is asked for, nothing hangs over the edge of a phone."""
 
-import json
-import re
 import shutil
-import subprocess
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from browsers import fits, needs_chromium, rendered, served
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="Chromium is not installed; on Debian: make system"
-)
-
-PROBE = """<!doctype html><title>probe</title><link rel="icon" href="data:,">
-<style>iframe { border: 0; height: 600px; }</style>
-<script>
-const widths = [340, 700, 1200], found = {};
-for (const width of widths) {
-  const frame = document.createElement("iframe");
-  frame.style.width = width + "px";
-  frame.src = "report.html";
-  frame.onload = () => {
-    const page = frame.contentDocument;
-    const over = [...page.querySelectorAll("body *")].filter(
-      (e) => !e.closest(".hidden, thead") && e.getBoundingClientRect().right > width + 1);
-    const empty = [...page.querySelectorAll("section")].filter((e) => !e.innerText.trim());
-    found[width] = [page.documentElement.scrollWidth, over.slice(0, 3).map((e) => e.outerHTML),
-                    empty.length, page.querySelectorAll("svg").length];
-    const done = document.createElement("pre");
-    done.textContent = JSON.stringify(found);
-    if (Object.keys(found).length === widths.length) document.body.append(done);
-  };
-  document.documentElement.append(frame);
-}
-</script>"""
-
-
-class Served(SimpleHTTPRequestHandler):
-    """Files of a folder; remembers what was asked for."""
-
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        type(self).asked.append(self.path)
-        super().do_GET()
-
-    def log_message(self, *said: object) -> None:
-        pass
+pytestmark = needs_chromium
 
 
 @pytest.fixture
-def served(shop_run: tuple[Path, object], tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
+def report(shop_run: tuple[Path, object], tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
     """The report of the shop and a page that measures it, on loopback."""
     folder = tmp_path / "served"
     folder.mkdir()
     shutil.copyfile(shop_run[0] / "shop" / "churn" / "report.html", folder / "report.html")
-    (folder / "probe.html").write_text(PROBE)
-    handler = type("Handler", (Served,), {"asked": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder)) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", handler.asked
-        server.shutdown()
+    with served(folder, "report.html") as found:
+        yield found
 
 
-def rendered(url: str, profile: Path) -> tuple[str, str]:
-    """The page after its scripts have run, and what the browser complained of."""
-    quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    quiet += ["--disable-background-networking", "--disable-component-update"]
-    done = subprocess.run(
-        [
-            str(CHROMIUM), "--headless", "--no-sandbox", *quiet, f"--user-data-dir={profile}",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--enable-logging=stderr",
-            "--window-size=1400,2400", "--virtual-time-budget=8000", "--dump-dom", url,
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
-    return done.stdout, "\n".join(console)
-
-
-def test_the_report_asks_for_nothing(served: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_the_report_asks_for_nothing(report: tuple[str, list[str]], tmp_path: Path) -> None:
     """Chromium requests the page alone, and its console stays empty under the page's policy."""
-    address, asked = served
+    address, asked = report
     page, console = rendered(f"{address}/report.html", tmp_path / "profile")
     assert "" == console
     assert ["/report.html"] == asked
     assert "How good it is" in page
 
 
-def test_nothing_hangs_over_the_edge(served: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_nothing_hangs_over_the_edge(report: tuple[str, list[str]], tmp_path: Path) -> None:
     """At the width of a phone, a tablet and a desk everything lies inside; no section is empty."""
-    page, console = rendered(f"{served[0]}/probe.html", tmp_path / "profile")
-    assert "" == console
-    told = re.search(r"<pre>(.*?)</pre>", page, re.DOTALL)
-    assert told is not None, page[-400:]
-    for width, (needed, over, empty, pictures) in json.loads(told[1]).items():
-        assert [] == over, width
-        assert needed <= int(width)
-        assert 0 == empty
-        assert pictures >= 10
+    fits(report[0], tmp_path / "profile", pictures=10)

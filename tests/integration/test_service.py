@@ -440,6 +440,10 @@ def test_without_a_champion_the_service_says_so(shop: Path, tmp_path: Path) -> N
             assert "Train with: python -m training train" in ready.json()["detail"]
             score = client.post("/v1/scores", json={"problem": "churn", "customer": "c001"})
             assert (503, "model_unavailable") == (score.status_code, score.json()["code"])
+            page = client.get("/customers/c001")
+            assert 200 == page.status_code
+            assert "No score" in page.text and "python -m training train" in page.text
+            assert ">Journey</h2>" in page.text
 
 
 def test_the_documentation_describes_the_errors(shop_client: httpx.Client) -> None:

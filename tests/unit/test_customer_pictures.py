@@ -1,0 +1,160 @@
+"""The customer page's pictures and words, without a service."""
+
+import re
+
+import pytest
+from conftest import GROCERY
+from pages import Element, read_page
+
+from features.config import read_config
+from features.durations import DAY, parse_moment
+from models.question import came_about, of_hundred
+from models.spoken import Words
+from serving.charts import Past, bars, history, steps, weekly
+from serving.customer_events import StoredCustomer
+from serving.customer_page import Shown, customer_view
+from serving.ledger import Recorded
+from serving.page_words import date, properties, share, signed, when
+from serving.timeline import NEAR, Mark, ticks_of_time, timeline
+
+HERE = parse_moment("2017-12-31")
+STAGES = {"awareness": ["campaign"], "decision": ["purchase", "quote"]}
+
+
+def drawn(picture: str) -> Element:
+    return read_page(picture).all("svg")[0]
+
+
+def test_moments_are_told_from_where_the_reader_stands() -> None:
+    """Near ones in hours and days, far ones in months and years, whole days as days."""
+    expected = {
+        "2017-12-31": "today", "2017-12-30": "yesterday", "2017-11-13": "48 days ago",
+        "2017-08-31": "4 months ago", "2014-12-31": "3 years ago", "2018-01-07": "in 7 days",
+        "2017-12-30T20:00": "4 hours ago", "2017-12-30T23:59:30": "less than an hour ago",
+        "2018-01-01": "in 1 day", "2017-12-31T00:10": "within the hour",
+    }  # fmt: skip
+    assert expected == {text: when(text, HERE).words for text in expected}
+    exact = when("2017-11-13T14:05:09", HERE)
+    assert ("2017-11-13T14:05:09Z", "13 Nov 2017, 14:05 UTC") == (exact.exact, exact.date)
+
+
+def test_numbers_are_never_rounded_to_certainty() -> None:
+    """No chance is 0% or 100%, and a point that rounds to nothing has no sign."""
+    assert ["under 1%", "1%", "50%", "99%", "over 99%"] == [
+        share(p) for p in (0.0001, 0.0051, 0.5, 0.994, 0.9999)
+    ]
+    assert ["+2.5", "−0.3", "0.0", "0.0"] == [signed(p) for p in (2.46, -0.3, 0.04, -0.04)]
+
+
+def test_properties_are_said_in_their_unit() -> None:
+    """A value has the business's unit, a truth is yes or no, and what is missing is left out."""
+    given = {"value": 13.34, "wait_hours": 3.0, "lines": 6, "vip": True, "none": None, "blank": ""}
+    assert [("lines", "6"), ("value", "$13.34"), ("vip", "yes"), ("wait", "3 hours")] == properties(
+        given, Words(units={"value": "$"})
+    )
+
+
+def test_a_score_is_said_of_a_hundred_customers() -> None:
+    """Each kind of outcome is a sentence about what such customers did."""
+    business = read_config(GROCERY)
+    words = Words(dict(business.words), dict(business.units))
+    churn, conversion = business.problems["churn"], business.problems["conversion"]
+    said = "Of 100 customers with such a score, {}."
+    assert said.format("about 18 had no purchase in the 28 days that followed") == of_hundred(
+        churn, words, 0.183
+    )
+    assert said.format("fewer than 1 redeemed a coupon in the 56 days that followed") == of_hundred(
+        conversion, words, 0.004
+    )
+    assert "a coupon redeemed" == came_about(conversion, words)
+
+
+def test_bars_begin_where_the_one_before_ends() -> None:
+    """The bars of base, reasons and rest lead to the bar of the score, on one scale."""
+    found = steps(4.0, [50.0, -20.0, 1.0])
+    assert [(0, 4), (4, 54), (54, 34), (34, 35), (0, 35)] == [(s.begins, s.ends) for s in found]
+    boxes = [read_page(bar).all("rect")[0].attributes for bar in bars(found)]
+    assert ["whole", "raises", "lowers", "raises", "whole"] == [box["class"] for box in boxes]
+    begins = [float(box["x"].rstrip("%")) for box in boxes]
+    ends = [
+        start + float(box["width"].rstrip("%")) for start, box in zip(begins, boxes, strict=True)
+    ]
+    assert begins[1] == pytest.approx(ends[0], abs=0.02)
+    assert ends[2] == pytest.approx(ends[1], abs=0.02)
+    assert ends[4] == pytest.approx(ends[3], abs=0.02)
+    assert all(0 <= place <= 100 for place in (*begins, *ends))
+
+
+def test_a_new_version_is_marked_in_the_history() -> None:
+    """A dashed line and the version's name stand where another model began to answer."""
+    past = [Past(HERE - n * DAY, 0.1 + n / 100, "1" if n > 3 else "2") for n in range(8, -1, -1)]
+    picture = drawn(history(past))
+    assert 1 == len(picture.all("line", class_="change"))
+    assert ["version 2"] == [t.text for t in picture.all("text") if "version" in t.text]
+    assert 2 == len(picture.all("path", class_="curve"))
+    assert "by version 1" in picture.all("desc")[0].text
+
+
+def test_the_history_has_a_score_a_day_and_version() -> None:
+    """Of scores that were asked again and again the last of a day stands, for each version."""
+    business = read_config(GROCERY)
+
+    def recorded(number: int, day: int, version: str, probability: float | None) -> Recorded:
+        moment = HERE - day * DAY
+        return Recorded(
+            f"{number:030d}", "1", "churn", moment, moment, "m", version, "d", probability, None,
+            None, None if probability else "not_active", None, None,
+        )  # fmt: skip
+
+    past = [
+        recorded(6, 0, "2", 0.6), recorded(5, 0, "2", 0.5), recorded(4, 0, "1", 0.4),
+        recorded(3, 1, "1", None), recorded(2, 2, "1", 0.2), recorded(1, 2, "1", 0.1),
+    ]  # fmt: skip
+    shown = Shown(business, "churn", "1", StoredCustomer([], []), HERE, None, "none", past, HERE)
+    found = customer_view(shown)["history"]
+    assert [0.6, 0.4, 0.2] == [row["score"].at.probability for row in found["listed"]]
+    assert "version 2" in found["picture"]
+
+
+def test_a_lane_for_each_stage() -> None:
+    """Every stage has a lane, even an empty one; what belongs to none has its own at the end."""
+    events = [(HERE - n * DAY, "purchase") for n in (1, 5, 9)] + [(HERE - 3 * DAY, "<b>")]
+    picture = drawn(timeline(events, STAGES, [], HERE))
+    names = [text.text for text in picture.all("text", class_="lane-name")]
+    assert ["awareness", "decision", "in no stage"] == names
+    assert "awareness: 0 events; decision: 3 events; in no stage: 1 events." in picture.text
+    assert 4 == len(picture.all("circle", class_="event"))
+
+
+def test_marks_do_not_cover_each_other() -> None:
+    """Marks of one lane that are near in time stand in different rows."""
+    marks = [Mark(n, HERE - n * DAY, "purchase", n % 2 == 0, f"{n}") for n in range(1, 9)]
+    events = [(mark.moment, mark.event) for mark in marks] + [(HERE - 365 * DAY, "purchase")]
+    picture = drawn(timeline(events, STAGES, marks, HERE))
+    found = [each.all("text")[0].attributes for each in picture.all("g", class_="mark")]
+    places = [(float(a["x"].rstrip("%")) / 100, float(a["y"])) for a in found]
+    assert 8 == len(places)
+    for i, (x, y) in enumerate(places):
+        assert all(abs(x - a) >= NEAR or abs(y - b) >= 18 for a, b in places[:i])
+    assert {"raises", "lowers"} == {
+        each.attributes["class"].split()[1] for each in picture.all("g", class_="mark")
+    }
+
+
+@pytest.mark.parametrize("days", [1, 3, 20, 59, 61, 200, 400, 900, 3000, 20000, 700000])
+def test_axes_of_time_have_room(days: int) -> None:
+    """No more names than a phone has room for, in order, inside, whatever the length."""
+    found = ticks_of_time(HERE - days * DAY, HERE)
+    assert 1 <= len(found) <= 6
+    moments = [moment for moment, _ in found]
+    assert sorted(set(moments)) == moments
+    assert HERE - days * DAY <= moments[0] and moments[-1] <= HERE
+    assert len({name for _, name in found}) == len(found)
+
+
+def test_a_curve_tells_its_numbers_to_who_cannot_see_it() -> None:
+    """The description holds every week's chance."""
+    weeks = [(HERE + n * 7 * DAY, 0.9 - n / 10) for n in range(1, 5)]
+    said = drawn(weekly(weeks, HERE, "no purchase")).all("desc")[0].text
+    assert ["80%", "70%", "60%", "50%"] == re.findall(r"\d+%", said)
+    assert f"by {date(weeks[0][0])} 80%" in said
