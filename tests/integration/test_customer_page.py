@@ -44,7 +44,9 @@ def service(
     (folder / "odd.csv").write_text("\n".join(["customer,day,event,note", *rows]) + "\n")
     (folder / "journey.toml").write_text(shop.read_text() + ODD)
     workspace = tmp_path_factory.mktemp("odd-workspace") / "copy"
-    shutil.copytree(shop_run[0], workspace)
+    # The store of another service may be there already, and at work.
+    others = shutil.ignore_patterns("milepost.db*", "book-histories")
+    shutil.copytree(shop_run[0], workspace, ignore=others)
     yield from serve(folder / "journey.toml", workspace)
 
 
