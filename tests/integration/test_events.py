@@ -1,12 +1,20 @@
 """Events over HTTP: the canonical form, Segment's calls, and the quarantine."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import segment.analytics as analytics
-from conftest import Service, run
+from conftest import Service, run, serve
 
 ROW = {"customer": "c900", "event": "order", "event_time": "2024-01-02T10:00:00Z", "value": 3.5}
+
+
+@pytest.fixture(scope="module")
+def shop_service(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of its own: events that arrive make the lists of other tests anew."""
+    yield from serve(shop, tmp_path_factory.mktemp("events"))
 
 
 def test_one_event_an_array_and_lines_are_taken(shop_service: Service) -> None:
