@@ -188,6 +188,12 @@ class WhatIfRequest(ScoreRequest):
 
     suppose: Supposition
 
+    @model_validator(mode="after")
+    def _a_journey(self) -> Self:
+        if isinstance(self.features, dict):
+            raise ValueError("give customer or events; a vector has no journey to suppose more of")
+        return self
+
 
 class WhatIfAnswer(BaseModel):
     """A score with and without what is supposed."""

@@ -1,4 +1,4 @@
-"""One customer over HTTP: the journey in pages, attributes, and suppositions."""
+"""One customer over HTTP: the journey in pages, attributes and scores."""
 
 from pathlib import Path
 
@@ -43,32 +43,13 @@ def test_nobody_is_a_404_and_a_strange_cursor_a_422(client: httpx.Client) -> Non
     assert (422, "request_invalid") == (strange.status_code, strange.json()["code"])
 
 
-def test_an_order_more_makes_leaving_less_likely(client: httpx.Client) -> None:
-    """What is supposed changes the score, is no promise, and is kept nowhere."""
-    asked = {"problem": "churn", "customer": "c001", "as_of": "2024-02-01"}
-    before = client.post("/v1/scores", json=asked).json()
-    n_events = client.get("/v1/customers/c001").json()["n_events"]
-    events = [{"event": "order", "value": 40.0, "channel": "web"}]
-    found = client.post("/v1/what-if", json={**asked, "suppose": {"events": events}}).json()
-    assert before["probability"] == found["probability"]
-    assert found["supposing"] < found["probability"]
-    points = 100 * (found["supposing"] - found["probability"])
-    assert found["points"] == pytest.approx(points, abs=1e-9)
-    assert "not what doing it would change" in found["label"]
-    assert n_events == client.get("/v1/customers/c001").json()["n_events"]
-
-
-@pytest.mark.parametrize(
-    "suppose",
-    [{"events": [{"event": "dance"}]}, {"events": [{"event": "order", "value": 1e9}]},
-     {"attributes": {"city": "Ulm"}}, {}],
-    ids=["never seen", "beyond all", "not actionable", "nothing"],
-)  # fmt: skip
-def test_what_can_not_be_supposed_is_refused_with_the_reason(
-    suppose: dict[str, object], client: httpx.Client
-) -> None:
-    """422, a code of its own and a sentence."""
-    asked = {"problem": "churn", "customer": "c001", "as_of": "2024-02-01"}
-    refused = client.post("/v1/what-if", json={**asked, "suppose": suppose})
-    assert 422 == refused.status_code
-    assert refused.json()["detail"] and refused.json()["code"]
+def test_the_newest_scores_stand_beside_the_journey(client: httpx.Client) -> None:
+    """The last 20 of all that were given, newest first, each with what it said."""
+    moments = [f"2024-01-{day:02}" for day in range(1, 23)]
+    asked = [{"problem": "churn", "customer": "c009", "as_of": moment} for moment in moments]
+    given = [client.post("/v1/scores", json=one).json() for one in asked]
+    client.get(f"/v1/scores/{given[-1]['score_id']}")
+    found = client.get("/v1/customers/c009").json()["scores"]
+    told = ("score_id", "problem", "as_of", "probability", "percentile", "band", "model_version")
+    expected = [[one[name] for name in told] for one in given[:-21:-1]]
+    assert expected == [[one[name] for name in told] for one in found]
