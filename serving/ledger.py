@@ -7,17 +7,22 @@ customer's history of them. Knows nothing about HTTP or how scores are made.
 
 import hashlib
 import logging
+import re
+import secrets
 import threading
+import time
 import zlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, select
 
+from features.durations import SECOND
 from features.errors import MilepostError
 from serving.database import Database
 from serving.tables import SCORES
@@ -26,6 +31,9 @@ LOG = logging.getLogger("milepost.serving")
 
 GATHERED = 0.08
 """Seconds in which scores are gathered into one commit; a kill -9 loses at most these."""
+
+WRITTEN = 0.3
+"""Seconds after which a score that was given is written, unless the store is slow."""
 
 MOST_WAITING = 50_000
 """Scores that may wait for a store that is away; the oldest are dropped then, and counted."""
@@ -132,6 +140,15 @@ class Ledger:
             row = connection.execute(select(*_COLUMNS, SCORES.c.answer).where(*mine)).first()
         return None if row is None else (_recorded(tuple(row)), zlib.decompress(row[-1]))
 
+    def wait_for(self, workspace: int, score_id: str) -> tuple[Recorded, bytes] | None:
+        """The same, but a score that some worker gave a moment ago is waited for."""
+        found = self.find(workspace, score_id)
+        wait = WRITTEN - _age(score_id)
+        if found is None and 0 < wait <= WRITTEN:
+            time.sleep(wait)
+            found = self.find(workspace, score_id)
+        return found
+
     def of_customer(
         self,
         workspace: int,
@@ -170,6 +187,17 @@ class Ledger:
                 self.flush()
             except Exception:  # a thread that ends would record nothing for ever
                 LOG.exception("scores could not be recorded")
+
+
+def new_id(moment: int) -> str:
+    """The name of a score that is given now (microseconds UTC): names sort by time."""
+    return f"{moment:014x}{secrets.token_hex(8)}"
+
+
+def _age(score_id: str) -> float:
+    """Seconds since a score was given, by its name; endless of what is no name."""
+    given = re.fullmatch(r"([0-9a-f]{14})[0-9a-f]{16}", score_id)
+    return inf if given is None else time.time() - int(given[1], 16) / SECOND
 
 
 def digest_of(numbers: NDArray[Any] | None) -> str | None:

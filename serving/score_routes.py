@@ -85,7 +85,7 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
     )  # fmt: skip
     def recorded(request: Request, score_id: str) -> Response:
         tenant = tenant_of(request, state, "read")
-        found = state.ledger.find(tenant.kept.workspace, score_id)
+        found = state.ledger.wait_for(tenant.kept.workspace, score_id)
         if found is None:
             raise NotFoundError("score_unknown", "There is no score of that name.")
         return Response(found[1], media_type=JSON)

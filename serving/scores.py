@@ -5,7 +5,6 @@ all of its customers, gives an answer or an error for each request, and hands ev
 the ledger. Knows nothing about HTTP and threads.
 """
 
-import secrets
 from collections.abc import Sequence
 from time import time
 
@@ -20,7 +19,7 @@ from serving.champions import Loaded
 from serving.errors import NotFoundError
 from serving.explaining import Asked, Case, changed, resting, supposed_document, touchpoints
 from serving.inline import InlineEvent, inline_journey
-from serving.ledger import Given, Ledger
+from serving.ledger import Given, Ledger, new_id
 from serving.schemas_scores import WhatIfRequest
 from serving.scoring import Score, Scorer, joined
 
@@ -114,8 +113,7 @@ def finish(case: Case, ledger: Ledger) -> bytes:
     stored = request.customer is not None
     if case.beyond:
         score = Score(case.as_of, no_score=BEYOND)
-    made = now()
-    score_id = f"{made:014x}{secrets.token_hex(8)}"
+    score_id = new_id(now())
     if isinstance(request, WhatIfRequest):
         return ENCODE(supposed_document(case, score))
     document = score_document(
