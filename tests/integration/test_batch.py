@@ -62,12 +62,47 @@ def test_a_bad_request_spoils_no_other(client: httpx.Client) -> None:
     assert said(found[0]["score"]) == said(found[-1]["score"])
 
 
-def test_a_client_that_goes_away_stops_nobody(shop_service: Service, client: httpx.Client) -> None:
-    """After a batch whose reader left in the middle, the next request is answered."""
+def test_the_order_is_kept_however_many(client: httpx.Client) -> None:
+    """Hundreds of customers, known and unknown, come back in the order of the requests."""
+    names = [f"c{number:03}" for number in range(299, -1, -3)] * 4
+    names[7::50] = [f"nobody-{number}" for number in range(len(names[7::50]))]
+    asked = [{"problem": "churn", "customer": name, "reasons": 0} for name in names]
+    found = lines(client.post("/v1/scores/batch", json={"requests": asked}))
+    assert list(range(len(names))) == [line["index"] for line in found]
+    told = [line["score"]["customer"] if "score" in line else None for line in found]
+    assert [None if name.startswith("nobody") else name for name in names] == told
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "code"),
+    [
+        (b'{"requests": [', "application/json", 400, "request_unreadable"),
+        (b"[]", "application/json", 422, "request_invalid"),
+        (b'{"requests": 5}', "application/json", 422, "request_invalid"),
+        (b'{"requests": [], "mood": 1}', "application/json", 422, "request_invalid"),
+        (b"0\n" * 100_001, "application/x-ndjson", 422, "request_invalid"),
+        (b"{}", "text/csv", 415, "media_type_unsupported"),
+    ],
+    ids=["half", "no object", "no list", "unknown key", "too many", "no JSON"],
+)
+def test_a_batch_that_is_none_is_refused_whole(
+    body: bytes, kind: str, status: int, code: str, client: httpx.Client
+) -> None:
+    """What has no requests to tell apart, or too many, gets one problem document and no line."""
+    refused = client.post("/v1/scores/batch", content=body, headers={"Content-Type": kind})
+    assert (status, code) == (refused.status_code, refused.json()["code"])
+
+
+def test_clients_that_go_away_leave_their_places(
+    shop_service: Service, client: httpx.Client
+) -> None:
+    """More readers than the service has places leave in the middle, and others are answered."""
     many = {"requests": [STORED] * 500}
-    with (
-        shop_service.client() as leaving,
-        leaving.stream("POST", "/v1/scores/batch", json=many) as answer,
-    ):
-        next(answer.iter_lines())
+    for _ in range(40):
+        with (
+            shop_service.client() as leaving,
+            leaving.stream("POST", "/v1/scores/batch", json=many) as answer,
+        ):
+            assert 200 == answer.status_code
+            next(answer.iter_lines())
     assert 200 == client.post("/v1/scores", json=STORED).status_code

@@ -88,3 +88,15 @@ def test_training_reads_an_export(shop: Path, tmp_path: Path) -> None:
     assert files
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_what_arrives_between_two_pages_shifts_none(shop_service: Service) -> None:
+    """A newer event that comes while somebody pages is not seen, and nothing comes twice."""
+    with shop_service.client() as client:
+        first = client.get("/v1/customers/c012", params={"limit": 3}).json()
+        event = {"customer": "c012", "event": "order", "event_time": "2024-02-03", "value": 9}
+        assert 200 == client.post("/v1/events", json=event).status_code
+        asked = {"limit": 1000, "cursor": first["next"]}
+        rest = client.get("/v1/customers/c012", params=asked).json()
+    ids = [event["event_id"] for event in (*first["events"], *rest["events"])]
+    assert len(set(ids)) == len(ids) == first["n_events"] == rest["n_events"] - 1
