@@ -285,7 +285,7 @@ def middle(found: dict[str, list[Row]], what: str) -> float:
 
 def post(server: Server, path: str, body: object, key: str = "") -> Any:
     """One answer."""
-    headers = {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     address = f"http://127.0.0.1:{server.port}{path}"
     return httpx.post(address, json=body, headers=headers, timeout=60).raise_for_status().json()
 
@@ -350,7 +350,7 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, help="of a training; trained if absent")
     parser.add_argument("--problem", default="churn")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4, help="of one turn of load")
+    parser.add_argument("--seconds", type=float, default=3, help="of one turn of load")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers-serving")
     parser.add_argument("--json", type=Path, default=RESULTS)

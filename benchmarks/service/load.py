@@ -40,7 +40,7 @@ def load(port: int, requests: Path, clients: int, seconds: float) -> dict[str, A
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"wrk failed: {done.stdout} {done.stderr}")
+        sys.exit(f"wrk ended with {done.returncode}: {done.stdout} {done.stderr}")
     told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     if told["refused"] or told["broken"] or not told["requests"]:
         sys.exit(f"not every request on port {port} was answered: {told}")
