@@ -5,6 +5,7 @@ totals are those of all rows that the filters let through. A page's cursor names
 of the book, so that the next page goes on in the same list. Knows nothing about HTTP.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
@@ -21,6 +22,8 @@ RANKS = {"probability": B.place, "expected_value": B.worth_place}
 """What the list can be ranked by, the highest first."""
 BAND_NAMES = tuple(name for _, name in sorted(BANDS))
 """From the lowest."""
+CURSOR = re.compile(r"([0-9]{1,12})\.([0-9]{1,12})")
+"""The generation and the place after which the page begins; both fit into the store."""
 FEW = 5_000
 """So many customers are sorted sooner than they are met along the list."""
 
@@ -108,10 +111,10 @@ def _begin(store: BookStore, question: Question) -> tuple[Generation, int]:
     if question.cursor is None:
         found, after = store.current(question.problem), 0
     else:
-        number, _, place = question.cursor.partition(".")
-        if not (number.isdigit() and place.isdigit() and len(question.cursor) < 30):
+        given = CURSOR.fullmatch(question.cursor)
+        if given is None:
             raise CursorError("The cursor is none that this list gave. Begin without one.")
-        found, after = store.generation(question.problem, int(number)), int(place)
+        found, after = store.generation(question.problem, int(given[1])), int(given[2])
         if found is None:
             raise CursorError("The list has been made anew since. Begin without a cursor.")
     if found is None:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from features.errors import MilepostError
 from serving.access import UnauthorizedError, is_open
 from serving.audit import Asked
-from serving.bodies import MediaTypeError
+from serving.bodies import MediaTypeError, UnreadableError
 from serving.errors import (
     BodyTooLargeError,
     HostError,
@@ -117,6 +117,8 @@ class Edge:
                 raise UnauthorizedError(NO_KEY)
         elif not self.state.rates.take(caller.id):
             raise RateLimitedError("This key asks too often; try again in a second.")
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            raise UnreadableError("The address holds the character NUL.")
         length = headers.get(b"content-length", b"0")
         if len(length) > 12 or int(length) > self.most:
             raise BodyTooLargeError(self.most)

@@ -192,6 +192,13 @@ def test_requests_are_bounded(
         refused(client.post("/v1/scores", content=body, headers=headers), status, code)
 
 
+@pytest.mark.parametrize("address", ["/v1/customers/a%00b", "/v1/at-risk?search=%00"])
+def test_no_address_holds_a_nul(address: str, service: Service) -> None:
+    """The character that PostgreSQL can't keep is refused in paths and queries."""
+    with service.client() as client:
+        refused(client.get(address), 400, "request_unreadable")
+
+
 def test_a_chunked_body_is_bounded_too(service: Service) -> None:
     """A body that does not say its size is refused when it has become too large."""
     chunks = (b"x" * 1_000_000 for _ in range(12))

@@ -119,7 +119,8 @@ def test_a_cursor_goes_on_in_its_own_list_until_that_is_gone(book: BookStore) ->
     put(book, MANY, "3")
     with pytest.raises(CursorError):
         page(book, Question(PROBLEM, by="probability", cursor=first.next))
-    for nonsense in ("x", "1", "1.", "1.2.3", "-1.2", "9" * 40):
+    numerals = ("²·1", "².1", "٣.1", "9" * 19 + ".1")
+    for nonsense in ("x", "1", "1.", "1.2.3", "-1.2", "9" * 40, *numerals):
         with pytest.raises(CursorError):
             page(book, Question(PROBLEM, cursor=nonsense))
 

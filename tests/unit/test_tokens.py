@@ -38,7 +38,8 @@ def test_a_session_ends_with_its_key(keys: Keys) -> None:
     assert key == sessions.check(text)
     number, until, signature = text.split(".")
     later = f"{number}.{int(until) + 1}.{signature}"
-    for wrong in ("", ".", text[:-1], later, text.replace(number, "0" * 12), "\ud800.1.x", "é.1.é"):
+    odd = ("\ud800.1.x", "é.1.é", f"{number}.{until}.é", f"{number}.²." + signature)
+    for wrong in ("", ".", text[:-1], later, text.replace(number, "0" * 12), *odd):
         assert sessions.check(wrong) is None
     assert Sessions("another", ring).check(text) is None
     keys.revoke(key.id)
