@@ -24,6 +24,7 @@ from serving.batching import Together
 from serving.bodies import DEFINITIONS
 from serving.edge import Edge
 from serving.errors import documented, install
+from serving.examples import SHOWN
 from serving.schemas import ProblemDocument
 from serving.scores import answer_all
 from serving.state import State
@@ -35,7 +36,7 @@ ROUTES = (
 SCORING = (score_routes, customer_page_routes)
 """Routes that ask for scores: one thread does them all, so that a page and the API agree."""
 
-ANYWHERE = (400, 401, 403, 405, 408, 413, 429, 431, 503)
+ANYWHERE = (400, 401, 403, 405, 408, 413, 415, 429, 431, 503)
 """What the edge may answer in the place of any route."""
 
 
@@ -74,6 +75,7 @@ def _complete_description(app: FastAPI) -> None:
         parts = schema["components"]
         parts["schemas"].update(DEFINITIONS)
         parts["schemas"]["ProblemDocument"] = ProblemDocument.model_json_schema()
+        parts["examples"] = SHOWN
         parts["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "An API key, mp_…"},
             "basic": {"type": "http", "scheme": "basic", "description": "The key as user name"},

@@ -15,6 +15,7 @@ from serving.access import tenant_of
 from serving.at_risk import Page, Question, page
 from serving.book_store import BookStore
 from serving.errors import NotFoundError, documented, json_answer
+from serving.examples import AT_RISK, shown
 from serving.schemas_lists import (
     AtRisk,
     Band,
@@ -45,7 +46,7 @@ def add(app: FastAPI, state: State) -> None:
     @app.get(
         "/v1/at-risk", response_model=None, tags=["lists"],
         summary="The customers in the order in which to look at them",
-        responses={200: {"model": AtRisk}, **documented(400, 401, 403, 404, 410, 422, 503)},
+        responses={200: shown(AtRisk, AT_RISK), **documented(404, 410, 422, missing="problem")},
     )  # fmt: skip
     def at_risk(
         request: Request, problem: ProblemName = None, by: By = None, band: Bands = [],  # noqa: B006

@@ -141,8 +141,11 @@ def places_of(faults: Iterable[Mapping[str, Any]], prefix: str = "") -> list[dic
     return places
 
 
-def described(model: type[Any], example: Any = None) -> dict[str, Any]:
-    """`openapi_extra` of a route whose body is this model; its schema goes to DEFINITIONS."""
+def described(model: type[Any], example: Any = None, lines: str | None = None) -> dict[str, Any]:
+    """`openapi_extra` of a route whose body is this model; its schema goes to DEFINITIONS.
+
+    With `lines`, an example of them, the route reads NDJSON too.
+    """
     prefix = "#/components/schemas/"
     if issubclass(model, BaseModel):
         schema = model.model_json_schema(ref_template=prefix + "{model}")
@@ -154,7 +157,10 @@ def described(model: type[Any], example: Any = None) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": {"$ref": prefix + model.__name__}}
     if example is not None:
         content["example"] = example
-    return {"requestBody": {"required": True, "content": {JSON[0]: content}}}
+    kinds = {JSON[0]: content}
+    if lines is not None:
+        kinds[NDJSON[0]] = {"schema": {"type": "string"}, "example": lines}
+    return {"requestBody": {"required": True, "content": kinds}}
 
 
 _TOO_DEEP = f"The body is nested deeper than {DEEPEST} levels."

@@ -14,6 +14,7 @@ from serving.access import tenant_of
 from serving.answers import ENCODE
 from serving.customer_events import event_document, stored_customer
 from serving.errors import ModelUnavailableError, documented
+from serving.examples import CUSTOMER, PROBLEMS, shown
 from serving.explaining import recorded_document
 from serving.schemas_scores import CustomerOut, Problems
 from serving.state import State, Tenant
@@ -29,7 +30,7 @@ def add(app: FastAPI, state: State) -> None:
     @app.get(
         "/v1/customers/{customer}", response_model=None, tags=["customers"],
         summary="A customer's journey, attributes and scores",
-        responses={200: {"model": CustomerOut}, **documented(404, 422, 503)},
+        responses={200: shown(CustomerOut, CUSTOMER), **documented(404, 422)},
     )  # fmt: skip
     def customer(
         request: Request, customer: Customer, limit: Limit = 100, cursor: Cursor = None
@@ -52,7 +53,7 @@ def add(app: FastAPI, state: State) -> None:
     @app.get(
         "/v1/problems", response_model=None, tags=["scores"],
         summary="The questions that this workspace answers",
-        responses={200: {"model": Problems}, **documented(503)},
+        responses={200: shown(Problems, PROBLEMS)},
     )  # fmt: skip
     async def problems(request: Request) -> Response:
         tenant = tenant_of(request, state, "read")

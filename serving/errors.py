@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from features.errors import MilepostError
 from models.what_if import WhatIfError
@@ -102,19 +103,29 @@ TITLES = {
     503: "Not available now",
 }
 
+EXAMPLES = {
+    400: ("request_unreadable", "The body is not valid JSON in UTF-8."),
+    401: ("unauthorized", "Send an API key: Authorization: Bearer mp_…"),
+    403: ("forbidden", "The key lacks the scope score."),
+    404: ("{}_unknown", "There is no {} of that name."),
+    405: ("method_not_allowed", "Method Not Allowed"),
+    408: ("too_slow", "The request took too long to arrive."),
+    410: ("cursor_expired", "The list has been made anew since. Begin without a cursor."),
+    413: ("body_too_large", "A body has at most 10,000,000 bytes."),
+    415: ("media_type_unsupported", "Send the body as Content-Type: application/json, in UTF-8."),
+    422: ("request_invalid", "The request does not fit. body.problem: Field required."),
+    429: ("rate_limited", "This key asks too often; try again in a second."),
+    431: ("headers_too_large", "The headers are too large."),
+    503: ("overloaded", "All places are taken; try again in a second."),
+}
+"""A code and a sentence of each status, for the documentation."""
+
 
 def answer(
     status: int, code: str, detail: str, errors: list[dict[str, str]] | None = None
 ) -> Response:
     """A problem document."""
-    document = ProblemDocument(
-        type=f"urn:milepost:problem:{code}",
-        title=TITLES.get(status, "Error"),
-        status=status,
-        detail=detail,
-        code=code,
-        errors=errors,
-    )
+    document = _document(status, code, detail, errors)
     headers = {"Retry-After": "1"} if status in (429, 503) else None
     return Response(
         document.model_dump_json(exclude_none=True), status, headers, media_type=MEDIA_TYPE
@@ -148,15 +159,35 @@ def json_answer(document: BaseModel) -> Response:
     return Response(document.model_dump_json(), media_type="application/json")
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """The `responses` of a route that can answer with these problem documents."""
-    return {
-        status: {
-            "description": TITLES[status],
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
-        }
-        for status in statuses
-    }
+def documented(*statuses: int, missing: str = "customer") -> dict[int | str, dict[str, object]]:
+    """The `responses` of a route that can answer with these problem documents.
+
+    Parameters
+    ----------
+    missing
+        What a 404 says that there is none of.
+    """
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
+    found: dict[int | str, dict[str, object]] = {}
+    for status in statuses:
+        code, detail = (text.format(missing) for text in EXAMPLES[status])
+        example = _document(status, code, detail).model_dump(exclude_none=True)
+        content = {MEDIA_TYPE: {"schema": schema, "example": example}}
+        found[status] = {"description": TITLES[status], "content": content}
+    return found
+
+
+def _document(
+    status: int, code: str, detail: str, errors: list[dict[str, str]] | None = None
+) -> ProblemDocument:
+    return ProblemDocument(
+        type=f"urn:milepost:problem:{code}",
+        title=TITLES.get(status, "Error"),
+        status=status,
+        detail=detail,
+        code=code,
+        errors=errors,
+    )
 
 
 def install(app: FastAPI) -> None:
@@ -175,14 +206,25 @@ def install(app: FastAPI) -> None:
         return answer(422, "request_invalid", f"The request does not fit. {first}.", places)
 
     @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> Response:
+    async def http_error(request: Request, error: HTTPException) -> Response:
         codes = {404: "not_found", 405: "method_not_allowed", 400: "request_unreadable"}
         response = answer(
             error.status_code, codes.get(error.status_code, "http_error"), str(error.detail)
         )
         response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            response.headers["Allow"] = ", ".join(sorted(_methods(app, request)))
         return response
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         return unforeseen(request.url.path, error)
+
+
+def _methods(app: FastAPI, request: Request) -> set[str]:
+    """The methods of all routes of a path; Starlette tells of the first one's alone."""
+    found: set[str] = set()
+    for route in app.router.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return found

@@ -27,6 +27,7 @@ from serving.bodies import (
     strict_json,
 )
 from serving.errors import documented, json_answer
+from serving.examples import QUARANTINE, RESULTS, SOME_REFUSED, TRIED_AGAIN, shown
 from serving.intake import CANONICAL, Result, Unreadable
 from serving.quarantine import page, replay
 from serving.schemas_events import (
@@ -64,9 +65,9 @@ def _add_events(app: FastAPI, state: State) -> None:
         "/v1/events", response_model=None, tags=["events"], openapi_extra=EVENTS_BODY,
         summary="Send one event, an array, or lines",
         responses={
-            200: {"model": ResultsOut, "description": "Every row is stored"},
-            207: {"model": ResultsOut, "description": "Some rows are not; each says why"},
-            **documented(400, 413, 415, 422, 503),
+            200: shown(ResultsOut, RESULTS, "Every row is stored"),
+            207: shown(ResultsOut, SOME_REFUSED, "Some rows are not", name="SomeRefused"),
+            **documented(422),
         },
     )  # fmt: skip
     async def events(request: Request) -> Response:
@@ -83,7 +84,7 @@ def _add_segment(app: FastAPI, state: State) -> None:
     @app.post(
         "/v1/batch", response_model=None, tags=["segment"], openapi_extra=BATCH,
         summary="Many of Segment's messages",
-        responses={200: {"model": ResultsOut}, **documented(400, 413, 415, 422, 503)},
+        responses={200: shown(ResultsOut, RESULTS), **documented(422)},
     )  # fmt: skip
     async def batch(request: Request) -> Response:
         tenant_of(request, state, "ingest")
@@ -100,7 +101,7 @@ def _add_call(app: FastAPI, state: State, kind: str) -> None:
     @app.post(
         f"/v1/{kind}", response_model=None, tags=["segment"], name=kind,
         openapi_extra=segment_example(kind), summary=f"Segment's {kind}",
-        responses={200: {"model": ResultsOut}, **documented(400, 413, 415, 422, 503)},
+        responses={200: shown(ResultsOut, RESULTS), **documented(422)},
     )  # fmt: skip
     async def call(request: Request) -> Response:
         tenant_of(request, state, "ingest")
@@ -111,7 +112,7 @@ def _add_call(app: FastAPI, state: State, kind: str) -> None:
 def _add_quarantine(app: FastAPI, state: State) -> None:
     @app.get(
         "/v1/quarantine", response_model=None, tags=["events"], summary="Rows that were set aside",
-        responses={200: {"model": QuarantinePage}, **documented(422, 503)},
+        responses={200: shown(QuarantinePage, QUARANTINE), **documented(422)},
     )  # fmt: skip
     def listed(
         request: Request, limit: Limit = 100, after: Cursor = None, replayed: bool = False
@@ -136,7 +137,7 @@ def _add_quarantine(app: FastAPI, state: State) -> None:
     @app.post(
         "/v1/quarantine/replay", response_model=None, tags=["events"],
         summary="Try rows that were set aside again", openapi_extra=EVENT["replay"],
-        responses={200: {"model": Replayed}, **documented(400, 413, 415, 422, 503)},
+        responses={200: shown(Replayed, TRIED_AGAIN), **documented(422)},
     )  # fmt: skip
     async def again(request: Request) -> Response:
         store = tenant_of(request, state, "ingest").kept

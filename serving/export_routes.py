@@ -9,6 +9,7 @@ from fastapi.responses import Response, StreamingResponse
 from serving.access import tenant_of
 from serving.at_risk_routes import ProblemName, book_of, problem_of
 from serving.errors import documented
+from serving.examples import BOOK_CSV, BOOK_LINES, PREDICTIVE_CSV, PREDICTIVE_LINES
 from serving.exports import (
     CSV,
     as_csv,
@@ -26,12 +27,12 @@ Rising = Annotated[
     Query(description="what a rising probability means; by the problem's outcome if absent"),
 ]
 MEDIA = {"csv": "text/csv; charset=utf-8; header=present", "jsonl": "application/x-ndjson"}
-ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Rows, the highest probability first",
-        "content": {"application/x-ndjson": {}, "text/csv": {}},
-    }
-}
+
+
+def _answers(lines: str, table: str) -> dict[int | str, dict[str, Any]]:
+    content = {"application/x-ndjson": {"example": lines}, "text/csv": {"example": table}}
+    rows_of = {"description": "Rows, the highest probability first", "content": content}
+    return {200: rows_of, **documented(404, 422, missing="problem")}
 
 
 def add(app: FastAPI, state: State) -> None:
@@ -39,7 +40,7 @@ def add(app: FastAPI, state: State) -> None:
 
     @app.get(
         "/v1/export/book", response_model=None, tags=["lists"], summary="Everybody's score",
-        responses={**ANSWER, **documented(401, 403, 404, 422, 503)},
+        responses=_answers(BOOK_LINES, BOOK_CSV), response_class=Response,
     )  # fmt: skip
     def book(request: Request, problem: ProblemName = None, as_: Format = "jsonl") -> Response:
         tenant = tenant_of(request, state, "read")
@@ -49,7 +50,7 @@ def add(app: FastAPI, state: State) -> None:
     @app.get(
         "/v1/export/predictive-scores", response_model=None, tags=["lists"],
         summary="Everybody's score, grade and trend, as Dynamics 365 keeps them",
-        responses={**ANSWER, **documented(401, 403, 404, 422, 503)},
+        responses=_answers(PREDICTIVE_LINES, PREDICTIVE_CSV), response_class=Response,
     )  # fmt: skip
     def predictive_scores(
         request: Request, problem: ProblemName = None, as_: Format = "jsonl",

@@ -4,29 +4,36 @@ Open to everybody; `/readyz` says little to who has no key.
 """
 
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 
 from features.durations import BEGINNING, format_moment
 from serving.access import tenant_of
 from serving.champions import Condition
 from serving.database import StoreUnavailableError
-from serving.errors import answer, documented, json_answer
+from serving.errors import answer, json_answer
 from serving.event_store import Feed
+from serving.examples import METRICS, READY, shown
 from serving.schemas import Live, Ready
 from serving.state import State, Tenant
+
+OPEN = {"security": list[str]()}
+"""`openapi_extra` of what answers without a key."""
 
 
 def add(app: FastAPI, state: State) -> None:
     """Add the routes of health."""
 
-    @app.get("/livez", tags=["health"], summary="Whether the process runs")
+    @app.get(
+        "/livez", tags=["health"], summary="Whether the process runs", openapi_extra=OPEN,
+        responses={200: shown(Live, {"status": "live"})},
+    )  # fmt: skip
     async def livez() -> Live:
         return Live(status="live")
 
     @app.get(
         "/readyz", response_model=None, tags=["health"],
         summary="Whether every problem has its champion",
-        responses={200: {"model": Ready}, **documented(503)},
+        openapi_extra=OPEN, responses={200: shown(Ready, READY)},
     )  # fmt: skip
     async def readyz(request: Request) -> Response:
         if state.budget.stopping:
@@ -43,7 +50,8 @@ def add(app: FastAPI, state: State) -> None:
         return json_answer(_ready(own, shown, degraded))
 
     @app.get("/metrics", tags=["health"], summary="Counts for Prometheus", response_model=None,
-             responses={200: {"content": {"text/plain": {}}}})  # fmt: skip
+             response_class=PlainTextResponse,
+             responses={200: {"content": {"text/plain": {"example": METRICS}}}})  # fmt: skip
     async def metrics(request: Request) -> Response:
         tenant_of(request, state, "read")
         return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")

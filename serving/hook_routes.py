@@ -3,6 +3,7 @@
 Takes requests; answers from the webhooks of the caller's workspace.
 """
 
+import asyncio
 import uuid
 from time import time
 from typing import Annotated, Literal
@@ -12,13 +13,18 @@ from fastapi.responses import Response
 
 from features.durations import SECOND, format_moment
 from serving.access import tenant_of
+from serving.bodies import described, read_model
 from serving.errors import documented, json_answer
+from serving.examples import DELIVERIES, WEBHOOK, WEBHOOK_MADE, shown
 from serving.hook_store import WAITING, Delivery, Hooks, Subscription
+from serving.schemas_hooks import (
+    EXAMPLE as HOOK,
+)
 from serving.schemas_hooks import (
     Deliveries,
     DeliveryOut,
-    Replayed,
     ReplayIn,
+    Resent,
     WebhookIn,
     WebhookMade,
     WebhookOut,
@@ -37,6 +43,8 @@ StateOf = Annotated[
     Literal["waiting", "delivered", "dead"] | None, Query(description="only these deliveries")
 ]
 
+MISSING = documented(404, 422, missing="webhook")
+
 
 def add(app: FastAPI, state: State) -> None:
     """Add the routes of webhooks."""
@@ -53,20 +61,21 @@ def hooks_of(request: Request, state: State) -> Hooks:
 def _add_subscriptions(app: FastAPI, state: State) -> None:
     @app.post(
         "/v1/webhooks", status_code=201, response_model=None, tags=["webhooks"],
-        summary="Be told of changes",
-        responses={201: {"model": WebhookMade}, **documented(400, 401, 403, 422, 503)},
+        summary="Be told of changes", openapi_extra=described(WebhookIn, HOOK),
+        responses={201: shown(WebhookMade, WEBHOOK_MADE), **documented(422)},
     )  # fmt: skip
-    def subscribe(request: Request, wanted: WebhookIn) -> Response:
+    async def subscribe(request: Request) -> Response:
         hooks = hooks_of(request, state)
+        wanted = await read_model(request, WebhookIn)
         check_url(wanted.url, state.settings.webhooks_private)
         types = list(dict.fromkeys(wanted.types))
-        made, secret = hooks.subscribe(wanted.url, types, _now())
+        made, secret = await asyncio.to_thread(hooks.subscribe, wanted.url, types, _now())
         shown = WebhookMade(**_subscription(made).model_dump(), secret=secret)
         return Response(shown.model_dump_json(), 201, media_type="application/json")
 
     @app.get(
         "/v1/webhooks", response_model=None, tags=["webhooks"], summary="Who is told",
-        responses={200: {"model": Webhooks}, **documented(401, 403, 503)},
+        responses={200: shown(Webhooks, {"webhooks": [WEBHOOK]})},
     )  # fmt: skip
     def listed(request: Request) -> Response:
         found = hooks_of(request, state).subscriptions()
@@ -74,14 +83,14 @@ def _add_subscriptions(app: FastAPI, state: State) -> None:
 
     @app.get(
         "/v1/webhooks/{webhook}", response_model=None, tags=["webhooks"], summary="One webhook",
-        responses={200: {"model": WebhookOut}, **documented(401, 403, 404, 422, 503)},
+        responses={200: shown(WebhookOut, WEBHOOK), **MISSING},
     )  # fmt: skip
     def one(request: Request, webhook: Id) -> Response:
         return json_answer(_subscription(hooks_of(request, state).subscription(webhook)))
 
     @app.delete(
         "/v1/webhooks/{webhook}", status_code=204, response_model=None, tags=["webhooks"],
-        summary="Be told no more", responses=documented(401, 403, 404, 422, 503),
+        summary="Be told no more", responses=MISSING,
     )  # fmt: skip
     def remove(request: Request, webhook: Id) -> Response:
         hooks_of(request, state).remove(webhook)
@@ -91,7 +100,7 @@ def _add_subscriptions(app: FastAPI, state: State) -> None:
 def _add_deliveries(app: FastAPI, state: State) -> None:
     @app.post(
         "/v1/webhooks/{webhook}/test", status_code=202, response_model=None, tags=["webhooks"],
-        summary="Send a test event", responses=documented(401, 403, 404, 422, 503),
+        summary="Send a test event", response_class=Response, responses=MISSING,
     )  # fmt: skip
     def test(request: Request, webhook: Id) -> Response:
         tenant = tenant_of(request, state, "admin")
@@ -104,7 +113,7 @@ def _add_deliveries(app: FastAPI, state: State) -> None:
     @app.get(
         "/v1/webhooks/{webhook}/deliveries", response_model=None, tags=["webhooks"],
         summary="What became of each event",
-        responses={200: {"model": Deliveries}, **documented(401, 403, 404, 422, 503)},
+        responses={200: shown(Deliveries, DELIVERIES), **MISSING},
     )  # fmt: skip
     def deliveries(
         request: Request, webhook: Id, state_: Annotated[StateOf, Query(alias="state")] = None,
@@ -120,11 +129,14 @@ def _add_deliveries(app: FastAPI, state: State) -> None:
     @app.post(
         "/v1/webhooks/{webhook}/replay", response_model=None, tags=["webhooks"],
         summary="Send dead letters again",
-        responses={200: {"model": Replayed}, **documented(400, 401, 403, 404, 422, 503)},
+        openapi_extra=described(ReplayIn, {}),
+        responses={200: shown(Resent, {"replayed": 2}), **MISSING},
     )  # fmt: skip
-    def replay(request: Request, webhook: Id, which: ReplayIn) -> Response:
-        count = hooks_of(request, state).replay(webhook, which.events, _now())
-        return json_answer(Replayed(replayed=count))
+    async def replay(request: Request, webhook: Id) -> Response:
+        hooks = hooks_of(request, state)
+        which = await read_model(request, ReplayIn)
+        count = await asyncio.to_thread(hooks.replay, webhook, which.events, _now())
+        return json_answer(Resent(replayed=count))
 
 
 def _subscription(found: Subscription) -> WebhookOut:

@@ -4,6 +4,7 @@ Bodies of events are checked by `serving.facts` and `serving.segment`, a row at 
 they are described and shown by example. Knows nothing about how rows are kept.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -81,7 +82,10 @@ EVENTS_BODY = {
                     "several": {"value": [EXAMPLE, STATED]},
                 },
             },
-            "application/x-ndjson": {"schema": {"type": "string"}},
+            "application/x-ndjson": {
+                "schema": {"type": "string"},
+                "example": "".join(f"{json.dumps(row)}\n" for row in (EXAMPLE, STATED)),
+            },
         },
     }
 }  # fmt: skip
@@ -150,23 +154,6 @@ class ResultOut(BaseModel):
 
 class ResultsOut(BaseModel):
     """What became of a request; accepted + duplicate + quarantined + refused = received."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "received": 2, "accepted": 1, "duplicate": 0, "quarantined": 1, "refused": 0,
-                    "results": [
-                        {"index": 0, "status": "accepted", "event_id": "basket-91"},
-                        {
-                            "index": 1, "status": "quarantined", "reason": "event_time_missing",
-                            "detail": "event_time is missing",
-                        },
-                    ],
-                }
-            ]
-        }
-    )  # fmt: skip
 
     received: int
     accepted: int

@@ -84,5 +84,7 @@ class ReplayIn(Strict):
     """Ids of events; all dead letters of the webhook if absent."""
 
 
-class Replayed(BaseModel):
+class Resent(BaseModel):
+    """How many dead letters are sent again."""
+
     replayed: int

@@ -6,9 +6,9 @@ Takes requests; checks what crosses the edge and hands over to the scoring threa
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Path, Request
 from fastapi.responses import Response, StreamingResponse
 
 from features.errors import MilepostError
@@ -16,6 +16,7 @@ from serving.access import tenant_of
 from serving.batching import Together
 from serving.bodies import described, fitted, is_lines, read_lines, read_model, strict_json
 from serving.errors import NotFoundError, documented, problem_of, unforeseen
+from serving.examples import BATCH_BODY, BATCH_LINES, JSON, NDJSON, SCORE, WHAT_IF, shown
 from serving.explaining import Asked
 from serving.schemas_scores import (
     INLINE,
@@ -31,8 +32,14 @@ from serving.schemas_scores import (
 )
 from serving.state import State, Tenant
 
-JSON, NDJSON = "application/json", "application/x-ndjson"
-USUAL = (400, 404, 413, 415, 422, 503)
+
+class Lines(StreamingResponse):
+    """NDJSON."""
+
+    media_type = NDJSON
+
+
+ScoreId = Annotated[str, Path(max_length=300, examples=[SCORE["score_id"]])]
 
 AT_ONCE = 64
 """Requests of one batch that are under way together, so that others get their turn."""
@@ -43,7 +50,7 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
 
     @app.post(
         "/v1/scores", response_model=None, tags=["scores"], summary="Score one customer",
-        responses={200: {"model": ScoreAnswer}, **documented(*USUAL)},
+        responses={200: shown(ScoreAnswer, SCORE), **documented(404, 422)},
         openapi_extra=described(ScoreRequest, STORED),
     )  # fmt: skip
     async def score(request: Request) -> Response:
@@ -54,7 +61,7 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
     @app.post(
         "/v1/what-if", response_model=None, tags=["scores"],
         summary="What a score would be with events or attributes that have not come about",
-        responses={200: {"model": WhatIfAnswer}, **documented(*USUAL)},
+        responses={200: shown(WhatIfAnswer, WHAT_IF), **documented(404, 422)},
         openapi_extra=described(
             WhatIfRequest, {**STORED, "suppose": {"events": [{"event": "campaign_received"}]}}
         ),
@@ -67,23 +74,24 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
     @app.post(
         "/v1/scores/batch", response_model=None, tags=["scores"],
         summary="Score many customers; a line of NDJSON each, in the order of the requests",
+        response_class=Lines,
         responses={
-            200: {"model": BatchLine, "content": {NDJSON: {}}},
-            **documented(*USUAL),
+            200: shown(BatchLine, BATCH_LINES, "A line for each request", NDJSON),
+            **documented(422),
         },
-        openapi_extra=described(BatchRequest, {"requests": [STORED, INLINE]}),
+        openapi_extra=described(BatchRequest, {"requests": [STORED, INLINE]}, BATCH_BODY),
     )  # fmt: skip
     async def batch(request: Request) -> Response:
         tenant = tenant_of(request, state, "score")
         given = await _given(request)
-        return StreamingResponse(_lines(together, tenant, given), media_type=NDJSON)
+        return Lines(_lines(together, tenant, given))
 
     @app.get(
         "/v1/scores/{score_id}", response_model=None, tags=["scores"],
         summary="A score that was given, as it was given",
-        responses={200: {"model": ScoreAnswer}, **documented(404, 422, 503)},
+        responses={200: shown(ScoreAnswer, SCORE), **documented(404, 422, missing="score")},
     )  # fmt: skip
-    def recorded(request: Request, score_id: str) -> Response:
+    def recorded(request: Request, score_id: ScoreId) -> Response:
         tenant = tenant_of(request, state, "read")
         found = state.ledger.wait_for(tenant.kept.workspace, score_id)
         if found is None:

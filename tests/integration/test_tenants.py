@@ -22,7 +22,7 @@ from serving.access import SCOPE_OF, is_open
 
 BOTH = "c001"
 """A customer's id that both businesses use; all other ids begin with the business's letter."""
-HOOK = "https://{}.example.com/hook"
+HOOK = "https://hooks.{}.example/band"
 NOBODYS = "0" * 32
 """An id that nobody has."""
 

@@ -1,0 +1,197 @@
+"""Answers as the API's documentation shows them: a household of the grocery example.
+
+Gives example documents, and puts one into a route's description. Each fits the schema that it
+stands beside, and a test holds it to that. Knows nothing about how an answer is made.
+"""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+JSON, NDJSON = "application/json", "application/x-ndjson"
+AS_OF, DUE, NOW = "2017-12-31T00:00:00Z", "2018-01-07T00:00:00Z", "2018-01-02T09:30:00Z"
+MODEL = {"model": "grocery-churn", "model_version": "1"}
+STATEMENT = "Bought on 1 day in the last 8 weeks; customers like this usually on 7"
+PERSONA = "Low lines, low coupon discount"
+BAND = {"probability": 0.672, "percentile": 99.5, "band": "very high"}
+EVENT_ID = "40715131900"
+WEEKS = (("07", 0.888), ("14", 0.804), ("21", 0.735), ("28", 0.672))
+
+
+SHOWN: dict[str, Any] = {}
+"""Examples by name; the app puts them into its OpenAPI document, where FastAPI, which leaves out
+nulls, does not touch them."""
+
+
+def shown(
+    model: type[BaseModel], example: Any, description: str = "The answer", kind: str = JSON,
+    name: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """A `responses` entry of a route that answers with this model; its example goes to SHOWN.
+
+    Parameters
+    ----------
+    name
+        Of the example; the model's unless given.
+    """
+    name = name or model.__name__
+    SHOWN[name] = {"value": example}
+    examples = {"shown": {"$ref": f"#/components/examples/{name}"}}
+    return {"model": model, "description": description, "content": {kind: {"examples": examples}}}
+
+
+SCORE: dict[str, Any] = {
+    "score_id": "066151c0df75a47e949d210d4eb2bd", "problem": "churn", "customer": "555",
+    "status": "scored", **BAND, "interval": {"low": 0.559, "high": 0.716, "level": 0.9},
+    "base_points": 4.2, "rest_points": 13.3,
+    "reasons": [
+        {
+            "feature": "purchase_days_active_56d", "group": "Purchases", "value": 1.0,
+            "usual": 7.0, "unit": "days", "points": 49.7, "direction": "raises",
+            "statement": STATEMENT, "sentence": f"{STATEMENT}; raises the score by 49.7 points",
+            "kind": "actionable", "peers": PERSONA, "events": [EVENT_ID], "n_events": 1,
+        }
+    ],
+    "weekly_risk": [
+        {"until": f"2018-01-{day}T00:00:00Z", "probability": chance} for day, chance in WEEKS
+    ],
+    "value_at_stake": 13.34,
+    "stage": {"name": "decision", "since": "2017-01-14T00:00:00Z"},
+    "as_of": AS_OF, "valid_until": DUE, **MODEL, "no_score": None,
+    "persona": {
+        "name": PERSONA, "says": "Average lines of purchase events so far: 5.16, others 13.5.",
+    },
+    "no_persona": None,
+    "sources": [
+        {
+            "name": "baskets", "rows": 155848, "first_event": "2017-01-01T00:00:00Z",
+            "last_event": AS_OF, "last_arrival": AS_OF, "usual_pause_days": 1.0,
+            "silent_days": 0.0, "status": "fresh",
+        }
+    ],
+    "unread": [],
+}  # fmt: skip
+
+BATCH_BODY = "".join(
+    f'{{"problem": "churn", "customer": "{customer}"}}\n' for customer in ("555", "556")
+)
+BATCH_LINES = f'{{"index": 0, "score": {json.dumps(SCORE)}}}\n'
+
+WHAT_IF = {
+    "problem": "churn", "customer": "555", "status": "answered", "as_of": AS_OF,
+    "probability": 0.672, "supposing": 0.608, "points": -6.4,
+    "label": "What the model has seen of customers with and without it, not what doing it would "
+    "change.",
+    "no_score": None, **MODEL,
+}  # fmt: skip
+
+PROBLEMS = {
+    "problems": [
+        {
+            "problem": "churn", "question": "the probability of no purchase within 28 days",
+            "asked_of": "customers with at least one purchase in the 56 days before the cutoff, "
+            "asked every 7 days",
+            "horizon_days": 28.0, **MODEL, "features": ["event_count_7d", "purchase_recency"],
+            "why_not": None,
+        }
+    ]
+}  # fmt: skip
+
+CUSTOMER = {
+    "customer": "555", "n_events": 8,
+    "events": [
+        {
+            "event_id": EVENT_ID, "event": "purchase", "event_time": "2017-11-13T00:00:00Z",
+            "recorded_time": "2017-11-13T00:00:00Z", "properties": {"lines": 6.0, "value": 13.34},
+        }
+    ],
+    "next": "MTUxMDUzMTIwMDAwMDAwMCA0MDcxNTEzMTkwMA==", "attributes": [],
+    "scores": [
+        {
+            "score_id": SCORE["score_id"], "problem": "churn", "as_of": AS_OF, **BAND,
+            "no_score": None, **MODEL,
+        }
+    ],
+}  # fmt: skip
+
+LISTED = {
+    "customer": "555", **BAND, "interval": {"low": 0.559, "high": 0.716}, "band_before": "high",
+    "week_ago": 0.641, "value_at_stake": 13.34, "expected_value": 8.96, "stage": "decision",
+    "persona": PERSONA, "date_due": None, "days_to_date": None, "as_of": AS_OF,
+    "valid_until": DUE, "base_points": 4.2,
+    "reasons": [
+        {
+            "feature": "purchase_days_active_56d", "kind": "actionable", "statement": STATEMENT,
+            "points": 49.7,
+        }
+    ],
+}  # fmt: skip
+
+AT_RISK = {
+    "problem": "churn", "by": "probability", **MODEL, "as_of": AS_OF, "cohort": 2225,
+    "unscored": {"not_active": 242},
+    "totals": {"customers": 2225, "value_at_stake": 1169295.21, "expected_value": 42181.94},
+    "customers": [LISTED], "next": "1.1", "bands": [{"value": "very high", "customers": 118}],
+    "stages": [{"value": "decision", "customers": 2168}],
+    "personas": [{"value": PERSONA, "customers": 744}],
+}  # fmt: skip
+
+BOOK_LINES = f'{{"problem": "churn", "customer": "555", "place": 1, "as_of": "{AS_OF}"}}\n'
+BOOK_CSV = f"problem,customer,place,as_of\r\nchurn,555,1,{AS_OF}\r\n"
+PREDICTIVE_LINES = (
+    '{"entity_id": "555", "score": 67, "grade": "A", "trend": "declining", '
+    f'"reasons": ["{STATEMENT}"], "scored_on": "{AS_OF}"}}\n'
+)
+PREDICTIVE_CSV = (
+    f'entity_id,score,grade,trend,scored_on,reason_1\r\n555,67,A,declining,{AS_OF},"{STATEMENT}"'
+    "\r\n"
+)
+
+READY = {
+    "status": "ready", "models": {"churn": "1"}, "degraded": [], "as_of": AS_OF,
+    "sources": [{"name": "baskets", "rows": 155848, "last_event": AS_OF}],
+}  # fmt: skip
+METRICS = 'milepost_requests_total{route="/v1/scores",status="200"} 12.0\n'
+
+RESULTS = {
+    "received": 1, "accepted": 1, "duplicate": 0, "quarantined": 0, "refused": 0,
+    "results": [{"index": 0, "status": "accepted", "event_id": "basket-91"}],
+}  # fmt: skip
+SOME_REFUSED = {
+    "received": 2, "accepted": 1, "duplicate": 0, "quarantined": 1, "refused": 0,
+    "results": [
+        {"index": 0, "status": "accepted", "event_id": "basket-91"},
+        {
+            "index": 1, "status": "quarantined", "reason": "event_time_missing",
+            "detail": "event_time is missing",
+        },
+    ],
+}  # fmt: skip
+QUARANTINE = {
+    "rows": [
+        {
+            "row": "08fd92cdb43aa71d4c2d69c6", "arrived": NOW, "source": "api",
+            "reason": "event_time_missing", "detail": "event_time is missing",
+            "body": '{"customer":"555","event":"purchase"}', "replayed": None,
+        }
+    ],
+    "next": None,
+}  # fmt: skip
+TRIED_AGAIN = {"accepted": 1, "duplicate": 0, "quarantined": 0, "refused": 0}
+
+WEBHOOK = {
+    "id": "1302602e13104ef89f37518322526f35", "url": "https://crm.example.com/hooks/milepost",
+    "types": ["milepost.band.changed"], "active": True, "created": NOW,
+}  # fmt: skip
+WEBHOOK_MADE = {**WEBHOOK, "secret": "whsec_c2VjcmV0IG9mIGFuIGV4YW1wbGUsIG5vdGhpbmcgbW9yZQ=="}
+DELIVERIES = {
+    "deliveries": [
+        {
+            "event": "d469ced0-58d0-5894-90ba-6b643b5471c3", "type": "milepost.band.changed",
+            "subject": "555", "state": "delivered", "tries": 1, "changed": NOW,
+            "next_try": None, "status": 204, "error": None,
+        }
+    ],
+    "next": None,
+}  # fmt: skip
