@@ -116,11 +116,8 @@ def test_names_are_checked_on_loopback() -> None:
 
 
 def test_every_limit_is_documented() -> None:
-    """docs/security.md names the settings that bound requests, and tests that exist."""
+    """docs/security.md names the settings that bound requests."""
     page = (ROOT / "docs" / "security.md").read_text()
     for name in Settings.model_fields:
         if name.endswith(("_body", "_seconds")) and name != "keep_alive_seconds":
             assert f"`{name.upper()}`" in page
-    sources = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
-    named = {word.strip("`,.:;") for word in page.split() if word.startswith("`test_")}
-    assert set() == {name for name in named if f"def {name}(" not in sources}
