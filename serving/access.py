@@ -35,7 +35,7 @@ SCOPE_OF = {
     ("POST", "/v1/quarantine/replay"): "ingest",
     ("GET", "/v1/at-risk"): "read",
     ("GET", "/at-risk"): "read",
-    ("GET", "/customers/{customer:path}"): "read",
+    ("GET", "/customers/{customer}"): "read",
     ("GET", "/metrics"): "read",
     ("GET", "/v1/export/book"): "read",
     ("GET", "/v1/export/predictive-scores"): "read",
@@ -100,7 +100,7 @@ def checked(state: State) -> type[APIRoute]:
     class Checked(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = self.endpoint if _is_plain(self.endpoint) else super().get_route_handler()
-            path, guarded = self.path, self.path.startswith("/v1/")
+            path, guarded = self.path_format, self.path.startswith("/v1/")
 
             async def answer(request: Request) -> Response:
                 scope = SCOPE_OF.get((request.method, path)) if guarded else None

@@ -28,7 +28,7 @@ def add(app: FastAPI, state: State) -> None:
     """Add the routes."""
 
     @app.get(
-        "/v1/customers/{customer}", response_model=None, tags=["customers"],
+        "/v1/customers/{customer:path}", response_model=None, tags=["customers"],
         summary="A customer's journey, attributes and scores",
         responses={200: shown(CustomerOut, CUSTOMER), **documented(404, 422)},
     )  # fmt: skip

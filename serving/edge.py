@@ -156,7 +156,7 @@ class Edge:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         caller: Caller | None = scope.get("caller")
-        route = getattr(scope.get("route"), "path", "") or "none"
+        route = _template(scope.get("route"))
         self.state.metrics.count(route, status, seconds)
         self.state.log.add(
             Asked(
@@ -225,6 +225,12 @@ def credential(header: bytes) -> str:
         except ValueError:  # not Base64, not ASCII, or not UTF-8
             return ""
     return ""
+
+
+def _template(route: Any) -> str:
+    """A route's path as it is documented, for a count or a line of log."""
+    found = getattr(route, "path_format", "") or getattr(route, "path", "")
+    return str(found or "none")
 
 
 def _name(host: bytes) -> str:

@@ -167,7 +167,7 @@ ASK: dict[tuple[str, str], Callable[[Business], Asked]] = {
     },
     ("GET", "/v1/scores/{score_id}"): lambda other: {},
     ("GET", "/v1/customers/{customer}"): lambda other: {},
-    ("GET", "/customers/{customer:path}"): lambda other: {"params": {"since": other.score_id}},
+    ("GET", "/customers/{customer}"): lambda other: {"params": {"since": other.score_id}},
     ("GET", "/v1/problems"): lambda other: {},
     ("POST", "/v1/events"): lambda other: {"json": {**NEWS, "event_id": "e-1"}},
     ("POST", "/v1/track"): lambda other: {"json": {**MESSAGE, "event": "order"}},
@@ -208,8 +208,7 @@ def ask(client: httpx.Client, route: tuple[str, str], other: Business) -> httpx.
     """Ask a route for what is the other's."""
     method, path = route
     ids = {
-        "{customer}": other.customer, "{customer:path}": other.customer,
-        "{score_id}": other.score_id, "{webhook}": other.webhook,
+        "{customer}": other.customer, "{score_id}": other.score_id, "{webhook}": other.webhook,
     }  # fmt: skip
     for name, value in ids.items():
         path = path.replace(name, value)
