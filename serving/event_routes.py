@@ -106,6 +106,8 @@ def _add_call(app: FastAPI, state: State, kind: str) -> None:
     async def call(request: Request) -> Response:
         tenant_of(request, state, "ingest")
         message = await read_json(request)
+        if not isinstance(message, dict):
+            raise InvalidRequestError([{"place": "body", "reason": "must be an object"}])
         return _answer(await _kept(request, state, [message], [f"segment:{kind}"]), 200)
 
 

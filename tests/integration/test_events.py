@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import segment.analytics as analytics
@@ -72,6 +73,18 @@ def test_a_library_of_others_is_pleased(shop_service: Service) -> None:
     assert [(1, 0), (0, 1)] == [(a["accepted"], a["duplicate"]) for a in answers]
 
 
+@pytest.mark.parametrize("body", [b"[]", b'[{"userId": "c903"}]', b'"text"', b"null", b"5"])
+@pytest.mark.parametrize("kind", ["track", "identify", "page", "screen", "group"])
+def test_a_call_that_is_no_message_is_refused(
+    kind: str, body: bytes, shop_service: Service
+) -> None:
+    """422 to whoever sends something else than an object: no library of Segment's does."""
+    with shop_service.client() as client:
+        headers = {"Content-Type": "application/json"}
+        refused = client.post(f"/v1/{kind}", content=body, headers=headers)
+    assert (422, "request_invalid") == (refused.status_code, refused.json()["code"])
+
+
 def test_training_reads_an_export(shop: Path, tmp_path: Path) -> None:
     """A training set from exported histories has the bytes of one from the sources."""
     workspace = ("--workspace", str(tmp_path / "w"))
@@ -88,6 +101,16 @@ def test_training_reads_an_export(shop: Path, tmp_path: Path) -> None:
     assert files
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+@pytest.mark.parametrize("customer", ["a/b", "/", "a b?c#d", "%2F", "é", "x" * 300])
+def test_a_customer_of_any_name_is_found(customer: str, shop_service: Service) -> None:
+    """Whatever an id holds, its journey can be read under it."""
+    row = {**ROW, "customer": customer, "event_id": f"of {customer}"[:100]}
+    with shop_service.client() as client:
+        assert 200 == client.post("/v1/events", json=row).status_code
+        found = client.get(f"/v1/customers/{quote(customer, safe='')}")
+    assert (200, customer) == (found.status_code, found.json()["customer"])
 
 
 def test_what_arrives_between_two_pages_shifts_none(shop_service: Service) -> None:
