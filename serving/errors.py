@@ -223,8 +223,7 @@ def install(app: FastAPI) -> None:
 
 def _methods(app: FastAPI, request: Request) -> set[str]:
     """The methods of all routes of a path; Starlette tells of the first one's alone."""
-    found: set[str] = set()
-    for route in app.router.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return found
+    matching = [r for r in app.router.routes if r.matches(request.scope)[0] is not Match.NONE]
+    path = getattr(matching[0], "path", None)
+    same = [route for route in matching if getattr(route, "path", None) == path]
+    return {method for route in same for method in getattr(route, "methods", None) or ()}

@@ -122,6 +122,9 @@ def test_what_answers_without_a_key_says_so(description: Document) -> None:
 def test_a_wrong_method_is_told_all_right_ones(shop_service: Service) -> None:
     """405 lists the methods of every route of the path."""
     with shop_service.client() as client:
-        for path, allowed in (("/v1/webhooks", "GET, POST"), ("/v1/webhooks/x", "DELETE, GET")):
+        for path, allowed in (
+            ("/v1/webhooks", "GET, POST"), ("/v1/webhooks/x", "DELETE, GET"),
+            ("/v1/scores/batch", "POST"), ("/v1/problems", "GET"),
+        ):  # fmt: skip
             refused = client.request("PATCH", path)
             assert (405, allowed) == (refused.status_code, refused.headers["allow"])
