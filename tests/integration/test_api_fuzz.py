@@ -1,4 +1,7 @@
-"""Requests generated from the service's own description."""
+"""Requests generated from the service's own description.
+
+`benchmarks/faults/schema.py` is the long form, with all checks, in sequences, on both stores.
+"""
 
 import pytest
 import schemathesis
@@ -12,6 +15,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from serving.access import SCOPE_OF
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -20,6 +25,12 @@ CHECKS = [
 ]
 WAYS = ("customer", "events", "features")
 FITTING, WRONG = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
+OTHERS = [
+    (path, method)
+    for (method, path), scope in SCOPE_OF.items()
+    if path.startswith("/v1/") and scope != "ingest"  # events would make lists anew
+]
+FEW = 20
 
 
 def name_one_history(body: dict[str, object]) -> None:
@@ -70,3 +81,23 @@ def test_generated_requests_get_documented_answers(
     ask()
     assert max(answered) < 500
     assert mode is WRONG or 200 in answered
+
+
+@pytest.mark.parametrize(("path", "method"), OTHERS)
+def test_no_route_fails_or_says_what_it_does_not_document(
+    path: str, method: str, shop_service: Service
+) -> None:
+    """A few fitting and wrong requests to each route that takes no events."""
+    schema = schemathesis.openapi.from_url(
+        f"{shop_service.address}/openapi.json", headers=shop_service.headers
+    )
+
+    for mode in (FITTING, WRONG):
+
+        @given(case=schema[path][method].as_strategy(generation_mode=mode))
+        @settings(max_examples=FEW, suppress_health_check=list(HealthCheck), deadline=None)
+        def ask(case: schemathesis.Case) -> None:
+            response = case.call(timeout=60, headers=shop_service.headers)
+            case.validate_response(response, checks=CHECKS)
+
+        ask()

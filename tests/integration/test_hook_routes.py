@@ -12,11 +12,16 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 def client(shop_service: Service) -> Iterator[httpx.Client]:
-    """A client, after which no webhook is left."""
+    """A client, before and after which there is no webhook."""
     with shop_service.client() as made:
+        remove_all(made)
         yield made
-        for one in made.get("/v1/webhooks").json()["webhooks"]:
-            made.delete(f"/v1/webhooks/{one['id']}")
+        remove_all(made)
+
+
+def remove_all(client: httpx.Client) -> None:
+    for one in client.get("/v1/webhooks").json()["webhooks"]:
+        client.delete(f"/v1/webhooks/{one['id']}")
 
 
 def test_a_webhook_comes_and_goes(client: httpx.Client) -> None:
