@@ -1,0 +1,54 @@
+"""Whose customers a caller sees: a person's own, a team's, or everybody's.
+
+Takes a request and a tenant; says whether a customer exists for the caller. Where the business
+names no owners, and for keys, everybody's do.
+"""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from serving.errors import NotFoundError
+from serving.keys import Caller
+from serving.owners import owner_said
+from serving.state import Tenant
+
+UNKNOWN = "No event or attribute of that customer is stored."
+"""Said alike of a customer that there is not and of one that is another's."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a caller sees of a workspace."""
+
+    tenant: Tenant
+    owners: frozenset[str] | None
+    """Whose customers; None is everybody's."""
+
+    def of(self, customer: str | None) -> bool:
+        """Whether a stored customer exists for the caller; one without a name never does."""
+        if self.owners is None:
+            return True
+        attribute = self.tenant.business.people.owner
+        if customer is None or attribute is None:
+            return False
+        kept = self.tenant.kept
+        return owner_said(kept.journeys.statements(customer), attribute, kept.end()) in self.owners
+
+    def check(self, customer: str) -> None:
+        """Raise what is raised of a customer that there is not, if the caller doesn't see it.
+
+        Raises
+        ------
+        NotFoundError
+        """
+        if not self.of(customer):
+            raise NotFoundError("customer_unknown", UNKNOWN)
+
+
+def sight_of(request: Request, tenant: Tenant) -> Sight:
+    """What the caller of a request sees."""
+    caller: Caller | None = request.scope.get("caller")
+    if caller is None or tenant.business.people.owner is None:
+        return Sight(tenant, None)
+    return Sight(tenant, caller.sees)
