@@ -284,6 +284,14 @@ class Actionable(Section):
     """Attributes of customers that it can change, such as a plan; none unless given."""
 
 
+class People(Section):
+    """What the histories say of the people who work with customers."""
+
+    owner: str | None = Field(default=None, min_length=1)
+    """The attribute of customers that names who looks after them. An account manager then sees
+    their own customers alone, a lead the team's; without it everybody sees everybody's."""
+
+
 class Business(Section):
     """Everything one `journey.toml` says."""
 
@@ -302,6 +310,7 @@ class Business(Section):
     stages: dict[str, list[str]] = {}
     features: FeatureChoice = FeatureChoice()
     actionable: Actionable = Actionable()
+    people: People = People()
     words: dict[str, Spoken] = {}
     """What a customer did, said of each event in the past: `purchase = "bought"`."""
     units: dict[str, Spoken] = {}

@@ -21,6 +21,7 @@ COMMANDS = {
     "import": ("serving.importing", "read a business's sources into the store"),
     "export": ("serving.exporting", "write the store's histories to a folder, for training"),
     "keys": ("serving.keys_command", "make, list and revoke API keys"),
+    "users": ("serving.users_command", "add, list and change the people who sign in"),
     "audit": ("serving.audit_command", "show who asked what of a workspace"),
     "replay": ("serving.replay", "compute recorded scores again and compare every bit"),
     "score": ("serving.score_command", "write everybody's score to a Parquet or CSV file"),

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from features.errors import MilepostError
 from serving.keys import Caller
+from serving.people import ADMIN, ROLES, SCIENTIST
 from serving.state import State, Tenant
 
 SCOPE_OF = {
@@ -52,6 +53,35 @@ SCOPE_OF = {
 }
 """The scope of every route that is not open; a test holds every route to it."""
 
+ROLES_OF = {
+    ("GET", "/"): ROLES,
+    ("GET", "/at-risk"): ROLES,
+    ("GET", "/customers/{customer:path}"): ROLES,
+    ("GET", "/docs"): ROLES,
+    ("GET", "/openapi.json"): ROLES,
+    ("GET", "/v1/problems"): ROLES,
+    ("GET", "/v1/at-risk"): ROLES,
+    ("GET", "/v1/customers/{customer}"): ROLES,
+    ("GET", "/v1/export/book"): ROLES,
+    ("GET", "/v1/export/predictive-scores"): ROLES,
+    ("GET", "/v1/scores/{score_id}"): ROLES,
+    ("POST", "/v1/scores"): ROLES,
+    ("POST", "/v1/scores/batch"): ROLES,
+    ("POST", "/v1/what-if"): ROLES,
+    ("GET", "/metrics"): (SCIENTIST, ADMIN),
+    ("GET", "/v1/quarantine"): (SCIENTIST, ADMIN),
+    ("POST", "/v1/quarantine/replay"): (ADMIN,),
+    ("GET", "/v1/webhooks"): (ADMIN,),
+    ("POST", "/v1/webhooks"): (ADMIN,),
+    ("GET", "/v1/webhooks/{webhook}"): (ADMIN,),
+    ("DELETE", "/v1/webhooks/{webhook}"): (ADMIN,),
+    ("POST", "/v1/webhooks/{webhook}/test"): (ADMIN,),
+    ("GET", "/v1/webhooks/{webhook}/deliveries"): (ADMIN,),
+    ("POST", "/v1/webhooks/{webhook}/replay"): (ADMIN,),
+}
+"""The roles that may ask each route; what is not here is for keys alone, such as sending events.
+Of which customers a route tells, `serving.sight` says."""
+
 OPEN = ("/livez", "/readyz", "/static", "/swagger", "/sign-in", "/sign-out")
 """What answers without a key, with all that lies beneath it."""
 
@@ -81,16 +111,20 @@ def tenant_of(request: Request, state: State, scope: str) -> Tenant:
     UnauthorizedError
         When nobody known is asking.
     ForbiddenError
-        When the caller lacks the scope, or its workspace is not served here.
+        When the caller lacks the scope, its role may not ask the route, or its workspace is not
+        served here.
     """
     caller: Caller | None = request.scope.get("caller")
     if caller is None:
         raise UnauthorizedError("Send an API key: Authorization: Bearer mp_…")
-    if scope not in caller.scopes:
+    if caller.role:
+        if caller.role not in ROLES_OF.get((request.method, request.scope["route"].path), ()):
+            raise ForbiddenError(f"This is not for the role {caller.role}.")
+    elif scope not in caller.scopes:
         raise ForbiddenError(f"The key lacks the scope {scope}.")
     tenant = state.tenants.get(caller.workspace)
     if tenant is None:
-        raise ForbiddenError("The key's workspace is not served here.")
+        raise ForbiddenError("The workspace of who asks is not served here.")
     return tenant
 
 

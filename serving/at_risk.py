@@ -49,10 +49,21 @@ class Question:
     bands: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
     personas: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
     prefix: str = ""
     """What the customer's id begins with."""
     limit: int = 20
     cursor: str | None = None
+    sees: frozenset[str] | None = None
+    """Whose customers there are for who asks; None is everybody's."""
+
+    @property
+    def whose(self) -> frozenset[str] | None:
+        """Whose customers are wanted, of those that there are."""
+        if not self.owners:
+            return self.sees
+        chosen = frozenset(self.owners)
+        return chosen if self.sees is None else chosen & self.sees
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,10 @@ class Page:
     totals: Totals
     next: str | None
     choices: dict[str, list[tuple[str, int]]]
-    """Bands, stages and personas that occur in the whole book, with their numbers of rows."""
+    """Bands, stages, personas and owners that occur in all that the asker sees, with their numbers
+    of rows."""
+    rows_seen: int
+    """How many rows there are for the asker, whatever is filtered."""
 
 
 def page(store: BookStore, question: Question) -> Page:
@@ -89,11 +103,13 @@ def page(store: BookStore, question: Question) -> Page:
     """
     generation, after = _begin(store, question)
     mine = _conditions(store, generation, question)
-    totals = _totals(store, generation, question, mine)
+    there = _cells(store, generation, question.sees)
+    wanted = there if not question.owners else _cells(store, generation, question.whose)
+    totals = _totals(store, wanted, question, mine)
     place = RANKS[question.by]
     rank: ColumnElement[int] = place
-    if question.prefix and totals.customers <= FEW:
-        rank = place + 0  # found by id and sorted then, instead of along the whole list
+    if (question.prefix or question.whose is not None) and totals.customers <= FEW:
+        rank = place + 0  # found by id or by owner and sorted then, instead of along the whole list
     elif question.by == "probability":
         after = max(after, _rows_above(generation.cells, question.bands))
     query = select(BOOK).where(*mine, rank > after).order_by(rank).limit(question.limit + 1)
@@ -103,7 +119,8 @@ def page(store: BookStore, question: Question) -> Page:
     more = None
     if len(rows) > len(shown):
         more = f"{generation.number}.{getattr(shown[-1], place.key)}"
-    return Page(generation, shown, totals, more, _choices(generation.cells))
+    choices = _choices(there) | {"owner": store.owners(generation, question.sees)}
+    return Page(generation, shown, totals, more, choices, sum(cell.rows for cell in there))
 
 
 def _begin(store: BookStore, question: Question) -> tuple[Generation, int]:
@@ -125,6 +142,13 @@ def _begin(store: BookStore, question: Question) -> tuple[Generation, int]:
     return found, after
 
 
+def _cells(
+    store: BookStore, generation: Generation, owners: frozenset[str] | None
+) -> Sequence[Cell]:
+    """Counts and sums of some owners' rows, of all rows if None."""
+    return generation.cells if owners is None else store.owned(generation, owners)
+
+
 def _rows_above(cells: Sequence[Cell], bands: Sequence[str]) -> int:
     """How many rows are in higher bands than all of these: bands follow the probability."""
     best = max((BAND_NAMES.index(band) for band in bands), default=len(BAND_NAMES))
@@ -144,6 +168,8 @@ def _conditions(store: BookStore, generation: Generation, question: Question) ->
     ):
         if wanted:
             mine.append(column.in_(wanted))
+    if question.whose is not None:
+        mine.append(B.owner.in_(sorted(question.whose)))
     if question.prefix:
         mine.append(B.customer >= question.prefix)
         if above := _after(question.prefix):
@@ -161,7 +187,7 @@ def _after(prefix: str) -> str:
 
 
 def _totals(
-    store: BookStore, generation: Generation, question: Question, mine: Conditions
+    store: BookStore, there: Sequence[Cell], question: Question, mine: Conditions
 ) -> Totals:
     if question.prefix:
         query = select(func.count(), func.sum(B.value_at_stake), func.sum(B.expected_value)).where(
@@ -172,7 +198,7 @@ def _totals(
         return Totals(int(count), float(stake or 0.0), float(expected or 0.0))
     cells = [
         cell
-        for cell in generation.cells
+        for cell in there
         if (not question.bands or cell.band in question.bands)
         and (not question.stages or cell.stage in question.stages)
         and (not question.personas or cell.persona in question.personas)

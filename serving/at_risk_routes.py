@@ -26,6 +26,7 @@ from serving.schemas_lists import (
     ListTotals,
     Rank,
 )
+from serving.sight import Sight, sight_of
 from serving.state import State, Tenant
 
 ProblemName = Annotated[
@@ -50,13 +51,14 @@ def add(app: FastAPI, state: State) -> None:
     )  # fmt: skip
     def at_risk(
         request: Request, problem: ProblemName = None, by: By = None, band: Bands = [],  # noqa: B006
-        stage: Names = [], persona: Names = [], search: Prefix = "", limit: Limit = 20,  # noqa: B006
-        cursor: Cursor = None,
+        stage: Names = [], persona: Names = [], owner: Names = [], search: Prefix = "",  # noqa: B006
+        limit: Limit = 20, cursor: Cursor = None,
     ) -> Response:  # fmt: skip
         tenant = tenant_of(request, state, "read")
         question = question_of(
-            tenant, problem, by or "probability", band, stage, persona, search, limit, cursor
-        )
+            sight_of(request, tenant), problem, by or "probability", band, stage, persona, owner,
+            search, limit, cursor,
+        )  # fmt: skip
         return json_answer(list_answer(page(book_of(tenant), question), question))
 
 
@@ -77,15 +79,16 @@ def problem_of(tenant: Tenant, problem: str | None) -> str:
 
 
 def question_of(
-    tenant: Tenant, problem: str | None, by: str | None, bands: list[Any], stages: list[str],
-    personas: list[str], search: str, limit: int, cursor: str | None,
+    sight: Sight, problem: str | None, by: str | None, bands: list[Any], stages: list[str],
+    personas: list[str], owners: list[str], search: str, limit: int, cursor: str | None,
 ) -> Question:  # fmt: skip
     """What a query asks; by default by money where there is any."""
-    name = problem_of(tenant, problem)
-    usual = "expected_value" if tenant.business.problems[name].value else "probability"
+    name = problem_of(sight.tenant, problem)
+    usual = "expected_value" if sight.tenant.business.problems[name].value else "probability"
     return Question(
-        name, by or usual, tuple(bands), tuple(stages), tuple(personas), search, limit, cursor
-    )
+        name, by or usual, tuple(bands), tuple(stages), tuple(personas), tuple(owners), search,
+        limit, cursor, sight.owners,
+    )  # fmt: skip
 
 
 def list_answer(shown: Page, question: Question) -> AtRisk:
@@ -97,10 +100,11 @@ def list_answer(shown: Page, question: Question) -> AtRisk:
     }
     return AtRisk(
         problem=made.problem, by=question.by, model=made.model, model_version=made.version,
-        as_of=format_moment(made.as_of), cohort=made.rows, unscored=dict(made.unscored),
+        as_of=format_moment(made.as_of), cohort=shown.rows_seen,
+        unscored=dict(made.unscored) if question.sees is None else {},
         totals=ListTotals(**vars(shown.totals)), customers=[customer(row) for row in shown.rows],
         next=shown.next, bands=choices["band"], stages=choices["stage"],
-        personas=choices["persona"],
+        personas=choices["persona"], owners=choices["owner"],
     )  # fmt: skip
 
 
@@ -113,7 +117,7 @@ def customer(row: Any) -> ListedCustomer:
         customer=row.customer, probability=row.probability, interval=interval,
         percentile=row.percentile, band=row.band, band_before=row.band_before,
         week_ago=row.week_ago, value_at_stake=row.value_at_stake,
-        expected_value=row.expected_value, stage=row.stage, persona=row.persona,
+        expected_value=row.expected_value, stage=row.stage, persona=row.persona, owner=row.owner,
         date_due=moment(row.date_due), days_to_date=row.days_to_date, as_of=moment(row.as_of),
         valid_until=moment(row.valid_until), base_points=row.base_points,
         reasons=[ListedReason(**reason) for reason in json.loads(row.reasons)],

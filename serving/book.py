@@ -32,11 +32,11 @@ from models.contract import BANDS
 from models.fitted import Explained, FittedModel
 from models.persona import NO_PERSONA
 from serving.book_reasons import Speaker, no_reasons
+from serving.owners import WORDS, owner_column
 
 Floats = NDArray[np.float64]
 
 INSTANT = pa.timestamp("us", tz="UTC")
-WORDS = pa.dictionary(pa.int32(), pa.string())
 
 EDGES = np.array(sorted(least for least, _ in BANDS))
 BAND_NAMES = tuple(name for _, name in sorted(BANDS))
@@ -59,6 +59,7 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "expected_value": (pa.float64(), "probability × value at stake"),
     "stage": (WORDS, "stage of the last event that belongs to one"),
     "persona": (WORDS, "segment of customers whose journeys go alike; empty where too thin"),
+    "owner": (WORDS, "who looks after the customer; empty where the business names nobody"),
     "date_due": (INSTANT, "the date the problem is about, such as that of a renewal"),
     "days_to_date": (pa.float64(), "days from as_of to date_due"),
     "base_points": (pa.float64(), "score of a typical customer, in percentage points"),
@@ -84,6 +85,8 @@ class Wish:
     """How many reasons a row."""
     week_ago: bool = True
     """Whether to score as of a week ago too, which costs half as much again."""
+    owner: str | None = None
+    """The attribute that names who looks after a customer."""
 
 
 def score_book(
@@ -103,6 +106,8 @@ def score_book(
     columns["as_of"] = pa.array(asked.rows.cutoff_time, INSTANT)
     columns["valid_until"] = _valid_until(model, asked)
     columns["persona"] = _personas(model, vectors)
+    if wish.owner is not None:
+        columns["owner"] = owner_column(attributes, wish.owner, asked.rows.customer, as_of)
     if wish.week_ago:
         columns["week_ago"] = _week_ago(model, log, attributes, asked, as_of)
     probability = columns["probability"].to_numpy()

@@ -27,7 +27,7 @@ AFTER_RANKS = (
     "as_of", "valid_until", "probability", "interval_low", "interval_high", "percentile", "band",
 )  # fmt: skip
 AFTER_BANDS = (
-    "week_ago", "value_at_stake", "expected_value", "stage", "persona", "date_due",
+    "week_ago", "value_at_stake", "expected_value", "stage", "persona", "owner", "date_due",
     "days_to_date", "base_points",
 )  # fmt: skip
 
@@ -71,14 +71,26 @@ def _places(order: Ints) -> Ints:
 
 def cells(table: pa.Table) -> list[Cell]:
     """Rows and sums by band, stage and persona."""
-    keys = ["band", "stage", "persona"]
+    return [cell for _, cell in _cells(table, ["band", "stage", "persona"])]
+
+
+def owned_cells(table: pa.Table) -> list[tuple[str, Cell]]:
+    """The same of each owner; rows that nobody owns are left out."""
+    owned = table.filter(pc.is_valid(table["owner"]))
+    return _cells(owned, ["owner", "band", "stage", "persona"])
+
+
+def _cells(table: pa.Table, keys: list[str]) -> list[tuple[str, Cell]]:
     money = ["value_at_stake", "expected_value"]
     plain = pa.table({k: table[k].cast(pa.string()) for k in keys} | {m: table[m] for m in money})
     sums = plain.group_by(keys).aggregate([([], "count_all"), *((m, "sum") for m in money)])
     return [
-        Cell(
-            row["band"], row["stage"], row["persona"], row["count_all"],
-            row["value_at_stake_sum"] or 0.0, row["expected_value_sum"] or 0.0,
+        (
+            row.get("owner", ""),
+            Cell(
+                row["band"], row["stage"], row["persona"], row["count_all"],
+                row["value_at_stake_sum"] or 0.0, row["expected_value_sum"] or 0.0,
+            ),
         )
         for row in sums.sort_by([(k, "ascending") for k in keys]).to_pylist()
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, text, update
 
-from serving.book_tables import BOOK, GENERATIONS
+from serving.book_tables import BOOK, GENERATIONS, OWNED_CELLS
 from serving.database import Database, unavailable
 from serving.inserting import insert, insert_rows
 
@@ -29,7 +29,7 @@ KEPT = 1
 LOCK = 73
 """Names, with the workspace, PostgreSQL's advisory lock of the keeper."""
 
-B, G = BOOK.c, GENERATIONS.c
+B, G, C = BOOK.c, GENERATIONS.c, OWNED_CELLS.c
 Conditions: TypeAlias = tuple[ColumnElement[bool], ...]
 
 
@@ -62,6 +62,8 @@ class Generation:
     rows: int
     unscored: Mapping[str, int]
     cells: tuple[Cell, ...]
+    owned_by: str | None = None
+    """The attribute that named the rows' owners."""
 
 
 class BookStore:
@@ -120,6 +122,7 @@ class BookStore:
                 "state": MAKING, "model": made.model, "version": made.version,
                 "digest": made.digest, "as_of": made.as_of, "arrival": made.arrival,
                 "made": made.made, "rows": 0, "unscored": "{}", "cells": "[]",
+                "owned_by": made.owned_by,
             }  # fmt: skip
             insert(connection, GENERATIONS, [row])
         return number
@@ -140,9 +143,16 @@ class BookStore:
         rows: int,
         unscored: Mapping[str, int],
         cells: Sequence[Cell],
+        owned: Sequence[tuple[str, Cell]] = (),
     ) -> None:
         """Make a generation the current one, inside a transaction of the caller's."""
         mine = self._of(GENERATIONS, problem)
+        place = {"workspace": self.workspace, "problem": problem, "generation": number}
+        each = [
+            {**place, "owner": owner, "cell": count, **vars(cell)}
+            for count, (owner, cell) in enumerate(owned)
+        ]
+        insert(connection, OWNED_CELLS, each)
         connection.execute(update(GENERATIONS).where(*mine, G.state == CURRENT).values(state=OLD))
         connection.execute(
             update(GENERATIONS)
@@ -159,6 +169,25 @@ class BookStore:
         with self.database.reading() as connection:
             return {str(customer): str(band) for customer, band in connection.execute(query)}
 
+    def owned(self, made: Generation, owners: Iterable[str]) -> tuple[Cell, ...]:
+        """Counts and sums of some owners' rows, by band, stage and persona."""
+        sums = (func.sum(C.rows), func.sum(C.value_at_stake), func.sum(C.expected_value))
+        keys = (C.band, C.stage, C.persona)
+        mine = (*self._of(OWNED_CELLS, made.problem), C.generation == made.number)
+        query = select(*keys, *sums).where(*mine, C.owner.in_(sorted(owners))).group_by(*keys)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        return tuple(Cell(*row[:3], int(row[3]), float(row[4]), float(row[5])) for row in rows)
+
+    def owners(self, made: Generation, among: Iterable[str] | None) -> list[tuple[str, int]]:
+        """Who owns rows, all or some of them, and how many, in the order of their names."""
+        mine = [*self._of(OWNED_CELLS, made.problem), C.generation == made.number]
+        if among is not None:
+            mine.append(C.owner.in_(sorted(among)))
+        query = select(C.owner, func.sum(C.rows)).where(*mine).group_by(C.owner).order_by(C.owner)
+        with self.database.reading() as connection:
+            return [(str(owner), int(count)) for owner, count in connection.execute(query)]
+
     def sweep(self, problem: str) -> None:
         """Remove generations that nobody reads any more."""
         self._sweep(problem, (OLD,), KEPT)
@@ -172,6 +201,8 @@ class BookStore:
             while self._remove_some(problem, number):
                 pass
             with self.database.writing() as connection:
+                theirs = self._of(OWNED_CELLS, problem)
+                connection.execute(delete(OWNED_CELLS).where(*theirs, C.generation == number))
                 connection.execute(delete(GENERATIONS).where(*mine, G.generation == number))
 
     def _remove_some(self, problem: str, number: int) -> bool:
@@ -195,5 +226,5 @@ class BookStore:
         return Generation(
             row.problem, row.generation, row.state, row.model, row.version, row.digest, row.as_of,
             row.arrival, row.made, row.rows, json.loads(row.unscored),
-            tuple(Cell(*cell) for cell in json.loads(row.cells)),
+            tuple(Cell(*cell) for cell in json.loads(row.cells)), row.owned_by,
         )  # fmt: skip

@@ -25,10 +25,12 @@ GENERATIONS = Table(
     Column("rows", BigInteger, nullable=False),
     Column("unscored", Text, nullable=False),
     Column("cells", Text, nullable=False),
+    Column("owned_by", NAME),
 )
 """One making of a problem's book. `state` is making, current or old; `arrival` is the commit of the
 store up to which it reads; `unscored` counts customers without a score by reason, `cells` counts
-and sums the rows by band, stage and persona, both as JSON."""
+and sums the rows by band, stage and persona, both as JSON; `owned_by` is the attribute that named
+the rows' owners."""
 
 BOOK = Table(
     "book",
@@ -52,6 +54,7 @@ BOOK = Table(
     Column("expected_value", Float(53)),
     Column("stage", NAME),
     Column("persona", NAME),
+    Column("owner", NAME),
     Column("date_due", BigInteger),
     Column("days_to_date", Float(53)),
     Column("base_points", Float(53), nullable=False),
@@ -70,3 +73,30 @@ def _by(rank: str) -> Index:
 
 
 BY_PLACE, BY_WORTH = _by("place"), _by("worth_place")
+
+_OWNED = BOOK.c.owner.is_not(None)
+BY_OWNER = Index(
+    "ix_book_owner",
+    *(BOOK.c[key] for key in ("workspace", "problem", "generation", "owner", "place")),
+    sqlite_where=_OWNED,
+    postgresql_where=_OWNED,
+)
+"""One person's customers, who are few among many."""
+
+OWNED_CELLS = Table(
+    "book_cells",
+    METADATA,
+    Column("workspace", Integer, primary_key=True, autoincrement=False),
+    Column("problem", NAME, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("owner", NAME, primary_key=True),
+    Column("cell", Integer, primary_key=True, autoincrement=False),
+    Column("band", NAME, nullable=False),
+    Column("stage", NAME),
+    Column("persona", NAME),
+    Column("rows", BigInteger, nullable=False),
+    Column("value_at_stake", Float(53), nullable=False),
+    Column("expected_value", Float(53), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Counts and sums of each owner's rows by band, stage and persona; `cell` numbers them."""

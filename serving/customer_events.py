@@ -15,7 +15,7 @@ import msgspec
 from features.durations import BEGINNING, format_moment
 from features.errors import MilepostError
 from serving.errors import NotFoundError
-from serving.stored_journeys import StoredJourneys
+from serving.sight import UNKNOWN, Sight
 
 Row = tuple[int, int, str, str, str]
 """Event time, recorded time, event, id, properties as JSON."""
@@ -51,17 +51,18 @@ class StoredCustomer:
         return shown, _write_cursor(shown[-1]) if len(newest) > limit else None
 
 
-def stored_customer(journeys: StoredJourneys, customer: str) -> StoredCustomer:
+def stored_customer(sight: Sight, customer: str) -> StoredCustomer:
     """What is stored of a customer.
 
     Raises
     ------
     NotFoundError
-        Of somebody unknown.
+        Of somebody unknown, or another's.
     """
-    events, statements = journeys.rows(customer)
+    sight.check(customer)
+    events, statements = sight.tenant.kept.journeys.rows(customer)
     if not events and not statements:
-        raise NotFoundError("customer_unknown", "No event or attribute of that customer is stored.")
+        raise NotFoundError("customer_unknown", UNKNOWN)
     newest = (sorted(rows, key=_place, reverse=True) for rows in (events, statements))
     return StoredCustomer(*newest)
 

@@ -31,10 +31,12 @@ from serving.customer_page import (
 )
 from serving.errors import ModelUnavailableError, status_of
 from serving.explaining import Asked
+from serving.keys import Caller
 from serving.ledger import Recorded
 from serving.pages import customer_page, events_page, message_page
 from serving.schemas_scores import ScoreRequest, WhatIfRequest
 from serving.scores import now
+from serving.sight import Sight, sight_of
 from serving.state import State, Tenant
 from serving.supposing import forms, supposition
 
@@ -47,13 +49,18 @@ Cursor = Annotated[str | None, Query(max_length=1000, description="where the eve
 class Wanted:
     """Which page."""
 
-    tenant: Tenant
+    sight: Sight
+    viewer: Caller
     problem: str
     customer: str
     filled: Mapping[str, str]
     """The fields of the form, by name."""
     since: str | None = None
     cursor: str | None = None
+
+    @property
+    def tenant(self) -> Tenant:
+        return self.sight.tenant
 
 
 def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
@@ -65,25 +72,27 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
         cursor: Cursor = None,
     ) -> HTMLResponse:  # fmt: skip
         tenant = tenant_of(request, state, "read")
+        viewer: Caller = request.scope["caller"]
         try:
             name = problem_of(tenant, problem or None)
             wanted = Wanted(
-                tenant, name, customer, dict(request.query_params), since or None, cursor or None
-            )
+                sight_of(request, tenant), viewer, name, customer, dict(request.query_params),
+                since or None, cursor or None,
+            )  # fmt: skip
             return await _page(state, together, wanted)
         except MilepostError as error:
-            return message_page(tenant.business.name, status_of(error), str(error))
+            return message_page(viewer, tenant.business.name, status_of(error), str(error))
 
 
 async def _page(state: State, together: Together[Asked, bytes], wanted: Wanted) -> HTMLResponse:
     tenant, problem = wanted.tenant, wanted.problem
-    stored = await run_in_threadpool(stored_customer, tenant.kept.journeys, wanted.customer)
+    stored = await run_in_threadpool(stored_customer, wanted.sight, wanted.customer)
     here = await run_in_threadpool(tenant.kept.end)
     if wanted.cursor is not None:
         shown = Shown(
             tenant.business, problem, wanted.customer, stored, here, None, "", (), now()
         )  # fmt: skip
-        return _events(shown, wanted.cursor)
+        return _events(wanted.viewer, shown, wanted.cursor)
     past = await run_in_threadpool(
         state.ledger.of_customer, tenant.kept.workspace, wanted.customer, problem, None, MOST_PAST
     )
@@ -98,10 +107,10 @@ async def _page(state: State, together: Together[Asked, bytes], wanted: Wanted) 
         "next": following,
         **await _supposed(together, wanted, stored, answer),
     }
-    return customer_page(view)
+    return customer_page(wanted.viewer, view)
 
 
-def _events(shown: Shown, cursor: str) -> HTMLResponse:
+def _events(viewer: Caller, shown: Shown, cursor: str) -> HTMLResponse:
     """A further page of the events alone; it asks for no score."""
     page, following = shown.stored.page(EVENTS, cursor)
     view = {
@@ -113,7 +122,7 @@ def _events(shown: Shown, cursor: str) -> HTMLResponse:
         "n_events": len(shown.stored.events),
         "next": following,
     }
-    return events_page(view)
+    return events_page(viewer, view)
 
 
 async def _scored(
@@ -132,7 +141,7 @@ async def _scored(
         "changed": wanted.since or _before(past, here, version) or True,
     }
     try:
-        answer = await together.do(Asked(wanted.tenant, fitted(body, ScoreRequest)))
+        answer = await together.do(Asked(wanted.sight, fitted(body, ScoreRequest)))
     except ModelUnavailableError as error:
         return None, str(error)
     return msgspec.json.decode(answer), ""
@@ -163,7 +172,7 @@ async def _supposed(
         suppose = supposition(contract, stored, wanted.filled)
         if suppose is not None:
             body = {"problem": wanted.problem, "customer": wanted.customer, "suppose": suppose}
-            asked = Asked(wanted.tenant, fitted(body, WhatIfRequest))
+            asked = Asked(wanted.sight, fitted(body, WhatIfRequest))
             found["supposed"] = msgspec.json.decode(await together.do(asked))
     except MilepostError as error:
         found["refused"] = str(error)

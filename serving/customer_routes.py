@@ -17,6 +17,7 @@ from serving.errors import ModelUnavailableError, documented
 from serving.examples import CUSTOMER, PROBLEMS, shown
 from serving.explaining import recorded_document
 from serving.schemas_scores import CustomerOut, Problems
+from serving.sight import sight_of
 from serving.state import State, Tenant
 
 Customer = Annotated[str, Path(min_length=1, max_length=300, examples=["555"])]
@@ -36,7 +37,7 @@ def add(app: FastAPI, state: State) -> None:
         request: Request, customer: Customer, limit: Limit = 100, cursor: Cursor = None
     ) -> Response:
         tenant = tenant_of(request, state, "read")
-        stored = stored_customer(tenant.kept.journeys, customer)
+        stored = stored_customer(sight_of(request, tenant), customer)
         page, following = stored.page(limit, cursor)
         scores = state.ledger.of_customer(tenant.kept.workspace, customer)
         return _json(

@@ -26,8 +26,9 @@ from serving.errors import (
     RateLimitedError,
     problem_of,
 )
+from serving.forms import cookie, own_page
 from serving.guard import HEALTH
-from serving.keys import Caller, Key
+from serving.keys import Caller
 from serving.pages import HEADERS
 from serving.sessions import COOKIE
 from serving.state import State
@@ -111,7 +112,7 @@ class Edge:
         """Find out who asks; raises what the caller is refused for."""
         if self.hosts and _name(headers.get(b"host", b"")) not in self.hosts:
             raise HostError("This service does not go by that name.")
-        caller = scope["caller"] = self._caller(scope["method"], headers)
+        caller = scope["caller"] = self._caller(scope["method"], scope["scheme"], headers)
         if caller is None:
             if not is_open(scope["path"]):
                 raise UnauthorizedError(NO_KEY)
@@ -125,16 +126,17 @@ class Edge:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise MediaTypeError("Send the body uncompressed.")
 
-    def _caller(self, method: str, headers: dict[bytes, bytes]) -> Caller | None:
-        key: Key | None = None
+    def _caller(self, method: str, scheme: str, headers: dict[bytes, bytes]) -> Caller | None:
         if b"authorization" in headers:
             text = credential(headers[b"authorization"])
             if not text.startswith("mp_"):
                 return self.state.tokens.check(text) if text else None
             key = self.state.ring.check(text)
-        elif b"cookie" in headers and (method in ("GET", "HEAD") or own_page(headers)):
-            key = self.state.sessions.check(cookie(headers[b"cookie"]))
-        return None if key is None else Caller(key.id, key.workspace, key.scopes)
+            return None if key is None else Caller(key.id, key.workspace, key.scopes)
+        if b"cookie" in headers and (method in ("GET", "HEAD") or own_page(headers)):
+            name = self.state.settings.cookie(COOKIE, scheme)
+            return self.state.sessions.check(cookie(headers[b"cookie"], name))
+        return None
 
     def _bounded(self, receive: Receive) -> Receive:
         got, most = 0, self.most
@@ -155,7 +157,7 @@ class Edge:
         return b"%b-%x" % (PROCESS.of(os.getpid()), next(self._numbers))
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        caller: Caller | None = scope.get("caller")
+        caller: Caller | None = scope.get("audited") or scope.get("caller")
         route = _template(scope.get("route"))
         self.state.metrics.count(route, status, seconds)
         self.state.log.add(
@@ -197,21 +199,6 @@ def refusal(error: MilepostError, person: bool) -> Application:
         await response(scope, receive, send)
 
     return answer
-
-
-def own_page(headers: dict[bytes, bytes]) -> bool:
-    """Whether a browser sends this from a page of this service; other sites can't pretend to."""
-    origin = headers.get(b"origin", b"").partition(b"://")[2]
-    return bool(origin) and origin == headers.get(b"host")
-
-
-def cookie(header: bytes) -> str:
-    """The session's text among the cookies; "" if none."""
-    for pair in header.decode("latin-1").split(";"):
-        name, _, value = pair.strip().partition("=")
-        if name == COOKIE:
-            return value
-    return ""
 
 
 def credential(header: bytes) -> str:

@@ -66,6 +66,8 @@ class ModelUnavailableError(MilepostError):
 STATUS: dict[str, int] = {
     "unauthorized": 401,
     "forbidden": 403,
+    "form_refused": 403,
+    "sign_in_refused": 401,
     "host_unknown": 400,
     "request_unreadable": 400,
     "body_too_large": 413,

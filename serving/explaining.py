@@ -23,6 +23,7 @@ from serving.journeys import Journey
 from serving.ledger import Ledger, Recorded, digest_of
 from serving.schemas_scores import ScoreRequest, WhatIfRequest
 from serving.scoring import Score, Scorer
+from serving.sight import Sight
 from serving.state import Tenant
 
 MOST_EVENTS = 20
@@ -38,10 +39,14 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, and whose it is."""
+    """One request, and what its caller sees."""
 
-    tenant: Tenant
+    sight: Sight
     request: ScoreRequest
+
+    @property
+    def tenant(self) -> Tenant:
+        return self.sight.tenant
 
 
 @dataclass

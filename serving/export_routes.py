@@ -19,6 +19,7 @@ from serving.exports import (
     predictive_score,
     rows,
 )
+from serving.sight import sight_of
 from serving.state import State
 
 Format = Annotated[Literal["csv", "jsonl"], Query(alias="format")]
@@ -44,7 +45,8 @@ def add(app: FastAPI, state: State) -> None:
     )  # fmt: skip
     def book(request: Request, problem: ProblemName = None, as_: Format = "jsonl") -> Response:
         tenant = tenant_of(request, state, "read")
-        found = rows(book_of(tenant), problem_of(tenant, problem))
+        sees = sight_of(request, tenant).owners
+        found = rows(book_of(tenant), problem_of(tenant, problem), sees)
         return _stream((book_row(row) for row in found), as_, "book")
 
     @app.get(
@@ -59,7 +61,7 @@ def add(app: FastAPI, state: State) -> None:
         tenant = tenant_of(request, state, "read")
         name = problem_of(tenant, problem)
         means = rising or meaning_of_rising(tenant.business.problems[name])
-        found = rows(book_of(tenant), name)
+        found = rows(book_of(tenant), name, sight_of(request, tenant).owners)
         return _stream((predictive_score(row, means) for row in found), as_, "predictive-scores")
 
 

@@ -33,8 +33,15 @@ TIMES = ("as_of", "valid_until", "date_due")
 NOT_EXPORTED = ("workspace", "generation", "reasons")
 
 
-def rows(book: BookStore, problem: str) -> Iterator[Mapping[str, Any]]:
+def rows(
+    book: BookStore, problem: str, owners: frozenset[str] | None = None
+) -> Iterator[Mapping[str, Any]]:
     """All rows of a problem's newest book, the highest probability first; reasons as a list.
+
+    Parameters
+    ----------
+    owners
+        Whose customers; None is everybody's.
 
     Raises
     ------
@@ -44,12 +51,16 @@ def rows(book: BookStore, problem: str) -> Iterator[Mapping[str, Any]]:
     made = book.current(problem)
     if made is None:
         raise BookMissingError(f"The book of {problem} was not made yet. Try again in a minute.")
-    return _rows(book, made)
+    return _rows(book, made, owners)
 
 
-def _rows(book: BookStore, made: Generation) -> Iterator[Mapping[str, Any]]:
+def _rows(
+    book: BookStore, made: Generation, owners: frozenset[str] | None
+) -> Iterator[Mapping[str, Any]]:
     mine = (B.workspace == book.workspace, B.problem == made.problem)
     query = select(BOOK).where(*mine, B.generation == made.number).order_by(B.place)
+    if owners is not None:
+        query = query.where(B.owner.in_(sorted(owners)))
     after = 0
     while True:
         with book.database.reading() as connection:

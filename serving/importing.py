@@ -38,6 +38,7 @@ from serving.event_store import (
 from serving.facts import content_id
 from serving.intake import CONFLICT
 from serving.migrations import upgrade
+from serving.owners import check_owner
 from serving.quarantine import IMPORTED
 from serving.settings import declare_place, read_settings
 
@@ -73,16 +74,21 @@ def import_sources(business: Business, store: TenantStore, progress: bool = True
 
     Raises
     ------
-    SourceError
-        When a source can't be read, as in training.
+    SourceError, ConfigError
+        When a source can't be read, as in training, or no attribute names owners as declared.
     StoreUnavailableError
         When the store can't be written; what was written before stays, and a second import
         adds the rest.
     """
     read = read_tables(business, keep_rejected=True)
     end = merged(business, read).end  # refuses what training would refuse
-    for side, tables in ((EVENT, read.events), (STATEMENT, read.statements)):
-        store.declare(side, {n: k for table in tables for n, k in _kinds(table).items()})
+    happened, stated = (
+        {name: kind for table in tables for name, kind in _kinds(table).items()}
+        for tables in (read.events, read.statements)
+    )
+    check_owner(business.people.owner, stated, happened)
+    store.declare(EVENT, happened)
+    store.declare(STATEMENT, stated)
     done: Counter[str] = Counter()
     total = sum(account.kept for account in read.sources)
     with tqdm(total=total, unit=" rows", disable=not progress, file=sys.stderr) as bar:

@@ -32,7 +32,7 @@ from models.registry import model_name
 from models.shelf import Shelf
 from serving.book import Wish
 from serving.book_parts import Task, parts, score_buckets, score_together, whole
-from serving.book_rows import MOST_TOLD, Place, band_changes, cells, ranks, rows
+from serving.book_rows import MOST_TOLD, Place, band_changes, cells, owned_cells, ranks, rows
 from serving.book_store import MAKING, BookStore, Generation
 from serving.children import declare_parent, orphaned
 from serving.database import Database, StoreUnavailableError
@@ -90,7 +90,8 @@ class Keeper:
     def differs(self, problem: str, version: Version, state: tuple[int, int]) -> bool:
         """Whether the kept book is of another state or version."""
         kept = self.book.current(problem)
-        return kept is None or (kept.arrival, kept.as_of, kept.digest) != (*state, version.digest)
+        wanted = (*state, version.digest, self.business.people.owner)
+        return kept is None or (kept.arrival, kept.as_of, kept.digest, kept.owned_by) != wanted
 
     def keep(self, problem: str, version: Version, copy: Copy) -> Generation:
         """Score a problem's book anew and keep it."""
@@ -111,7 +112,7 @@ class Keeper:
         before = self.book.current(problem)
         wanted = Generation(
             problem, 0, MAKING, version.name, version.version, version.digest,
-            state[1], state[0], _now(), 0, {}, (),
+            state[1], state[0], _now(), 0, {}, (), self.business.people.owner,
         )  # fmt: skip
         bands = {} if before is None else self.book.bands(problem, before.number)
         number = self.book.begin(wanted)
@@ -119,7 +120,10 @@ class Keeper:
         self.book.add(problem, number, rows(table, place, worth, bands))
         events = self._events(table, bands, before, number, version, problem)
         with self.store.database.writing() as connection:
-            self.book.finish(connection, problem, number, table.num_rows, unscored, cells(table))
+            self.book.finish(
+                connection, problem, number, table.num_rows, unscored, cells(table),
+                owned_cells(table),
+            )  # fmt: skip
             self.hooks.publish(connection, events)
         self.book.sweep(problem)
         made = self.book.current(problem)
@@ -129,7 +133,7 @@ class Keeper:
     def _score(self, version: Version, copy: Copy) -> tuple[pa.Table, Counter[str]]:
         """Everybody's score, in the order of their ids."""
         with tempfile.TemporaryDirectory(dir=self.scratch, prefix=".book-") as scratch:
-            wish = Wish(reasons=MOST_TOLD)
+            wish = Wish(reasons=MOST_TOLD, owner=self.business.people.owner)
             task = Task(copy.buckets, version.folder, version.digest, copy.end, wish, Path(scratch))
             groups = self.business.features.groups
             unscored = (

@@ -51,11 +51,20 @@ class Key:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: a key, a session of a key, or a signed token."""
+    """Who asks: a key, a signed token, a person, or a session of a key."""
 
     id: str
     workspace: str
     scopes: tuple[str, ...]
+    """What a key may; a person may what their role may."""
+    role: str = ""
+    """A person's; empty for whatever else asks."""
+    name: str = ""
+    """What pages call whoever is signed in."""
+    sees: frozenset[str] | None = None
+    """Whose customers a person sees, by what the histories call owners; None is everybody's."""
+    token: str = ""
+    """What the forms of the session carry; empty where there is no session."""
 
 
 class Keys:

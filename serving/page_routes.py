@@ -25,6 +25,7 @@ from serving.at_risk_routes import (
     question_of,
 )
 from serving.pages import at_risk_page, docs_page
+from serving.sight import sight_of
 from serving.state import State
 
 PageBand = Annotated[Literal["", "low", "medium", "high", "very high"], Query()]
@@ -43,25 +44,31 @@ def add(app: FastAPI, state: State) -> None:
         return Response(status_code=307, headers={"Location": "/at-risk"})
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return docs_page()
+    async def docs(request: Request) -> HTMLResponse:
+        return docs_page(request.scope.get("caller"))
 
     @app.get("/at-risk", include_in_schema=False)
     def at_risk(
         request: Request, problem: ProblemName = None, by: By = None, band: PageBand = "",
-        stage: Name = "", persona: Name = "", search: Prefix = "", limit: Limit = 50,
-        cursor: Cursor = None,
+        stage: Name = "", persona: Name = "", owner: Name = "", search: Prefix = "",
+        limit: Limit = 50, cursor: Cursor = None,
     ) -> HTMLResponse:  # fmt: skip
         tenant = tenant_of(request, state, "read")
-        bands, stages, personas = ([name] if name else [] for name in (band, stage, persona))
-        question = question_of(tenant, problem, by, bands, stages, personas, search, limit, cursor)
+        bands, stages, personas, owners = (
+            [name] if name else [] for name in (band, stage, persona, owner)
+        )
+        question = question_of(
+            sight_of(request, tenant), problem, by, bands, stages, personas, owners, search, limit,
+            cursor,
+        )  # fmt: skip
+        viewer = request.scope.get("caller")
         try:
             shown = list_answer(page(book_of(tenant), question), question)
         except BookMissingError:
-            return at_risk_page(tenant.business, question, None, "", "")
+            return at_risk_page(viewer, tenant.business, question, None, "", "")
         following = _link(request, shown.next) if shown.next else ""
         first = _link(request, None) if cursor else ""
-        return at_risk_page(tenant.business, question, shown, following, first)
+        return at_risk_page(viewer, tenant.business, question, shown, following, first)
 
 
 def _link(request: Request, cursor: str | None) -> str:

@@ -15,6 +15,7 @@ from models.question import question as asked
 from serving.at_risk import Question
 from serving.customer_page import FILTERS
 from serving.errors import TITLES
+from serving.keys import Caller
 from serving.schemas_lists import AtRisk
 
 HEADERS = {
@@ -23,7 +24,8 @@ HEADERS = {
         "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not no-referrer: a browser then calls its own page's origin null when it sends a form.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 """Sent with every answer."""
@@ -38,12 +40,14 @@ PAGES.filters |= FILTERS
 
 
 def at_risk_page(
-    business: Business, question: Question, shown: AtRisk | None, next_page: str, first_page: str
-) -> HTMLResponse:
+    viewer: Caller | None, business: Business, question: Question, shown: AtRisk | None,
+    next_page: str, first_page: str,
+) -> HTMLResponse:  # fmt: skip
     """The list of customers; without one where the book was not made yet."""
     problem = business.problems[question.problem]
     return HTMLResponse(
         PAGES.get_template("at_risk.html").render(
+            viewer=viewer,
             business=business.name,
             problems=list(business.problems),
             problem=question.problem,
@@ -55,6 +59,7 @@ def at_risk_page(
                 "band": question.bands,
                 "stage": question.stages,
                 "persona": question.personas,
+                "owner": question.owners,
             },
             next_page=next_page,
             first_page=first_page,
@@ -62,32 +67,39 @@ def at_risk_page(
     )
 
 
-def customer_page(view: Mapping[str, Any]) -> HTMLResponse:
+def customer_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLResponse:
     """One customer; see `serving.customer_page` for what is shown."""
-    return HTMLResponse(PAGES.get_template("customer.html").render(view))
+    return HTMLResponse(PAGES.get_template("customer.html").render(view, viewer=viewer))
 
 
-def events_page(view: Mapping[str, Any]) -> HTMLResponse:
+def events_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLResponse:
     """A further page of a customer's events."""
-    return HTMLResponse(PAGES.get_template("customer_events.html").render(view))
+    return HTMLResponse(PAGES.get_template("customer_events.html").render(view, viewer=viewer))
 
 
-def message_page(business: str, status: int, says: str) -> HTMLResponse:
+def message_page(viewer: Caller | None, business: str, status: int, says: str) -> HTMLResponse:
     """What went wrong, as a person reads it, and the way back."""
     told = PAGES.get_template("message.html").render(
-        business=business, title=TITLES.get(status, "Error"), says=says
+        viewer=viewer, business=business, title=TITLES.get(status, "Error"), says=says
     )
     return HTMLResponse(told, status)
 
 
-def sign_in_page(problem: str, status: int) -> HTMLResponse:
-    """The form that asks for a key; `problem` says why it is shown again."""
-    return HTMLResponse(PAGES.get_template("sign_in.html").render(problem=problem), status)
+def sign_in_page(token: str, problem: str, status: int, name: str) -> HTMLResponse:
+    """The forms that ask for a name and a password or for a key.
+
+    Parameters
+    ----------
+    problem
+        Why the page is shown again; "" the first time.
+    """
+    told = PAGES.get_template("sign_in.html").render(token=token, problem=problem, name=name)
+    return HTMLResponse(told, status)
 
 
-def docs_page() -> HTMLResponse:
+def docs_page(viewer: Caller | None) -> HTMLResponse:
     """The API documentation, from a copy of Swagger UI that is installed with the service."""
     return HTMLResponse(
-        PAGES.get_template("docs.html").render(),
+        PAGES.get_template("docs.html").render(viewer=viewer),
         headers={"Content-Security-Policy": DOCS_POLICY},
     )

@@ -125,8 +125,7 @@ def _serve(businesses: Sequence[Business], settings: Settings, listener: socket.
     def begin() -> int:
         try:
             state = load_state(businesses, settings)
-            state.ring.refresh()
-            state.tokens.refresh()
+            state.refresh()
             work(create_app(state), state, listener)
         except MilepostError as error:
             say(f"error: {error}")

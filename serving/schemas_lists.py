@@ -45,6 +45,8 @@ class ListedCustomer(BaseModel):
     """Probability × value at stake."""
     stage: str | None
     persona: str | None
+    owner: str | None
+    """Who looks after the customer; null where the business names nobody."""
     date_due: str | None
     """The date that the problem is about, such as that of a renewal."""
     days_to_date: float | None
@@ -79,9 +81,9 @@ class AtRisk(BaseModel):
     as_of: str
     """The moment the book was scored as of."""
     cohort: int
-    """How many customers were scored."""
+    """How many customers were scored, of those that the caller sees."""
     unscored: dict[str, int]
-    """How many were not, by the code of the reason."""
+    """How many were not, by the code of the reason; empty for who doesn't see everybody."""
     totals: ListTotals
     customers: list[ListedCustomer]
     next: str | None
@@ -89,6 +91,7 @@ class AtRisk(BaseModel):
     bands: list[Choice]
     stages: list[Choice]
     personas: list[Choice]
+    owners: list[Choice]
 
 
 class PredictiveScore(BaseModel):

@@ -73,7 +73,8 @@ def run(chosen: argparse.Namespace) -> int:
     registered = load_alias(connect(settings.workspace), model_name(business.name, problem))
     buckets = _buckets(business, settings, chosen.histories)
     with tempfile.TemporaryDirectory(dir=chosen.out.parent, prefix=".milepost-") as scratch:
-        task = _task(registered, buckets, Path(scratch), chosen.reasons)
+        wish = Wish(reasons=chosen.reasons, owner=business.people.owner)
+        task = _task(registered, buckets, Path(scratch), wish)
         with _progress(buckets) as done:
             unscored = _scored(chosen, business, task, done)
         rows = write_book(chosen.out, parts(task), _about(registered, buckets))
@@ -81,11 +82,11 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _task(registered: Registered, buckets: Buckets, scratch: Path, reasons: int) -> Task:
+def _task(registered: Registered, buckets: Buckets, scratch: Path, wish: Wish) -> Task:
     """The work, with the model's files where every process finds them."""
     folder = scratch.resolve() / "model"
     digest = save(registered.model, folder)
-    return Task(buckets, folder, digest, buckets.end, Wish(reasons=reasons), scratch.resolve())
+    return Task(buckets, folder, digest, buckets.end, wish, scratch.resolve())
 
 
 def _scored(chosen: argparse.Namespace, business: Business, task: Task, done: Done) -> Counter[str]:

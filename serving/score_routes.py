@@ -30,7 +30,8 @@ from serving.schemas_scores import (
     WhatIfAnswer,
     WhatIfRequest,
 )
-from serving.state import State, Tenant
+from serving.sight import Sight, sight_of
+from serving.state import State
 
 
 class Lines(StreamingResponse):
@@ -56,7 +57,7 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
     async def score(request: Request) -> Response:
         tenant = tenant_of(request, state, "score")
         asked = await read_model(request, ScoreRequest)
-        return Response(await together.do(Asked(tenant, asked)), media_type=JSON)
+        return Response(await together.do(Asked(sight_of(request, tenant), asked)), media_type=JSON)
 
     @app.post(
         "/v1/what-if", response_model=None, tags=["scores"],
@@ -69,7 +70,7 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
     async def what_if(request: Request) -> Response:
         tenant = tenant_of(request, state, "score")
         asked = await read_model(request, WhatIfRequest)
-        return Response(await together.do(Asked(tenant, asked)), media_type=JSON)
+        return Response(await together.do(Asked(sight_of(request, tenant), asked)), media_type=JSON)
 
     @app.post(
         "/v1/scores/batch", response_model=None, tags=["scores"],
@@ -84,7 +85,7 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
     async def batch(request: Request) -> Response:
         tenant = tenant_of(request, state, "score")
         given = await _given(request)
-        return Lines(_lines(together, tenant, given))
+        return Lines(_lines(together, sight_of(request, tenant), given))
 
     @app.get(
         "/v1/scores/{score_id}", response_model=None, tags=["scores"],
@@ -94,7 +95,7 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
     def recorded(request: Request, score_id: ScoreId) -> Response:
         tenant = tenant_of(request, state, "read")
         found = state.ledger.wait_for(tenant.kept.workspace, score_id)
-        if found is None:
+        if found is None or not sight_of(request, tenant).of(found[0].customer):
             raise NotFoundError("score_unknown", "There is no score of that name.")
         return Response(found[1], media_type=JSON)
 
@@ -124,7 +125,7 @@ def _read_value(value: Any) -> ScoreRequest | MilepostError:
 
 
 async def _lines(
-    together: Together[Asked, bytes], tenant: Tenant, given: Iterable[ScoreRequest | MilepostError]
+    together: Together[Asked, bytes], sight: Sight, given: Iterable[ScoreRequest | MilepostError]
 ) -> AsyncIterator[bytes]:
     """Answers in the order of the requests, of which a few are under way at a time."""
     waiting: deque[asyncio.Future[bytes] | MilepostError] = deque()
@@ -133,7 +134,7 @@ async def _lines(
         while True:
             while len(waiting) < AT_ONCE and (one := next(rest, None)) is not None:
                 if isinstance(one, ScoreRequest):
-                    waiting.append(together.begin(Asked(tenant, one)))
+                    waiting.append(together.begin(Asked(sight, one)))
                 else:
                     waiting.append(one)
             if not waiting:

@@ -22,6 +22,7 @@ from serving.inline import InlineEvent, inline_journey
 from serving.ledger import Given, Ledger, new_id
 from serving.schemas_scores import WhatIfRequest
 from serving.scoring import Score, Scorer, joined
+from serving.sight import UNKNOWN
 
 BEYOND = ("beyond_history", "the stored histories end before as_of, so silence would mean nothing")
 
@@ -98,9 +99,10 @@ def prepare(asked: Asked) -> Case:
 
 def _stored(asked: Asked, loaded: Loaded, scorer: Scorer) -> Case:
     tenant, request, contract = asked.tenant, asked.request, scorer.model.contract
+    asked.sight.check(request.customer or "")
     journey = tenant.kept.journeys.of(request.customer or "", contract)
     if journey is None:
-        raise NotFoundError("customer_unknown", "No event or attribute of that customer is stored.")
+        raise NotFoundError("customer_unknown", UNKNOWN)
     end = tenant.kept.end()
     as_of = end if request.as_of is None else request.as_of
     found = scorer.ask(journey.log, journey.attributes, as_of)

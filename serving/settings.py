@@ -6,9 +6,10 @@ setting that is unknown is refused with the nearest known one. Knows nothing abo
 
 import argparse
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from features.errors import ConfigError, nearest
 
@@ -61,6 +62,11 @@ class Settings(BaseModel):
     """Requests a second that a key may make of each worker; 0 is no limit."""
     burst: float = Field(100, ge=1)
     """Requests that a key may make at once before `rate` holds it."""
+    tls: bool = False
+    """Whether browsers reach the service by TLS alone, which ends in front of it."""
+    proxies: str = ""
+    """Addresses or networks, with commas, of proxies whose word counts on how a request came to
+    them (`X-Forwarded-Proto`) and from where (`X-Forwarded-For`); nobody's if empty."""
     secret: str = ""
     """Signs the sessions of browsers; the same on all hosts. If empty, each start makes its own."""
     oidc_issuer: str = ""
@@ -75,6 +81,20 @@ class Settings(BaseModel):
     """The claim that names the scopes, with blanks between or as a list."""
     log_requests: bool = True
     """Whether each request is one line of JSON on standard error."""
+
+    @field_validator("proxies")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        given = [address.strip() for address in value.split(",") if address.strip()]
+        return ",".join(str(ip_network(address)) for address in given)
+
+    def secure(self, scheme: str) -> bool:
+        """Whether a request of this scheme came by TLS, as far as its browser knows."""
+        return self.tls or scheme == "https"
+
+    def cookie(self, name: str, scheme: str) -> str:
+        """The name of a cookie; by TLS one that no other host and no plain HTTP can set."""
+        return f"__Host-{name}" if self.secure(scheme) else name
 
     @property
     def known_hosts(self) -> frozenset[str]:

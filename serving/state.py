@@ -19,6 +19,7 @@ from models.shelf import Shelf, Standing
 from serving.audit import Log
 from serving.champions import Champions, Loaded
 from serving.database import Database
+from serving.entrance import Entrance
 from serving.errors import NotFoundError
 from serving.event_store import EventStore, TenantStore
 from serving.freshness import Sources
@@ -28,11 +29,14 @@ from serving.keys import Keys, Ring
 from serving.ledger import Ledger
 from serving.metrics import Metrics
 from serving.migrations import upgrade
+from serving.owners import check_owner
+from serving.people import Roster, Users
 from serving.rates import Rates
 from serving.scoring import Scorer
 from serving.sessions import Links, Sessions
 from serving.settings import Settings
 from serving.tokens import Tokens
+from serving.tries import Tries
 
 LOG = logging.getLogger("milepost.serving")
 
@@ -110,6 +114,9 @@ class State:
     ring: Ring = field(init=False)
     """The keys as requests are checked against them."""
     tokens: Tokens = field(init=False)
+    roster: Roster = field(init=False)
+    """The people as sessions are checked against them."""
+    entrance: Entrance = field(init=False)
     sessions: Sessions = field(init=False)
     links: Links = field(init=False)
     rates: Rates = field(init=False)
@@ -126,13 +133,24 @@ class State:
         self.keys = Keys(self.database)
         self.ring = Ring(self.keys)
         self.tokens = Tokens(self.settings)
-        self.sessions = Sessions(self.settings.secret, self.ring)
+        users = Users(self.database)
+        self.roster = Roster(users)
+        tries = Tries(self.database, self.settings.secret)
+        self.entrance = Entrance(users, tries, self.tenants)
+        self.sessions = Sessions(self.settings.secret, self.ring, self.roster)
         self.links = Links(self.database)
         self.rates = Rates(self.settings.rate, self.settings.burst)
         self.budget = Budget(self.settings.concurrency)
         self.log = Log(self.database, self.settings.log_requests)
         self.metrics = Metrics()
         self.ledger = Ledger(self.database)
+
+    def refresh(self) -> None:
+        """Learn who may ask by now: keys, people, sessions that have ended, a provider's keys."""
+        self.ring.refresh()
+        self.roster.refresh()
+        self.sessions.refresh()
+        self.tokens.refresh()
 
     def end(self) -> None:
         """Finish what was taken on: nothing is asked any more."""
@@ -158,6 +176,7 @@ def load_state(businesses: Sequence[Business], settings: Settings) -> State:
         tenant.champions.wait(deadline - time.monotonic())
         for why in tenant.champions.state().missing.values():
             LOG.warning("no model: %s", why)
+        _look_at_owners(tenant)
         tenant.champions.start()
     return State(settings, database, {tenant.name: tenant for tenant in tenants})
 
@@ -167,3 +186,13 @@ def load_tenant(business: Business, workspace: Path, database: Database) -> Tena
     name = slug(business.name)
     kept = EventStore(database).workspace(name, business.features.groups)
     return Tenant(name, business, workspace / name, kept)
+
+
+def _look_at_owners(tenant: Tenant) -> None:
+    """Tell whoever starts the service if nobody's customers could be found."""
+    try:
+        with tenant.kept.database.reading() as connection:
+            happened, stated = tenant.kept.kinds(connection)
+        check_owner(tenant.business.people.owner, stated, happened)
+    except MilepostError as error:
+        LOG.warning("no owners: %s", error)

@@ -57,6 +57,11 @@ class StoredJourneys:
             events, statements = (cursor.execute(q, asked).fetchall() for q in self._range)
         return events, statements
 
+    def statements(self, customer: str) -> list[Any]:
+        """What was said of a customer, in the order of the key."""
+        with self.database.cursor() as cursor:
+            return list(cursor.execute(self._range[1], (self.workspace, customer)).fetchall())
+
     def of(self, customer: str, contract: Contract) -> Journey | None:
         """One customer's history with the columns of a contract; None of nobody.
 

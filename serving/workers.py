@@ -71,7 +71,8 @@ def work(app: Application, state: State, listener: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nothing here asks where a request comes from
+        proxy_headers=bool(settings.proxies),  # nobody else is believed, loopback neither
+        forwarded_allow_ips=settings.proxies,
         timeout_graceful_shutdown=LAST_SECONDS,
         timeout_keep_alive=settings.keep_alive_seconds,
         backlog=2048,
@@ -96,8 +97,7 @@ def work(app: Application, state: State, listener: socket.socket) -> None:
 
 def _tick(state: State, over: threading.Event) -> None:
     while not over.wait(TICK):
-        state.ring.refresh()
-        state.tokens.refresh()
+        state.refresh()
         state.log.flush()
 
 

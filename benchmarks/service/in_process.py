@@ -21,6 +21,7 @@ from serving.recent import Recent
 from serving.schemas_scores import ScoreRequest
 from serving.scores import answer_all
 from serving.settings import Settings
+from serving.sight import Sight
 from serving.state import State, Tenant, load_state
 from serving.tables import EVENTS
 
@@ -65,7 +66,7 @@ def histories(state: State) -> dict[str, int]:
 
 def answer(state: State, tenant: Tenant, request: ScoreRequest) -> bytes:
     """One answer, as the scoring thread makes it."""
-    (found,) = answer_all([Asked(tenant, request)], state.ledger)
+    (found,) = answer_all([Asked(Sight(tenant, None), request)], state.ledger)
     if isinstance(found, Exception):
         raise found
     return found
