@@ -110,7 +110,7 @@ class Users:
             raise PeopleError(f"{workspace} has no user {name!r}.{nearest(name, known)}")
         if not values:
             raise PeopleError("Nothing was asked to be changed.")
-        new = User(**{**vars(found), **values})  # type: ignore[arg-type]
+        new = User(**{**vars(found), **values})
         _check(new.role, new.owner, new.team)
         with self.database.writing() as connection:
             connection.execute(USERS.update().where(USERS.c.id == found.id).values(**values))
