@@ -23,6 +23,7 @@ def scored(probabilities: dict[str, float], stake: float | None = 100.0) -> pa.T
         "value_at_stake": pa.array(worth, from_pandas=True),
         "expected_value": pa.array(p * worth, from_pandas=True),
         "stage": words((np.arange(len(p)) % 3).astype(np.int32), ("usage", "support", "renewal")),
+        "owner": words((np.arange(len(p)) % 4 - 1).astype(np.int32), ("Anna", "Bert", "Cora")),
         "base_points": pa.array(np.full(len(p), 5.0)),
     }
     full = {

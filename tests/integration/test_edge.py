@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import Service, make_key, run, serve
+from pages import read_page
 
 from serving.access import SCOPE_OF, is_open
 
@@ -113,9 +114,12 @@ def test_a_person_signs_in(service: Service) -> None:
     with httpx.Client(base_url=service.address, timeout=60) as browser:
         page = browser.get("/at-risk", headers={"Accept": "text/html"})
         assert (303, "/sign-in") == (page.status_code, page.headers["location"])
-        assert 200 == browser.get("/sign-in").status_code
-        assert 401 == browser.post("/sign-in", data={"key": service.key + "x"}).status_code
-        answer = browser.post("/sign-in", data={"key": service.key})
+        own = {"Origin": service.address}
+        token = read_page(browser.get("/sign-in").text).all("input")[0].attributes["value"]
+        form = {"token": token, "key": service.key}
+        wrong = {**form, "key": service.key + "x"}
+        assert 401 == browser.post("/sign-in", data=wrong, headers=own).status_code
+        answer = browser.post("/sign-in", data=form, headers=own)
         assert (303, "/at-risk") == (answer.status_code, answer.headers["location"])
         assert {"HttpOnly", "SameSite=strict"} <= set(answer.headers["set-cookie"].split("; "))
         assert 200 == browser.get("/at-risk").status_code
@@ -123,7 +127,6 @@ def test_a_person_signs_in(service: Service) -> None:
         refused(browser.post("/v1/scores", json=body), 401, "unauthorized")
         evil = {"Origin": "http://evil.example"}
         refused(browser.post("/v1/scores", json=body, headers=evil), 401, "unauthorized")
-        own = {"Origin": service.address}
         assert 200 == browser.post("/v1/scores", json=body, headers=own).status_code
 
 

@@ -15,9 +15,9 @@ from conftest import ROOT
 from tracking_server import postgres, postgres_programs
 
 from serving.at_risk import BookMissingError, CursorError, Page, Question, page
-from serving.book_rows import Place, band_changes, cells, ranks, rows
+from serving.book_rows import Place, band_changes, cells, owned_cells, ranks, rows
 from serving.book_store import MAKING, BookStore, Generation
-from serving.book_tables import BOOK, GENERATIONS
+from serving.book_tables import BOOK, GENERATIONS, OWNED_CELLS
 from serving.database import Database
 from serving.event_store import EventStore
 from serving.exports import as_csv, as_lines, book_row, predictive_score, trend
@@ -45,7 +45,7 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BookStore]:
     database = Database(url)
     upgrade(database)
     with database.writing() as connection:  # the server is shared
-        for table in (BOOK, GENERATIONS):
+        for table in (BOOK, GENERATIONS, OWNED_CELLS):
             connection.execute(table.delete())
     yield BookStore(database, EventStore(database).workspace("shop").workspace)
     database.close()
@@ -60,7 +60,8 @@ def put(book: BookStore, probabilities: dict[str, float], version: str = "1") ->
     number = book.begin(made)
     book.add(PROBLEM, number, rows(table, *ranks(table), bands))
     with book.database.writing() as connection:
-        book.finish(connection, PROBLEM, number, table.num_rows, {"not_active": 3}, cells(table))
+        book.finish(connection, PROBLEM, number, table.num_rows, {"not_active": 3}, cells(table),
+                    owned_cells(table))  # fmt: skip
     book.sweep(PROBLEM)
     return number
 
@@ -83,7 +84,9 @@ MANY = {f"c{n:03d}": (n * 37 % 101) / 101 for n in range(101)}
 @pytest.mark.parametrize(
     "asked",
     [{}, {"bands": ("high", "very high")}, {"stages": ("usage",)}, {"prefix": "c05"},
-     {"prefix": "c0", "bands": ("low",), "stages": ("support", "renewal")}, {"prefix": "nobody"}],
+     {"prefix": "c0", "bands": ("low",), "stages": ("support", "renewal")}, {"prefix": "nobody"},
+     {"owners": ("Anna", "Cora")}, {"sees": frozenset(("Bert",))}, {"sees": frozenset()},
+     {"sees": frozenset(("Anna", "Bert")), "owners": ("Bert", "Cora"), "prefix": "c0"}],
 )  # fmt: skip
 def test_pages_give_every_row_once_in_order_and_add_up_to_the_totals(
     book: BookStore, by: str, asked: dict[str, object]
@@ -106,6 +109,32 @@ def test_pages_give_every_row_once_in_order_and_add_up_to_the_totals(
     assert {row.customer for row in found} <= set(wanted)
     if asked.keys() <= {"prefix"}:
         assert len(wanted) == len(found)
+
+
+def test_a_list_holds_no_customer_of_anybody_else(book: BookStore) -> None:
+    """Whatever is asked for, rows, totals, choices, and the export are of owners who are seen."""
+    put(book, MANY)
+    owner = {n: ("Anna", "Bert", "Cora")[i % 4 - 1] for i, n in enumerate(sorted(MANY)) if i % 4}
+    whole = page(book, Question(PROBLEM, limit=200))
+    assert 101 == whole.rows_seen
+    assert [(o, list(owner.values()).count(o)) for o in ("Anna", "Bert", "Cora")] == (
+        whole.choices["owner"]
+    )
+    sees = frozenset(("Anna", "Bert"))
+    mine = {name for name, whose in owner.items() if whose in sees}
+    for asked in ({}, {"bands": ("low",)}, {"prefix": "c0"}, {"by": "probability"}):
+        found = page(book, Question(PROBLEM, limit=200, sees=sees, **asked))  # type: ignore[arg-type]
+        assert {row.customer for row in found.rows} <= mine
+        assert found.totals.customers == len(found.rows)
+        assert (len(mine), ["Anna", "Bert"]) == (
+            found.rows_seen, [name for name, _ in found.choices["owner"]]
+        )  # fmt: skip
+        assert len(mine) == sum(count for _, count in found.choices["band"])
+    cursor = page(book, Question(PROBLEM, by="probability", limit=5)).next
+    later = page(book, Question(PROBLEM, by="probability", limit=200, cursor=cursor, sees=sees))
+    assert {row.customer for row in later.rows} <= mine
+    assert mine == {row["customer"] for row in exported(book, PROBLEM, sees)}
+    assert [] == list(exported(book, PROBLEM, frozenset()))
 
 
 def test_a_cursor_goes_on_in_its_own_list_until_that_is_gone(book: BookStore) -> None:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from serving.database import Database
 from serving.keys import Keys, Ring
 from serving.migrations import upgrade
+from serving.people import Roster, Users
 from serving.sessions import Links, Sessions
 from serving.settings import Settings
 from serving.tokens import Tokens
@@ -33,15 +34,25 @@ def test_a_session_ends_with_its_key(keys: Keys) -> None:
     ring = Ring(keys)
     key = ring.check(keys.create("shop", "person", ("read",), None))
     assert key is not None
-    sessions = Sessions("secret", ring)
+    roster = Roster(Users(keys.database))
+    sessions = Sessions("secret", ring, roster)
     text = sessions.begin(key)
-    assert key == sessions.check(text)
-    number, until, signature = text.split(".")
-    later = f"{number}.{int(until) + 1}.{signature}"
-    odd = ("\ud800.1.x", "é.1.é", f"{number}.{until}.é", f"{number}.²." + signature)
-    for wrong in ("", ".", text[:-1], later, text.replace(number, "0" * 12), *odd):
+    found = sessions.check(text)
+    assert found is not None
+    assert (key.id, "shop", ("read",), "person") == (
+        found.id, found.workspace, found.scopes, found.name
+    )  # fmt: skip
+    _, number, until, nonce, signature = text.split(".")
+    later = text.replace(until, str(int(until) + 1))
+    other = text.replace("k.", "p.", 1)
+    odd = (
+        "k.\ud800.1.x.y", "p.é.1.é.é", f"k.{number}.{until}.{nonce}.é",
+        f"k.{number}.².{nonce}.{signature}",
+    )  # fmt: skip
+    none = ("", ".", "....", text[:-1], later, other, text.replace(number, "0" * 12))
+    for wrong in (*none, *odd):
         assert sessions.check(wrong) is None
-    assert Sessions("another", ring).check(text) is None
+    assert Sessions("another", ring, roster).check(text) is None
     keys.revoke(key.id)
     ring.refresh()
     assert sessions.check(text) is None
