@@ -130,6 +130,13 @@ def test_a_person_signs_in(service: Service) -> None:
         assert 200 == browser.post("/v1/scores", json=body, headers=own).status_code
 
 
+def test_no_proxy_is_believed_unless_it_is_named(service: Service) -> None:
+    """A header that says TLS makes no cookie of TLS, not even from loopback."""
+    page = httpx.get(f"{service.address}/sign-in", headers={"X-Forwarded-Proto": "https"})
+    assert page.headers["set-cookie"].startswith("milepost-form=")
+    assert "Secure" not in page.headers["set-cookie"]
+
+
 def test_a_link_signs_in_once_and_leads_nowhere_else(service: Service) -> None:
     """A link opens the page it names among ours, the second time it opens nothing."""
     place = (str(service.config), "--workspace", str(service.workspace))
