@@ -118,7 +118,7 @@ CUSTOMER = {
 LISTED = {
     "customer": "555", **BAND, "interval": {"low": 0.559, "high": 0.716}, "band_before": "high",
     "week_ago": 0.641, "value_at_stake": 13.34, "expected_value": 8.96, "stage": "decision",
-    "persona": PERSONA, "date_due": None, "days_to_date": None, "as_of": AS_OF,
+    "persona": PERSONA, "owner": None, "date_due": None, "days_to_date": None, "as_of": AS_OF,
     "valid_until": DUE, "base_points": 4.2,
     "reasons": [
         {
@@ -134,7 +134,7 @@ AT_RISK = {
     "totals": {"customers": 2225, "value_at_stake": 1169295.21, "expected_value": 42181.94},
     "customers": [LISTED], "next": "1.1", "bands": [{"value": "very high", "customers": 118}],
     "stages": [{"value": "decision", "customers": 2168}],
-    "personas": [{"value": PERSONA, "customers": 744}],
+    "personas": [{"value": PERSONA, "customers": 744}], "owners": [],
 }  # fmt: skip
 
 BOOK_LINES = f'{{"problem": "churn", "customer": "555", "place": 1, "as_of": "{AS_OF}"}}\n'
