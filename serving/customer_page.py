@@ -39,7 +39,7 @@ MOST_SEARCHED = 1_000
 """Events of a journey that is searched for those that moved the score most: every one is taken out
 in turn, which costs the square of their number."""
 LEAST_POINTS = 0.05
-"""Events that move the score less are not singled out: they would be shown as 0.0."""
+"""Events that move the score less are not singled out."""
 MOST_PAST = 400
 """Recorded scores that are looked through for the history."""
 LISTED_PAST = 12

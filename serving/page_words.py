@@ -14,6 +14,9 @@ from models.spoken import Words, number, property_of
 LONGEST_TEXT = 400
 """Characters of a property that a page shows."""
 
+SMALL = 0.1
+"""Percentage points below which a second decimal is shown."""
+
 
 @dataclass(frozen=True)
 class When:
@@ -95,9 +98,9 @@ def percentage(points: float) -> str:
 
 
 def signed(points: float) -> str:
-    """Percentage points with their sign and one decimal: `+2.5`, `−0.3`, `0.0`."""
-    said = f"{points:+.1f}"
-    return "0.0" if said in ("+0.0", "-0.0") else said.replace("-", "−")
+    """Percentage points with their sign: `+2.5`, `−0.3`, `+0.04`, `0.0`."""
+    said = f"{points:+.1f}" if abs(points) >= SMALL else f"{points:+.2f}"
+    return "0.0" if said in ("+0.00", "-0.00") else said.replace("-", "−")
 
 
 def amount(value: float, of: str, words: Words) -> str:

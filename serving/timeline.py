@@ -147,7 +147,7 @@ def _drawn(lane: Lane, top: int, since: int, until: int) -> Markup:
     ]
     parts += [
         _marked(mark, percent(_across(mark.moment, since, until)), ground, row)
-        for mark, row in lane.marks
+        for mark, row in sorted(lane.marks, key=lambda each: -each[1])  # no stem over a mark
     ]
     return Markup("").join(parts)
 

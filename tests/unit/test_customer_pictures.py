@@ -43,7 +43,8 @@ def test_numbers_are_never_rounded_to_certainty() -> None:
     assert ["under 1%", "1%", "50%", "99%", "over 99%"] == [
         share(p) for p in (0.0001, 0.0051, 0.5, 0.994, 0.9999)
     ]
-    assert ["+2.5", "−0.3", "0.0", "0.0"] == [signed(p) for p in (2.46, -0.3, 0.04, -0.04)]
+    points = (2.46, -0.3, 0.04, -0.04, 0.004, -0.004)
+    assert ["+2.5", "−0.3", "+0.04", "−0.04", "0.0", "0.0"] == [signed(p) for p in points]
 
 
 def test_properties_are_said_in_their_unit() -> None:
