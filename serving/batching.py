@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from serving.tracing import here, together
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -17,6 +19,9 @@ MOST = 32
 """Pieces done together: more gain little, and the first one waits for the last."""
 
 STOP = None
+
+Waiting: TypeAlias = tuple[Piece, "asyncio.Future[Result]", Any]
+"""A piece, its answer to come, and where its asker stands in a trace."""
 
 
 class Together(Generic[Piece, Result]):
@@ -33,7 +38,7 @@ class Together(Generic[Piece, Result]):
             Gives a result or an error for each piece, in their order.
         """
         self._work, self._most = work, most
-        self._waiting: SimpleQueue[tuple[Piece, asyncio.Future[Result]] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[Waiting[Piece, Result] | None] = SimpleQueue()
         self._thread: Thread | None = None
 
     async def do(self, piece: Piece) -> Result:
@@ -46,7 +51,7 @@ class Together(Generic[Piece, Result]):
             self._thread = Thread(target=self._run, name="scoring", daemon=True)
             self._thread.start()
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.put((piece, future))
+        self._waiting.put((piece, future, here()))
         return future
 
     def stop(self) -> None:
@@ -72,15 +77,16 @@ class Together(Generic[Piece, Result]):
             if stop:
                 return
 
-    def _do(self, taken: Sequence[tuple[Piece, "asyncio.Future[Result]"]]) -> None:
-        taken = [(piece, future) for piece, future in taken if not future.cancelled()]
+    def _do(self, taken: "Sequence[Waiting[Piece, Result]]") -> None:
+        taken = [one for one in taken if not one[1].cancelled()]
         if not taken:
             return
         try:
-            results = self._work([piece for piece, _ in taken])
+            with together("score", [place for _, _, place in taken]):
+                results = self._work([piece for piece, _, _ in taken])
         except Exception as error:  # noqa: BLE001 - it is the askers', not the thread's
             results = [error] * len(taken)
-        pairs = [(future, result) for (_, future), result in zip(taken, results, strict=True)]
+        pairs = [(future, result) for (_, future, _), result in zip(taken, results, strict=True)]
         loop = taken[0][1].get_loop()
         if not loop.is_closed():
             loop.call_soon_threadsafe(_deliver, pairs)

@@ -123,8 +123,8 @@ def strict_json(raw: bytes) -> Any:
         raise UnreadableError("A number of the body is too large.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UnreadableError("The body is not valid JSON in UTF-8.") from None
-    bare = raw.translate(None, b" \t\r\n")
-    if _keys(value, bare.count(b"{") + bare.count(b"[")) != bare.count(b'":'):
+    n_keys = _keys(value, raw.count(b"{") + raw.count(b"["))
+    if n_keys != raw.count(b":") and n_keys != raw.translate(None, b" \t\r\n").count(b'":'):
         _refuse_doubles(raw)
     if b"\\u0000" in raw and _holds_nul(value):
         raise UnreadableError("Text of the body holds the character NUL.")
@@ -170,9 +170,10 @@ _CONTAINERS = frozenset((dict, list))
 def _keys(value: Any, most: int) -> int:
     """How many keys all objects of a value have; `most` is how many containers it can hold.
 
-    Every key of a text without blanks is followed by `":`. So if the text has no more of them
-    than the value has keys, no key came twice; text that holds `":` within a string only makes a
-    closer look necessary. This is several times faster than a hook for each object.
+    Every key of a text is followed by a colon, and by `":` where there are no blanks. So if the
+    text has no more of them than the value has keys, no key came twice; text that holds them
+    within a string only makes a closer look necessary. This is several times faster than a hook
+    for each object.
     """
     count = depth = seen = 0
     level = [value] if type(value) in _CONTAINERS else []

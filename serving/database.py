@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from features.errors import MilepostError
+from serving.tracing import span
 
 if os.name == "posix":
     import fcntl
@@ -88,13 +89,16 @@ class Database:
         StoreUnavailableError
             When the database is locked, full, failing or out of reach.
         """
-        with unavailable("written"), self._alone(), self.writer.begin() as connection:
+        with (
+            span("store.write"), unavailable("written"), self._alone(),
+            self.writer.begin() as connection,
+        ):  # fmt: skip
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and changes nothing."""
-        with unavailable("read"), self.readers.begin() as connection:
+        with span("store.read"), unavailable("read"), self.readers.begin() as connection:
             yield connection
 
     @contextmanager
@@ -103,7 +107,7 @@ class Database:
 
         Each statement sees the newest state. Placeholders are the driver's: see `mark`.
         """
-        with unavailable("read"):
+        with span("store.read"), unavailable("read"):
             kept = getattr(self._local, "cursor", None)
             if kept is None or self._local.owner != os.getpid():
                 kept = self._local.cursor = self._open_cursor()

@@ -16,6 +16,7 @@ from typing import Any
 from starlette.responses import Response
 
 from features.errors import MilepostError
+from serving import tracing
 from serving.access import UnauthorizedError, is_open
 from serving.audit import Asked
 from serving.bodies import MediaTypeError, UnreadableError
@@ -68,7 +69,9 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._answer(scope, receive, send)
+            quiet = scope["path"] in HEALTH
+            with tracing.OFF if quiet else tracing.request(scope["headers"]):
+                await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self.app(scope, receive, send)
 
@@ -160,6 +163,7 @@ class Edge:
         caller: Caller | None = scope.get("audited") or scope.get("caller")
         route = _template(scope.get("route"))
         self.state.metrics.count(route, status, seconds)
+        tracing.answered(scope["method"], route, status)
         self.state.log.add(
             Asked(
                 int(time() * 1e6), scope["request_id"], scope["method"], route, status,

@@ -118,6 +118,7 @@ def _serve(businesses: Sequence[Business], settings: Settings, listener: socket.
     from features.engine import warm_up  # after `prepare`, and before a worker is forked
     from serving.app import create_app
     from serving.state import load_state
+    from serving.tracing import begin as begin_tracing
     from serving.workers import Workers, work
 
     warm_up()
@@ -125,6 +126,7 @@ def _serve(businesses: Sequence[Business], settings: Settings, listener: socket.
     def begin() -> int:
         try:
             state = load_state(businesses, settings)
+            state.ends.append(begin_tracing())
             state.refresh()
             work(create_app(state), state, listener)
         except MilepostError as error:
