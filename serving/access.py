@@ -56,7 +56,7 @@ SCOPE_OF = {
 ROLES_OF = {
     ("GET", "/"): ROLES,
     ("GET", "/at-risk"): ROLES,
-    ("GET", "/customers/{customer:path}"): ROLES,
+    ("GET", "/customers/{customer}"): ROLES,
     ("GET", "/docs"): ROLES,
     ("GET", "/openapi.json"): ROLES,
     ("GET", "/v1/problems"): ROLES,
@@ -118,7 +118,7 @@ def tenant_of(request: Request, state: State, scope: str) -> Tenant:
     if caller is None:
         raise UnauthorizedError("Send an API key: Authorization: Bearer mp_…")
     if caller.role:
-        if caller.role not in ROLES_OF.get((request.method, request.scope["route"].path), ()):
+        if caller.role not in ROLES_OF.get((request.method, request.scope["route"].path_format), ()):
             raise ForbiddenError(f"This is not for the role {caller.role}.")
     elif scope not in caller.scopes:
         raise ForbiddenError(f"The key lacks the scope {scope}.")
