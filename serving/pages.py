@@ -16,6 +16,7 @@ from serving.at_risk import Question
 from serving.customer_page import FILTERS
 from serving.errors import TITLES
 from serving.keys import Caller
+from serving.people import ADMIN, ROLES, SCIENTIST
 from serving.schemas_lists import AtRisk
 
 HEADERS = {
@@ -37,6 +38,11 @@ DOCS_POLICY = HEADERS["Content-Security-Policy"].replace(
 
 PAGES = Environment(loader=PackageLoader("serving"), autoescape=select_autoescape())
 PAGES.filters |= FILTERS
+PAGES.globals["SITE"] = (
+    ("/at-risk", "Customers", ROLES),
+    ("/docs", "API", (SCIENTIST, ADMIN)),
+)
+"""The pages that every page leads to: address, name, and for whom; who has a key sees all."""
 
 
 def at_risk_page(
