@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from features.actions import is_action
 from features.durations import days, format_duration, parse_duration, parse_moment
 from features.errors import ConfigError, nearest
 
@@ -244,6 +245,15 @@ class Problem(Section):
             self._check_outcome(self.outcome)
         return self
 
+    @property
+    def events(self) -> list[str]:
+        """The events that the problem names."""
+        outcome, cohort = self.outcome, self.cohort
+        named = [cohort.event, *cohort.without, self.at.event if self.at else None]
+        if outcome is not None:
+            named += [outcome.silence_of, outcome.event, outcome.not_]
+        return [name for name in named if name is not None]
+
     def _check_outcome(self, outcome: Outcome) -> None:
         if self.horizon is None and not (outcome.not_ and self.before):
             raise ValueError('horizon is missing, the length of the outcome window, such as "28d"')
@@ -271,6 +281,9 @@ class FeatureChoice(Section):
     events there are counted for the customer too."""
     own: str | None = None
     """A Python file beside this one with the business's own `FEATURES`."""
+    actions: bool = False
+    """Whether actions that people wrote down (`action_call`, …) are read like other events; see
+    `features.actions` for why they are not. Train again after changing it."""
 
 
 class Actionable(Section):
@@ -337,7 +350,19 @@ class Business(Section):
                         "an event belongs to one stage"
                     )
                 seen[name] = stage
+        self._refuse_actions(list(seen))
         return self
+
+    def _refuse_actions(self, staged: list[str]) -> None:
+        """Refuse events that nothing reads where the business names them all the same."""
+        if self.features.actions:
+            return
+        named = [name for problem in self.problems.values() for name in problem.events]
+        if name := next(filter(is_action, [*staged, *named]), None):
+            raise ValueError(
+                f"{name!r} is an action, and actions are not read because they follow the score; "
+                "say actions = true in [features] if they shall be"
+            )
 
     def problem(self, name: str) -> Problem:
         """The problem of that name; `ConfigError` names the nearest if there is none."""

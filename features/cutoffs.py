@@ -85,15 +85,14 @@ def resolve(problem: Problem, log: EventLog, attributes: EventLog) -> Problem:
     ProblemError
         When an event or property that the problem names never occurs; names the nearest.
     """
-    names = [name for name in _named(problem) if name is not None]
-    return settle(problem, overview(log, attributes, names))
+    return settle(problem, overview(log, attributes, problem.events))
 
 
 def settle(problem: Problem, whole: Overview) -> Problem:
     """The same from an overview of the log, where nobody holds the log itself."""
     known = set(whole.event_names)
-    for name in _named(problem):
-        if name is not None and name not in known:
+    for name in problem.events:
+        if name not in known:
             raise ProblemError(
                 f"The problem names the event {name!r}, which never occurs.{nearest(name, known)}"
             )
@@ -121,17 +120,6 @@ def settle(problem: Problem, whole: Overview) -> Problem:
         outcome = outcome.model_copy(update={"repeats": whole.repeats[outcome.event]})
     every = None if problem.before or problem.at else _affordable(problem, whole)
     return problem.model_copy(update={"outcome": outcome, "every": every})
-
-
-def _named(problem: Problem) -> list[str | None]:
-    """The events that a problem names."""
-    outcome = problem.outcome
-    named = [
-        problem.cohort.event,
-        *problem.cohort.without,
-        problem.at.event if problem.at else None,
-    ]
-    return named if outcome is None else [*named, outcome.silence_of, outcome.event, outcome.not_]
 
 
 def _affordable(problem: Problem, whole: Overview) -> int:
@@ -211,8 +199,7 @@ def schedule(
     elif problem.before is not None:
         rows = _before_dates(problem.before, _dated(problem.before.property, log, attributes), end)
     else:
-        names = [name for name in _named(problem) if name is not None]
-        begin = _begin(problem, whole or overview(log, attributes, names))
+        begin = _begin(problem, whole or overview(log, attributes, problem.events))
         rows = _grid(problem, begin, log.n_customers, end)
     return with_windows(problem, rows, log, attributes)
 

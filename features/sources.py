@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.actions import without_actions
 from features.config import Business, Customers, Source
 from features.duck import (
     RAW,
@@ -410,7 +411,7 @@ def _write_rejected(duck: duckdb.DuckDBPyConnection, path: Path | None) -> None:
 
 def merged(business: Business, read: Tables) -> Histories:
     """One log of events and one of attributes of all sources' tables."""
-    log = _merge(read.events)
+    log = _merge(read.events if business.features.actions else without_actions(read.events))
     if not log.n_events:
         raise SourceError(f"{business.name} has no events at all: every source came back empty.")
     attributes = _merge(read.statements)

@@ -28,6 +28,8 @@ from sqlalchemy import (
     update,
 )
 
+from features.actions import is_action
+from features.config import Business, slug
 from features.durations import SECOND
 from features.event_log import CATEGORY
 from serving.database import Database
@@ -51,6 +53,9 @@ ACCEPTED, DUPLICATE, QUARANTINED, REFUSED = "accepted", "duplicate", "quarantine
 """What can become of a row that was received."""
 
 ID_CONFLICT = "id_conflict"
+
+ACTIONS = "milepost actions"
+"""The source of what people write down on pages or send to `/v1/actions`."""
 
 IDS_AT_ONCE = 500
 """More parameters than this make a statement slow to prepare."""
@@ -113,8 +118,16 @@ class EventStore:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def workspace(self, name: str, groups: Sequence[str] = ()) -> "TenantStore":
-        """The store of one workspace, which is made if there is none of that name."""
+    def workspace(
+        self, name: str, groups: Sequence[str] = (), actions: bool = False
+    ) -> "TenantStore":
+        """The store of one workspace, which is made if there is none of that name.
+
+        Parameters
+        ----------
+        actions
+            Whether actions are read like other events; see `features.actions`.
+        """
         with self.database.writing() as connection:
             _one_by_one(self.database, connection, 0)
             found = connection.execute(
@@ -128,20 +141,22 @@ class EventStore:
                     or 0
                 ) + 1
                 insert(connection, WORKSPACES, [{"workspace": found, "name": name}])
-        return TenantStore(self.database, name, int(found), tuple(groups))
+        return TenantStore(self.database, name, int(found), tuple(groups), actions)
 
 
 class TenantStore:
     """One workspace's histories."""
 
     def __init__(
-        self, database: Database, name: str, workspace: int, groups: tuple[str, ...] = ()
-    ) -> None:
+        self, database: Database, name: str, workspace: int, groups: tuple[str, ...] = (),
+        actions: bool = False,
+    ) -> None:  # fmt: skip
         self.database, self.name, self.workspace, self.groups = database, name, workspace, groups
+        self.actions = actions
         self._sources: dict[str, int] = {}
         self._known: set[tuple[Any, ...]] = set()
         """Kinds and members that are stored already."""
-        self.journeys = StoredJourneys(database, workspace, groups)
+        self.journeys = StoredJourneys(database, workspace, groups, actions)
 
     def end(self) -> int:
         """The moment up to which the history reaches, microseconds UTC; never beyond now."""
@@ -159,9 +174,10 @@ class TenantStore:
             return self._state(connection)[0]
 
     def feeds(self) -> list[Feed]:
-        """The sources, by name."""
+        """The sources, by name. What people write down is none: its silence means nothing."""
         columns = (FEEDS.c.name, FEEDS.c.rows, FEEDS.c.first_event, FEEDS.c.last_event)
-        asked = select(*columns, FEEDS.c.last_arrival).where(FEEDS.c.workspace == self.workspace)
+        mine = (FEEDS.c.workspace == self.workspace, FEEDS.c.name != ACTIONS)
+        asked = select(*columns, FEEDS.c.last_arrival).where(*mine)
         with self.database.reading() as connection:
             return [Feed(*row) for row in connection.execute(asked.order_by(FEEDS.c.name))]
 
@@ -179,7 +195,8 @@ class TenantStore:
         conflict
             Gives the row to set aside for the fact at a place that is an `ID_CONFLICT`.
         until
-            The moment up to which the history then reaches; the arrival if None.
+            The moment up to which the history then reaches; the arrival if None. An action does
+            not move it, nor, where actions are not read, is it a commit that changes histories.
 
         Returns
         -------
@@ -202,9 +219,12 @@ class TenantStore:
             if conflict is not None:
                 rows += [conflict(i) for i, v in enumerate(verdicts) if v == ID_CONFLICT]
             insert_new(connection, QUARANTINE, [self._aside(row, stamp) for row in rows])
-            known = self._note(connection, added, codes, arrival + 1, stamp) if added else set()
-            reach = stamp if until is None and added else until
-            if added or (reach is not None and (reached is None or reach > reached)):
+            read = [fact for fact in added if self.actions or not is_action(fact.event)]
+            known = self._note(connection, read, arrival + 1)
+            self._feed(connection, added, codes, stamp)
+            came = any(not is_action(fact.event) for fact in added)
+            reach = stamp if until is None and came else until
+            if read or (reach is not None and (reached is None or reach > reached)):
                 self._advance(connection, arrival + 1, reach, reached)
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
@@ -340,12 +360,7 @@ class TenantStore:
         return found
 
     def _note(
-        self,
-        connection: Connection,
-        added: Sequence[Fact],
-        codes: dict[str, int],
-        arrival: int,
-        stamp: int,
+        self, connection: Connection, added: Sequence[Fact], arrival: int
     ) -> set[tuple[Any, ...]]:
         """Write down what the new rows change beside themselves; give what need not be again."""
         workspace = self.workspace
@@ -363,7 +378,6 @@ class TenantStore:
             {"workspace": workspace, "property": name, "member_of": group, "customer": customer}
             for name, group, customer in sorted(members - self._known)
         ])  # fmt: skip
-        self._feed(connection, added, codes, stamp)
         return kinds | members
 
     def _feed(
@@ -384,6 +398,12 @@ class TenantStore:
 
     def _aside(self, row: SetAside, stamp: int) -> dict[str, Any]:
         return {"workspace": self.workspace, "arrived": stamp, **msgspec.structs.asdict(row)}
+
+
+def store_of(database: Database, business: Business) -> TenantStore:
+    """The store of a business's workspace."""
+    read = business.features
+    return EventStore(database).workspace(slug(business.name), read.groups, read.actions)
 
 
 def _one_by_one(database: Database, connection: Connection, workspace: int) -> None:

@@ -21,7 +21,7 @@ import msgspec
 import pyarrow as pa
 from tqdm import tqdm
 
-from features.config import Business, read_config, slug
+from features.config import Business, read_config
 from features.durations import MISSING_TIME, format_moment
 from features.event_log import CATEGORY, LARGEST, NUMBER, TIME
 from features.sources import NOT_A_PROPERTY, REASONS, Tables, merged, read_tables
@@ -30,10 +30,10 @@ from serving.event_store import (
     EVENT,
     ID_CONFLICT,
     STATEMENT,
-    EventStore,
     Fact,
     SetAside,
     TenantStore,
+    store_of,
 )
 from serving.facts import content_id
 from serving.intake import CONFLICT
@@ -60,7 +60,7 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         for path in chosen.config:
             business = read_config(Path(path))
-            store = EventStore(database).workspace(slug(business.name), business.features.groups)
+            store = store_of(database, business)
             done = import_sources(business, store)
             parts = ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(done.items()))
             print(f"{business.name}: {parts}", file=sys.stderr, flush=True)

@@ -36,7 +36,7 @@ from serving.book_rows import MOST_TOLD, Place, band_changes, cells, owned_cells
 from serving.book_store import MAKING, BookStore, Generation
 from serving.children import declare_parent, orphaned
 from serving.database import Database, StoreUnavailableError
-from serving.event_store import EventStore, TenantStore
+from serving.event_store import TenantStore, store_of
 from serving.hook_store import Hooks
 from serving.migrations import upgrade
 from serving.settings import declare_place, read_settings
@@ -209,7 +209,7 @@ def run(chosen: argparse.Namespace) -> int:
 def keeper_of(business: Business, workspace: Path, database: Database) -> Keeper:
     """The keeper of one business's book."""
     name = slug(business.name)
-    store = EventStore(database).workspace(name, business.features.groups)
+    store = store_of(database, business)
     scratch = workspace / name
     scratch.mkdir(parents=True, exist_ok=True)
     histories = FromStore(business, store, scratch / "book-histories")

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from features.config import read_config, slug
+from features.config import read_config
 from features.errors import MilepostError
 from models.fitted import FittedModel
 from models.shelf import Shelf, Standing
 from serving.database import Database
-from serving.event_store import EventStore, TenantStore
+from serving.event_store import TenantStore, store_of
 from serving.ledger import Ledger, Recorded, digest_of
 from serving.migrations import upgrade
 from serving.scoring import Scorer
@@ -40,7 +40,7 @@ def run(chosen: argparse.Namespace) -> int:
     business = read_config(chosen.config[0])
     database = Database(settings.database_url)
     upgrade(database)
-    store = EventStore(database).workspace(slug(business.name), business.features.groups)
+    store = store_of(database, business)
     replay = Replay(store, settings.workspace)
     found: Counter[str] = Counter()
     for count, (recorded, why) in enumerate(replay.every(Ledger(database)), start=1):

@@ -28,7 +28,7 @@ from serving.book import Wish
 from serving.book_files import check_path, write_book
 from serving.book_parts import Done, Task, parts, processes, score_buckets, score_on, score_together
 from serving.database import Database
-from serving.event_store import EventStore
+from serving.event_store import store_of
 from serving.migrations import upgrade
 from serving.settings import Settings, declare_place, read_settings
 from serving.snapshot import FromStore
@@ -105,7 +105,7 @@ def _buckets(business: Business, settings: Settings, histories: Path | None) -> 
     folder = settings.workspace / name / "score-histories"
     database = Database(settings.database_url)
     upgrade(database)
-    store = EventStore(database).workspace(name, business.features.groups)
+    store = store_of(database, business)
     if store.arrival():
         return FromStore(business, store, folder).copy().buckets
     raise SourceError(

@@ -10,6 +10,7 @@ from time import time
 
 import numpy as np
 
+from features.actions import is_action
 from features.durations import SECOND
 from features.engine import Matrix
 from features.errors import HistoryError, nearest
@@ -88,6 +89,7 @@ def prepare(asked: Asked) -> Case:
         given = [
             InlineEvent(e.event, e.event_time, e.recorded_time, e.__pydantic_extra__)
             for e in request.events
+            if tenant.business.features.actions or not is_action(e.event)
         ]
         journey, unread = inline_journey(contract, given, request.attributes or {})
         as_of = now() if request.as_of is None else request.as_of

@@ -6,7 +6,7 @@ histories as the sources do where an import brought them. Knows nothing about mo
 """
 
 import multiprocessing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from features.actions import ACTION_EVENTS
 from features.buckets import Buckets, open_buckets, write_buckets
-from features.config import Business, slug
+from features.config import Business
 from features.durations import MISSING_TIME
 from features.errors import MilepostError, SourceError
 from features.event_log import CATEGORY, NUMBER, TIME, EventLog, build_log, union
 from features.groups import with_groups
 from features.sources import Histories, SourceAccount, digest
 from serving.database import Database
-from serving.event_store import EventStore, TenantStore
+from serving.event_store import TenantStore, store_of
 from serving.journeys import Columns
 from serving.tables import SIDES
 
@@ -109,7 +110,7 @@ def export(business: Business, url: str, folder: Path, n_buckets: int | None = N
 def histories_of(business: Business, url: str) -> Histories:
     """A store's histories in memory."""
     database = Database(url)
-    store = EventStore(database).workspace(slug(business.name), business.features.groups)
+    store = store_of(database, business)
     with database.reading() as connection:
         kinds = store.kinds(connection)
     accounts = tuple(
@@ -118,8 +119,10 @@ def histories_of(business: Business, url: str) -> Histories:
     )
     end = store.end()
     database.close()
+    unread = () if business.features.actions else sorted(ACTION_EVENTS)
     log, attributes = (
-        _read(url, store.workspace, table.name, kinds[side]) for side, table in enumerate(SIDES)
+        _read(url, store.workspace, table.name, kinds[side], unread)
+        for side, table in enumerate(SIDES)
     )
     if not log.n_events:
         raise SourceError(
@@ -133,13 +136,22 @@ def histories_of(business: Business, url: str) -> Histories:
     return Histories(log, attributes, accounts, end, told)
 
 
-def _read(url: str, workspace: int, table: str, kinds: Mapping[str, str]) -> EventLog:
-    """One side of a workspace's histories, with the properties that any row has."""
+def _read(
+    url: str, workspace: int, table: str, kinds: Mapping[str, str], unread: Sequence[str]
+) -> EventLog:
+    """One side of a workspace's histories, with the properties that any row has.
+
+    Parameters
+    ----------
+    unread
+        Events that are left out.
+    """
     pieces: list[pa.Table] = []
+    without = ", ".join(f"'{name}'" for name in ("", *unread))
     with _arrow(url) as cursor:
         cursor.execute(
             "select customer, event_time, recorded_time, event, properties "
-            f"from {table} where workspace = {int(workspace)} "
+            f"from {table} where workspace = {int(workspace)} and event not in ({without}) "
             "order by customer, event_time, source, event_id"
         )
         pieces += [_decoded(rows, kinds) for rows in _together(cursor.fetch_record_batch())]

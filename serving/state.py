@@ -21,7 +21,7 @@ from serving.champions import Champions, Loaded
 from serving.database import Database
 from serving.entrance import Entrance
 from serving.errors import NotFoundError
-from serving.event_store import EventStore, TenantStore
+from serving.event_store import TenantStore, store_of
 from serving.freshness import Sources
 from serving.guard import Budget
 from serving.intake import Intake
@@ -184,7 +184,7 @@ def load_state(businesses: Sequence[Business], settings: Settings) -> State:
 def load_tenant(business: Business, workspace: Path, database: Database) -> Tenant:
     """What is kept of a business."""
     name = slug(business.name)
-    kept = EventStore(database).workspace(name, business.features.groups)
+    kept = store_of(database, business)
     return Tenant(name, business, workspace / name, kept)
 
 

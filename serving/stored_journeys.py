@@ -5,7 +5,7 @@ and one for each group that the customer has been in. What was read lately is he
 commit changes it. Knows nothing about what writes to the store.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
+from features.actions import is_action
 from features.event_log import EventLog
 from models.contract import Contract
 from serving.database import Database
@@ -28,8 +29,12 @@ MOST_TOUCHED = 500
 class StoredJourneys:
     """The journeys of one workspace."""
 
-    def __init__(self, database: Database, workspace: int, groups: tuple[str, ...]) -> None:
+    def __init__(
+        self, database: Database, workspace: int, groups: tuple[str, ...], actions: bool = False
+    ) -> None:
         self.database, self.workspace, self.groups = database, workspace, groups
+        self.actions = actions
+        """Whether journeys hold the actions that people wrote down."""
         self._recent = Recent()
         self._range = tuple(self._statement(table) for table in SIDES)
         mark = database.mark
@@ -86,10 +91,14 @@ class StoredJourneys:
         events, statements = self.rows(customer)
         if not events and not statements:
             return None
-        log, ids, unread = log_of(customer, events, plan.events)
+        log, ids, unread = log_of(customer, self._read(events, 2), plan.events)
         about, _, unsaid = log_of(customer, statements, plan.attributes)
         named = [f"property {name}" for name in unread] + [f"attribute {name}" for name in unsaid]
         return Journey(log, about, ids, tuple(sorted(named)))
+
+    def _read(self, rows: Iterable[Any], event: int) -> list[Any]:
+        """The rows that a model reads; `event` is the place of an event's name in them."""
+        return [row for row in rows if self.actions or not is_action(row[event])]
 
     def _group(self, log: EventLog, name: str, plan: "Plan", seen: int) -> EventLog:
         """The journeys of the groups of one property that a customer has been in."""
@@ -100,7 +109,7 @@ class StoredJourneys:
             return kept
         with self.database.cursor() as cursor:
             found = {
-                group: cursor.execute(self._of_group, (self.workspace, name, group)).fetchall()
+                group: self._read(cursor.execute(self._of_group, (self.workspace, name, group)), 3)
                 for group in named
             }
         made = group_log(name, found, plan.contract.event_kinds, plan.groups[name], _columns)
