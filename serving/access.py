@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from features.errors import MilepostError
 from serving.keys import Caller
-from serving.people import ADMIN, ROLES, SCIENTIST
+from serving.people import ADMIN, LEAD, MANAGER, ROLES, SCIENTIST
 from serving.state import State, Tenant
 
 SCOPE_OF = {
@@ -34,6 +34,9 @@ SCOPE_OF = {
     ("POST", "/v1/batch"): "ingest",
     ("GET", "/v1/quarantine"): "ingest",
     ("POST", "/v1/quarantine/replay"): "ingest",
+    ("POST", "/v1/actions"): "ingest",
+    ("POST", "/v1/actions/{action}/outcome"): "ingest",
+    ("GET", "/v1/actions"): "read",
     ("GET", "/v1/at-risk"): "read",
     ("GET", "/at-risk"): "read",
     ("GET", "/customers/{customer}"): "read",
@@ -53,6 +56,9 @@ SCOPE_OF = {
 }
 """The scope of every route that is not open; a test holds every route to it."""
 
+ACTING = (MANAGER, LEAD, ADMIN)
+"""The roles that write down what they did."""
+
 ROLES_OF = {
     ("GET", "/"): ROLES,
     ("GET", "/at-risk"): ROLES,
@@ -68,6 +74,9 @@ ROLES_OF = {
     ("POST", "/v1/scores"): ROLES,
     ("POST", "/v1/scores/batch"): ROLES,
     ("POST", "/v1/what-if"): ROLES,
+    ("POST", "/v1/actions"): ACTING,
+    ("POST", "/v1/actions/{action}/outcome"): ACTING,
+    ("GET", "/v1/actions"): ROLES,
     ("GET", "/metrics"): (SCIENTIST, ADMIN),
     ("GET", "/v1/quarantine"): (SCIENTIST, ADMIN),
     ("POST", "/v1/quarantine/replay"): (ADMIN,),

@@ -115,6 +115,18 @@ CUSTOMER = {
     ],
 }  # fmt: skip
 
+ACTION_BODY = {
+    "customer": "555", "kind": "call", "at": "2018-01-02T09:15:00Z", "outcome": "not reached",
+    "cost": 12.0, "note": "Again on Thursday.", "id": "call-17",
+}  # fmt: skip
+OUTCOME_BODY = {"outcome": "reached", "note": "Will come by on Saturday."}
+ACTION = {
+    **{**ACTION_BODY, "outcome": "reached"}, "first_outcome": "not reached", "who": "jane.doe",
+    "recorded": NOW,
+    "follow_ups": [{**OUTCOME_BODY, "at": "2018-01-04T10:00:00Z", "who": "jane.doe"}],
+}  # fmt: skip
+ACTIONS = {"actions": [ACTION], "next": None}
+
 LISTED = {
     "customer": "555", **BAND, "interval": {"low": 0.559, "high": 0.716}, "band_before": "high",
     "week_ago": 0.641, "value_at_stake": 13.34, "expected_value": 8.96, "stage": "decision",

@@ -23,6 +23,7 @@ from features.durations import SECOND
 from serving.database import StoreUnavailableError
 from serving.event_store import (
     ACCEPTED,
+    ACTIONS,
     DUPLICATE,
     ID_CONFLICT,
     QUARANTINED,
@@ -39,8 +40,9 @@ MOST_TOGETHER = 20_000
 MOST_WAITING = 200_000
 """Rows that may wait for the writer; beyond them a request is turned away at once."""
 
-CANONICAL = "event"
-"""The form of a row; those of Segment's are `segment:` and the kind of message."""
+CANONICAL, ACTION = "event", "action"
+"""Forms of a row: as a sender says it, or as an action was written down; those of Segment's are
+`segment:` and the kind of message."""
 
 UNREADABLE = frozenset(("not_an_object", "unreadable"))
 """Faults of rows that are no row at all: they are refused and not kept."""
@@ -119,6 +121,8 @@ def facts_from(body: Any, form: str, now: int, groups: tuple[str, ...]) -> tuple
     """The facts of a row in one of the forms; raises FactError."""
     if form == CANONICAL:
         return (fact_of(body, now, groups),)
+    if form == ACTION:
+        return (fact_of(body, now, (), ACTIONS),)
     kind = form.partition(":")[2]
     return facts_of(body, kind or None, now, groups)
 
@@ -126,7 +130,7 @@ def facts_from(body: Any, form: str, now: int, groups: tuple[str, ...]) -> tuple
 def set_aside(body: Any, form: str, reason: str, detail: str) -> SetAside:
     """A row for the quarantine; the same row for the same reason is the same one."""
     written = msgspec.json.encode(body).decode()
-    source = API if form == CANONICAL else SOURCE
+    source = {CANONICAL: API, ACTION: ACTIONS}.get(form, SOURCE)
     named = blake2b(f"{form}\0{reason}\0{written}".encode(), digest_size=12).hexdigest()
     return SetAside(named, source, form, reason, detail, written)
 

@@ -4,6 +4,7 @@ Takes a request and a tenant; says whether a customer exists for the caller. Whe
 names no owners, and for keys, everybody's do.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -34,6 +35,19 @@ class Sight:
             return False
         kept = self.tenant.kept
         return owner_said(kept.journeys.statements(customer), attribute, kept.end()) in self.owners
+
+    def among(self, customers: Iterable[str]) -> frozenset[str]:
+        """Those of some stored customers that exist for the caller."""
+        names, attribute = frozenset(customers), self.tenant.business.people.owner
+        if self.owners is None:
+            return names
+        if attribute is None:
+            return frozenset()
+        kept = self.tenant.kept
+        end, said = kept.end(), kept.journeys.statements_of(names)
+        return frozenset(
+            name for name in names if owner_said(said.get(name, []), attribute, end) in self.owners
+        )
 
     def check(self, customer: str) -> None:
         """Raise what is raised of a customer that there is not, if the caller doesn't see it.

@@ -22,6 +22,9 @@ from serving.journeys import Columns, Journey, log_of
 from serving.recent import Held, Recent
 from serving.tables import SIDES
 
+AT_ONCE = 500
+"""Customers of one query: more parameters make a statement slow to prepare."""
+
 MOST_TOUCHED = 500
 """Customers touched since the last look beyond which everything held is forgotten."""
 
@@ -66,6 +69,23 @@ class StoredJourneys:
         """What was said of a customer, in the order of the key."""
         with self.database.cursor() as cursor:
             return list(cursor.execute(self._range[1], (self.workspace, customer)).fetchall())
+
+    def statements_of(self, customers: Iterable[str]) -> dict[str, list[Any]]:
+        """The same of each of many customers of whom anything was said."""
+        names, found = sorted(customers), dict[str, list[Any]]()
+        mark = self.database.mark
+        for begin in range(0, len(names), AT_ONCE):
+            some = names[begin : begin + AT_ONCE]
+            asked = (
+                "select customer, event_time, recorded_time, event, event_id, properties "
+                f"from statements where workspace = {mark} "
+                f"and customer in ({', '.join([mark] * len(some))}) "
+                "order by customer, event_time, source, event_id"
+            )
+            with self.database.cursor() as cursor:
+                for customer, *row in cursor.execute(asked, (self.workspace, *some)).fetchall():
+                    found.setdefault(str(customer), []).append(row)
+        return found
 
     def of(self, customer: str, contract: Contract) -> Journey | None:
         """One customer's history with the columns of a contract; None of nobody.

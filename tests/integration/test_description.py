@@ -109,7 +109,7 @@ def test_every_error_is_a_problem_document_of_its_status(description: Document) 
             assert int(status) == shown["status"] == expected, name
             assert f"urn:milepost:problem:{shown['code']}" == shown["type"]
             seen.add(int(status))
-    assert {400, 401, 403, 404, 405, 408, 410, 413, 415, 422, 429, 431, 503} == seen
+    assert {400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429, 431, 503} == seen
 
 
 def test_what_answers_without_a_key_says_so(description: Document) -> None:

@@ -43,13 +43,14 @@ class Business:
     webhook: str = ""
     quarantined: str = ""
     event_id: str = ""
+    action: str = ""
 
     def marks(self, text: str) -> list[str]:
         """What a text holds that no answer to the other may hold."""
         customer = rf"(?<![\w+/=-]){self.customer[0]}0\d\d(?!\w)"
         names = (
             self.name, self.score_id, self.webhook, self.quarantined, self.event_id, self.key_id,
-            HOOK.format(self.name),
+            self.action, HOOK.format(self.name),
         )  # fmt: skip
         return re.findall(customer, text) + [name for name in names if name in text]
 
@@ -133,6 +134,8 @@ def fill(side: Business) -> None:
     bad = {"customer": side.customer, "event": "order", "event_time": "no time"}
     assert 207 == client.post("/v1/events", json=bad).status_code
     side.quarantined = client.get("/v1/quarantine").json()["rows"][0]["row"]
+    done = {"customer": side.customer, "kind": "call", "note": f"The {side.name} called."}
+    side.action = client.post("/v1/actions", json=done).json()["id"]
     page = client.get(f"/v1/customers/{side.customer}").json()
     side.event_id = page["events"][0]["event_id"]
 
@@ -141,7 +144,7 @@ def own_state(side: Business) -> list[Any]:
     """What a side sees of its own things, without what time alone changes."""
     paths = (
         f"/v1/customers/{side.customer}", f"/v1/customers/{BOTH}", f"/v1/scores/{side.score_id}",
-        "/v1/quarantine", "/v1/webhooks",
+        "/v1/quarantine", "/v1/webhooks", "/v1/actions",
     )  # fmt: skip
     answers = [side.client.get(path) for path in paths]
     assert [200] * len(paths) == [answer.status_code for answer in answers]
@@ -180,6 +183,9 @@ ASK: dict[tuple[str, str], Callable[[Business], Asked]] = {
     },
     ("GET", "/v1/quarantine"): lambda other: {"params": {"replayed": True}},
     ("POST", "/v1/quarantine/replay"): lambda other: {"json": {"rows": [other.quarantined]}},
+    ("POST", "/v1/actions"): lambda other: {"json": {"customer": other.customer, "kind": "call"}},
+    ("POST", "/v1/actions/{action}/outcome"): lambda other: {"json": {"outcome": "done"}},
+    ("GET", "/v1/actions"): lambda other: {},
     ("GET", "/v1/at-risk"): lambda other: {"params": LIST},
     ("GET", "/at-risk"): lambda other: {"params": LIST},
     ("GET", "/v1/export/book"): lambda other: {"params": {"format": "csv"}},
@@ -200,7 +206,7 @@ ASK: dict[tuple[str, str], Callable[[Business], Asked]] = {
 }
 """How each route is asked for what is the other's."""
 
-NAMED_IN_BODY = [("POST", "/v1/scores"), ("POST", "/v1/what-if")]
+NAMED_IN_BODY = [("POST", "/v1/scores"), ("POST", "/v1/what-if"), ("POST", "/v1/actions")]
 """Routes whose body names a thing of the other, and that can only say that it does not exist."""
 
 
@@ -209,6 +215,7 @@ def ask(client: httpx.Client, route: tuple[str, str], other: Business) -> httpx.
     method, path = route
     ids = {
         "{customer}": other.customer, "{score_id}": other.score_id, "{webhook}": other.webhook,
+        "{action}": other.action,
     }  # fmt: skip
     for name, value in ids.items():
         path = path.replace(name, value)
@@ -228,7 +235,7 @@ def test_nothing_of_the_other_is_told_or_changed(turn: int, two: tuple[Business,
     me, other = two[turn], two[1 - turn]
     nobody = replace(
         other, customer="x" * len(other.customer), score_id=NOBODYS, webhook=NOBODYS,
-        quarantined=NOBODYS,
+        quarantined=NOBODYS, action=NOBODYS,
     )  # fmt: skip
     before = own_state(other)
     assert 7 <= len(other.marks(str([before, other.key_id])))
