@@ -1,22 +1,68 @@
 """Whether an outcome happened in a window.
 
 Takes a problem, the event log and moments with their windows; gives what happened in
-`(opens, closes]`. Training makes labels of it; serving asks whether a score is still open.
-Knows nothing about cohorts or features.
+`(opens, closes]`. Training makes labels of it; serving asks whether a score is still open, and
+what became of a customer about whom a person thought otherwise. Knows nothing about cohorts or
+features.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.categorical import ABSENT
 from features.config import Problem
-from features.cutoffs import Moments
+from features.cutoffs import Moments, history_end
+from features.durations import DAY
 from features.engine import first_recorded
 from features.event_log import EventLog, Ints
 from features.language import events
 from features.operations import NEVER
+
+
+@dataclass(frozen=True)
+class Became:
+    """What became of each row, as far as the histories tell; every array has shape `(n_rows,)`."""
+
+    when: Ints
+    """When the event that the outcome names first happened in the window; `NEVER` if not."""
+    label: NDArray[np.int8]
+    """1 where the outcome is true of the window, else 0; means nothing where it is not known."""
+    open: NDArray[np.bool_]
+    """The window is not over."""
+    gone: NDArray[np.bool_]
+    """The window is over, and the outcome came in the gap: nothing was left to predict."""
+    silent: NDArray[np.bool_]
+    """With `same`: no anchor says of what."""
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        return ~self.open & ~self.gone & ~self.silent
+
+
+def labels_of(problem: Problem, when: Ints) -> NDArray[np.int8]:
+    """1 where the outcome is true of a window in which its event first happened then, else 0."""
+    assert problem.outcome is not None
+    did = when < NEVER
+    return (did if problem.outcome.event is not None else ~did).astype(np.int8)
+
+
+def became(problem: Problem, log: EventLog, moments: Moments, end: int, date_only: bool) -> Became:
+    """What became of each row of a problem that declares its outcome.
+
+    Parameters
+    ----------
+    end
+        The moment up to which the histories reach.
+    date_only
+        Whether all histories are dated by their day: then the last day is as whole as the others.
+    """
+    when = first_happened(problem, log, moments)
+    label = labels_of(problem, when)
+    open_ = moments.closes > history_end(problem, end) + (DAY - 1 if date_only else 0)
+    gone = (first_known_gone(problem, log, moments) < NEVER) & ~open_
+    return Became(when, label, open_, gone, ~answerable(problem, log, moments))
 
 
 def happened(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bool_]:

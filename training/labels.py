@@ -19,17 +19,14 @@ from features.cutoffs import (
     IN_COHORT,
     OUTSIDE,
     Moments,
-    history_end,
     judge,
     schedule,
     with_windows,
 )
-from features.durations import DAY
 from features.engine import Rows
 from features.errors import ProblemError
 from features.event_log import EventLog, Ints, empty_log, union
-from features.operations import NEVER
-from features.outcomes import answerable, first_happened, first_known_gone
+from features.outcomes import became
 from features.overview import Overview
 from features.sources import Histories
 from training.label_table import UNKNOWN, LabelTable, read_labels
@@ -116,20 +113,15 @@ def declared(
     unknown: Counter[str] = Counter()
     unknown["already_happened"] = int((verdict == ALREADY_HAPPENED).sum())
     moments = moments.take(verdict == IN_COHORT)
-    when = first_happened(problem, log, moments)
-    label = _outcomes(problem, when)
-    # Where events are dated by their day, the last day is as whole as the others.
     date_only = log.date_only if whole is None else whole.date_only
-    open_ = moments.closes > history_end(problem, end) + (DAY - 1 if date_only else 0)
-    unknown["window_not_over"] = int(open_.sum())
-    gone = (first_known_gone(problem, log, moments) < NEVER) & ~open_
-    unknown["happened_in_gap"] = int(gone.sum())
-    silent = ~answerable(problem, log, moments)
-    unknown["anchor_without_same"] = int((silent & ~open_ & ~gone).sum())
-    known = ~open_ & ~gone & ~silent
-    account = {why: n for why, n in unknown.items() if n}
-    left = moments.take(gone & ~silent)
-    labelled = Labelled(moments.take(known), label[known], account, gone=left, when=when[known])
+    found = became(problem, log, moments, end, date_only)
+    unknown["window_not_over"] = int(found.open.sum())
+    unknown["happened_in_gap"] = int(found.gone.sum())
+    unknown["anchor_without_same"] = int((found.silent & ~found.open & ~found.gone).sum())
+    known, account = found.known, {why: n for why, n in unknown.items() if n}
+    left = moments.take(found.gone & ~found.silent)
+    label, when = found.label[known], found.when[known]
+    labelled = Labelled(moments.take(known), label, account, gone=left, when=when)
     return labelled, Counter(verdict.tolist())
 
 
@@ -143,13 +135,6 @@ def check_cohort(verdicts: Mapping[int, int]) -> None:
         "cohort (active_within, event, without), or look whether the events carry the names and "
         "times that it expects."
     )
-
-
-def _outcomes(problem: Problem, when: Ints) -> NDArray[np.int8]:
-    """1 where the outcome is true of the window, else 0."""
-    assert problem.outcome is not None
-    did = when < NEVER
-    return (did if problem.outcome.event is not None else ~did).astype(np.int8)
 
 
 def from_table(

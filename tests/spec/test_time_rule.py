@@ -16,9 +16,8 @@ from features.engine import compute_exact
 from features.event_log import EventLog
 from features.feature import Feature
 from features.language import events
-from features.outcomes import first_happened
+from features.outcomes import first_happened, labels_of
 from features.reference import value_at
-from training.labels import _outcomes
 
 
 def both_engines(feature: Feature, table: str, *moment: str) -> float:
@@ -33,7 +32,7 @@ def both_engines(feature: Feature, table: str, *moment: str) -> float:
 
 def labels(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.int8]:
     """The label of each row."""
-    return _outcomes(problem, first_happened(problem, log, moments))
+    return labels_of(problem, first_happened(problem, log, moments))
 
 
 EDGES = """
