@@ -39,6 +39,12 @@ SCOPE_OF = {
     ("GET", "/v1/actions"): "read",
     ("GET", "/v1/at-risk"): "read",
     ("GET", "/at-risk"): "read",
+    ("GET", "/actions"): "read",
+    ("POST", "/actions"): "ingest",
+    ("POST", "/actions/outcome"): "ingest",
+    ("POST", "/notes"): "ingest",
+    ("POST", "/opinions"): "ingest",
+    ("GET", "/disagreements"): "read",
     ("GET", "/customers/{customer}"): "read",
     ("GET", "/metrics"): "read",
     ("GET", "/v1/export/book"): "read",
@@ -63,6 +69,12 @@ ROLES_OF = {
     ("GET", "/"): ROLES,
     ("GET", "/at-risk"): ROLES,
     ("GET", "/customers/{customer}"): ROLES,
+    ("GET", "/actions"): ROLES,
+    ("POST", "/actions"): ACTING,
+    ("POST", "/actions/outcome"): ACTING,
+    ("POST", "/notes"): ACTING,
+    ("POST", "/opinions"): ACTING,
+    ("GET", "/disagreements"): ROLES,
     ("GET", "/docs"): ROLES,
     ("GET", "/openapi.json"): ROLES,
     ("GET", "/v1/problems"): ROLES,
@@ -136,6 +148,13 @@ def tenant_of(request: Request, state: State, scope: str) -> Tenant:
     if tenant is None:
         raise ForbiddenError("The workspace of who asks is not served here.")
     return tenant
+
+
+def may(caller: Caller, method: str, path: str) -> bool:
+    """Whether a caller may ask a route, as its page wants to know before it offers it."""
+    if caller.role:
+        return caller.role in ROLES_OF.get((method, path), ())
+    return SCOPE_OF.get((method, path)) in caller.scopes
 
 
 def checked(state: State) -> type[APIRoute]:

@@ -96,7 +96,7 @@ def write_down(intake: Intake, sight: Sight, who: str, done: Done) -> tuple[Acti
         Of a customer whom the caller does not see.
     InvalidRequestError
         When it lies in the future, or before the year 2000.
-    ActionConflictError
+    UsedError
         When its id was used for another one.
     StoreUnavailableError, NotKeptError
     """

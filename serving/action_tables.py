@@ -69,6 +69,7 @@ OPINIONS = Table(
     Column("says", SmallInteger, nullable=False),
     Column("because", Text, nullable=False),
     Column("cutoff", BigInteger, nullable=False),
+    Column("opens", BigInteger),
     Column("closes", BigInteger),
     Column("probability", Float(53)),
     Column("band", NAME),
@@ -84,6 +85,6 @@ OPINIONS = Table(
     sqlite_with_rowid=False,
 )
 """What a person thinks will become of a customer (`says`: 1 the outcome of the problem, 0 not),
-beside the score of the same moment. The outcome window ends at `closes`, null where nobody can say
-when. `truth` is what became of the customer, as the histories told it at the commit `settled`;
-`why_unknown` says why nobody can know."""
+beside the score of the same moment. The outcome window is `(opens, closes]`, null where the
+business brings labels of its own. `truth` is what became of the customer, as the histories told it
+at the commit `settled`; null then where `why_unknown` says why nobody can know."""

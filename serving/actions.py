@@ -27,10 +27,13 @@ AT_ONCE = 500
 A, F = ACTIONS.c, ACTION_OUTCOMES.c
 
 
-class ActionConflictError(MilepostError):
-    """The id of an action that was used for another one."""
+class UsedError(MilepostError):
+    """The id of something written down, which something else has."""
 
-    code = "action_conflict"
+    code = "id_used"
+
+    def __init__(self) -> None:
+        super().__init__("The id was used for something else. Open the page anew to write more.")
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Actions:
 
         Raises
         ------
-        ActionConflictError
+        UsedError
             When its id belongs to another one.
         """
         with self.database.writing() as connection:
@@ -101,7 +104,7 @@ class Actions:
                 insert_new(connection, ACTIONS, [{"workspace": self.workspace, **vars(action)}])
                 return True
         if replace(kept, recorded=action.recorded, outcome=action.outcome) != action:
-            raise ActionConflictError("The id of the action was used for another one.")
+            raise UsedError
         return False
 
     def follow(self, action: str, said: FollowUp) -> bool:

@@ -8,6 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from serving import (
+    action_page_routes,
     action_routes,
     at_risk_routes,
     customer_page_routes,
@@ -34,7 +35,7 @@ ROUTES = (
     customer_routes, event_routes, at_risk_routes, health_routes, page_routes,
     export_routes, hook_routes, sign_in_routes, action_routes,
 )  # fmt: skip
-SCORING = (score_routes, customer_page_routes)
+SCORING = (score_routes, customer_page_routes, action_page_routes)
 """Routes that ask for scores: one thread does them all, so that a page and the API agree."""
 
 ANYWHERE = (400, 401, 403, 405, 408, 413, 415, 429, 431, 503)

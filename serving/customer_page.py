@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
+from features.actions import FOLLOW_UP, is_action
 from features.config import Business
 from features.cutoffs import OUTSIDE
 from features.durations import BEGINNING, DAY, parse_moment
 from models.peers import EVERYBODY
 from models.question import came_about, of_hundred, question
 from models.spoken import Words, capital, event_noun
+from serving.action_words import kind_words
 from serving.charts import Past, bars, history, steps, weekly
 from serving.customer_events import Row, StoredCustomer
 from serving.ledger import Recorded
@@ -206,13 +208,28 @@ def _event(shown: Shown, row: Row) -> View:
     """One stored event in words."""
     happened, recorded, event, event_id, given = row
     late = recorded - happened
+    act = is_action(event)
+    here = shown.now if act else shown.here
     return {
         "id": event_id,
-        "name": capital(event_noun(event, shown.words).one),
-        "when": when(happened, shown.here) if happened > BEGINNING else None,
+        "name": action_words(event) if act else capital(event_noun(event, shown.words).one),
+        "action": act,
+        "when": when(happened, here) if happened > BEGINNING else None,
         "late": lasting(late / DAY) if late >= DAY and happened > BEGINNING else None,
-        "properties": properties(msgspec.json.decode(given), shown.words),
+        "properties": properties(_told(msgspec.json.decode(given), act), shown.words),
     }
+
+
+def action_words(event: str) -> str:
+    """An action's event in words: `E-mail`."""
+    if event == FOLLOW_UP:
+        return "What came of an action"
+    return capital(kind_words(event.removeprefix("action_")))
+
+
+def _told(given: Mapping[str, Any], act: bool) -> Mapping[str, Any]:
+    """What a reader wants to know of an event: of an action neither its id nor its kind again."""
+    return {name: given[name] for name in given if not act or name not in ("of", "kind")}
 
 
 def _attributes(shown: Shown) -> list[View]:
@@ -247,10 +264,16 @@ def _marks(shown: Shown, touchpoints: Sequence[Mapping[str, Any]]) -> list[tuple
 
 
 def _timeline(shown: Shown, marks: Sequence[Mark]) -> Any:
-    events = [(row[0], row[2]) for row in shown.stored.events]
-    if not events:
+    rows = shown.stored.events
+    events = [(row[0], row[2]) for row in rows if not is_action(row[2])]
+    acts = [
+        (row[0], f"{action_words(row[2])}, {when(row[0], shown.now).date}")
+        for row in rows
+        if is_action(row[2]) and row[2] != FOLLOW_UP
+    ]
+    if not events and not acts:
         return None
-    return timeline(events, shown.business.stages, marks, shown.here)
+    return timeline(events, shown.business.stages, marks, shown.here, acts)
 
 
 def _history(shown: Shown) -> View | None:

@@ -5,8 +5,9 @@ and the API never disagree; answers with HTML.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 from fastapi import FastAPI, Path, Query, Request
@@ -15,7 +16,8 @@ from fastapi.responses import HTMLResponse
 
 from features.durations import DAY
 from features.errors import MilepostError
-from serving.access import tenant_of
+from serving.access import may, tenant_of
+from serving.action_views import acts_view, form_view, words_of
 from serving.at_risk_routes import ProblemName, problem_of
 from serving.batching import Together
 from serving.bodies import fitted
@@ -57,6 +59,10 @@ class Wanted:
     """The fields of the form, by name."""
     since: str | None = None
     cursor: str | None = None
+    sent: Mapping[str, str] = field(default_factory=dict)
+    """The fields of a form that could not be kept."""
+    refused: str = ""
+    """Why it could not."""
 
     @property
     def tenant(self) -> Tenant:
@@ -79,12 +85,23 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
                 sight_of(request, tenant), viewer, name, customer, dict(request.query_params),
                 since or None, cursor or None,
             )  # fmt: skip
-            return await _page(state, together, wanted)
+            return await page_of(state, together, wanted)
         except MilepostError as error:
             return message_page(viewer, tenant.business.name, status_of(error), str(error))
 
 
-async def _page(state: State, together: Together[Asked, bytes], wanted: Wanted) -> HTMLResponse:
+def address(customer: str) -> str:
+    """The address of a customer's page."""
+    return f"/customers/{quote(customer, safe='')}"
+
+
+async def page_of(state: State, together: Together[Asked, bytes], wanted: Wanted) -> HTMLResponse:
+    """A customer's page, or a further page of their events.
+
+    Raises
+    ------
+    NotFoundError, CursorError, StoreUnavailableError
+    """
     tenant, problem = wanted.tenant, wanted.problem
     stored = await run_in_threadpool(stored_customer, wanted.sight, wanted.customer)
     here = await run_in_threadpool(tenant.kept.end)
@@ -106,8 +123,21 @@ async def _page(state: State, together: Together[Asked, bytes], wanted: Wanted) 
         "n_events": len(stored.events),
         "next": following,
         **await _supposed(together, wanted, stored, answer),
+        **await run_in_threadpool(_written_down, wanted),
     }
-    return customer_page(wanted.viewer, view)
+    return customer_page(wanted.viewer, view, 422 if wanted.refused else 200)
+
+
+def _written_down(wanted: Wanted) -> dict[str, Any]:
+    """What people wrote down about the customer, and the forms that write."""
+    sight, clock = wanted.sight, now()
+    problem = wanted.tenant.business.problems[wanted.problem]
+    may_write = bool(wanted.viewer.token) and may(wanted.viewer, "POST", "/actions")
+    return {
+        "acts": acts_view(sight, wanted.customer, wanted.problem, clock),
+        "write": form_view(problem, words_of(sight), clock, wanted.sent) if may_write else None,
+        "not_kept": wanted.refused,
+    }
 
 
 def _events(viewer: Caller, shown: Shown, cursor: str) -> HTMLResponse:

@@ -81,7 +81,7 @@ STATUS: dict[str, int] = {
     "registry_unavailable": 503,
     "book_unavailable": 503,
     "cursor_expired": 410,
-    "action_conflict": 409,
+    "id_used": 409,
     "target_refused": 422,
 }
 """The status of a domain error's code; codes of things that do not exist are `NotFoundError`s."""
@@ -114,7 +114,7 @@ EXAMPLES = {
     404: ("{}_unknown", "There is no {} of that name."),
     405: ("method_not_allowed", "Method Not Allowed"),
     408: ("too_slow", "The request took too long to arrive."),
-    409: ("action_conflict", "The id of the action was used for another one."),
+    409: ("id_used", "The id was used for something else. Open the page anew to write more."),
     410: ("cursor_expired", "The list has been made anew since. Begin without a cursor."),
     413: ("body_too_large", "A body has at most 10,000,000 bytes."),
     415: ("media_type_unsupported", "Send the body as Content-Type: application/json, in UTF-8."),

@@ -40,6 +40,8 @@ PAGES = Environment(loader=PackageLoader("serving"), autoescape=select_autoescap
 PAGES.filters |= FILTERS
 PAGES.globals["SITE"] = (
     ("/at-risk", "Customers", ROLES),
+    ("/actions", "Actions", ROLES),
+    ("/disagreements", "Disagreements", ROLES),
     ("/docs", "API", (SCIENTIST, ADMIN)),
 )
 """The pages that every page leads to: address, name, and for whom; who has a key sees all."""
@@ -73,9 +75,21 @@ def at_risk_page(
     )
 
 
-def customer_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLResponse:
+def customer_page(
+    viewer: Caller | None, view: Mapping[str, Any], status: int = 200
+) -> HTMLResponse:
     """One customer; see `serving.customer_page` for what is shown."""
-    return HTMLResponse(PAGES.get_template("customer.html").render(view, viewer=viewer))
+    return HTMLResponse(PAGES.get_template("customer.html").render(view, viewer=viewer), status)
+
+
+def acts_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLResponse:
+    """The newest actions; see `serving.action_views`."""
+    return HTMLResponse(PAGES.get_template("actions.html").render(view, viewer=viewer))
+
+
+def disagreements_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLResponse:
+    """Where person and model say different things; see `serving.action_views`."""
+    return HTMLResponse(PAGES.get_template("disagreements.html").render(view, viewer=viewer))
 
 
 def events_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLResponse:

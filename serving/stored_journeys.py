@@ -106,6 +106,10 @@ class StoredJourneys:
         groups = {name: self._group(found.log, name, plan, seen) for name in plan.groups}
         return replace(found, log=replace(found.log, groups=groups))
 
+    def log(self, customer: str, kinds: Mapping[str, str]) -> EventLog:
+        """The events of a customer that a model may read, with some of their properties."""
+        return log_of(customer, self._read(self.rows(customer)[0], 2), _columns(kinds))[0]
+
     def _own(self, customer: str, plan: "Plan") -> Journey | None:
         """A customer's own rows as a journey."""
         events, statements = self.rows(customer)

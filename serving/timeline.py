@@ -1,8 +1,8 @@
 """A journey as a picture: a lane for each stage, a dot for each event, time from left to right.
 
-Takes the moments and names of events, the business's stages, and which events are marked; gives
-SVG that is as wide as its page while its text keeps its size, so it can be read on a phone.
-Knows nothing about scores or stores.
+Takes the moments and names of events, the business's stages, which events are marked, and what
+people did; gives SVG that is as wide as its page while its text keeps its size, so it can be read
+on a phone. Knows nothing about scores or stores.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,12 @@ TITLE, LEVEL, DOTS, GAP = 20, 22, 16, 10
 AXIS = 24
 
 ELSEWHERE = "in no stage"
+ACTIONS = "what people did"
+
+AFTER, NEAR_ENOUGH = 0.15, 0.33
+"""Actions may come long after the histories end: then they stand in this share of their length
+behind it, in their order; up to the other share, time goes on to the last of them."""
+DIAMOND = "M0 -7 L7 0 L0 7 L-7 0 Z"
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ def timeline(
     stages: Mapping[str, Sequence[str]],
     marks: Sequence[Mark],
     until: int,
+    actions: Sequence[tuple[int, str]] = (),
 ) -> Markup:
     """A journey up to a moment.
 
@@ -73,19 +80,56 @@ def timeline(
         Moment and name of each, in any order.
     stages
         The events of each stage; a lane each, in this order.
+    actions
+        What people did: moment and words of each, in any order; they may come after the end.
     """
-    ordered = sorted(events)
+    ordered, acts = sorted(events), sorted(actions)
     until = max(until, ordered[-1][0] if ordered else until)
-    since = min(ordered[0][0] if ordered else until, until - DAY)
+    first = min([*(moment for moment, _ in (*ordered[:1], *acts[:1])), until])
+    since = min(first, until - DAY)
     lanes = _lanes(ordered, stages, until)
-    _place(lanes, marks, stages, since, until)
-    height = sum(lane.height for lane in lanes) + AXIS
-    parts, top = [_axis(since, until, height)], 0
+    placed, right = _behind(acts, since, until)
+    _place(lanes, marks, stages, since, right)
+    height = sum(lane.height for lane in lanes) + (TITLE + DOTS + GAP) * bool(acts) + AXIS
+    parts, top = [_axis(since, until, right, height)], 0
     for lane in lanes:
-        parts.append(_drawn(lane, top, since, until))
+        parts.append(_drawn(lane, top, since, right))
         top += lane.height
+    if acts:
+        parts.append(_acts(placed, top, since, right))
     title = f"The journey from {date(since)} to {date(until)}"
-    return picture(title, _says(lanes, marks), *parts, width="100%", height=height, class_="lanes")
+    says = _says(lanes, marks, len(acts))
+    return picture(title, says, *parts, width="100%", height=height, class_="lanes")
+
+
+def _behind(
+    acts: Sequence[tuple[int, str]], since: int, until: int
+) -> tuple[list[tuple[int, str]], int]:
+    """Where each action is drawn, and the moment at which the picture ends."""
+    later = [act for act in acts if act[0] > until]
+    if not later or later[-1][0] - until <= NEAR_ENOUGH * (until - since):
+        return list(acts), max(until, acts[-1][0]) if acts else until
+    room = int(AFTER * (until - since))
+    steps = [until + room * (place + 1) // len(later) for place in range(len(later))]
+    behind = [(step, says) for step, (_, says) in zip(steps, later, strict=True)]
+    return [*acts[: len(acts) - len(later)], *behind], until + room
+
+
+def _acts(acts: Sequence[tuple[int, str]], top: int, since: int, right: int) -> Markup:
+    """The lane of what people did: a diamond each, or one for those at the same place."""
+    ground, many = top + TITLE + DOTS / 2, len(acts)
+    at: dict[float, list[str]] = {}
+    for moment, says in acts:
+        at.setdefault(_slot(moment, since, right), []).append(says)
+    parts = [
+        text("0", top + 14, ACTIONS, class_="lane-name"),
+        text("100%", top + 14, f"{many:,} action{'s' * (many != 1)}", "end"),
+        line("0", ground, "100%", ground, "grid"),
+    ]
+    for place, told in at.items():
+        shape = tag("path", tag("title", "; ".join(told)), d=DIAMOND, class_="act")
+        parts.append(tag("svg", shape, x=percent(place), y=ground))
+    return Markup("").join(parts)
 
 
 def _lanes(events: Sequence[tuple[int, str]], stages: Mapping[str, Sequence[str]], until: int) -> list[Lane]:  # fmt: skip  # noqa: E501
@@ -190,10 +234,14 @@ def _edge(mark: Mark, x: str, y: float) -> list[Markup]:
     return [tag("circle", cx=x, cy=y, r=r, class_="disc") for r in rings]
 
 
-def _axis(since: int, until: int, height: int) -> Markup:
+def _axis(since: int, until: int, right: int, height: int) -> Markup:
+    """Times up to where the histories end, and a line there if the picture goes on."""
     parts = []
+    if right > until:
+        end = percent(_across(until, since, right))
+        parts.append(line(end, 0, end, height - AXIS, "end"))
     for moment, name in ticks_of_time(since, until):
-        place = _across(moment, since, until)
+        place = _across(moment, since, right)
         x = percent(place)
         parts.append(line(x, 0, x, height - AXIS, "grid"))
         anchor = "start" if place < 0.1 else "end" if place > 0.9 else "middle"
@@ -225,9 +273,11 @@ def ticks_of_time(since: int, until: int, most: int = 5) -> list[tuple[int, str]
     return found
 
 
-def _says(lanes: Sequence[Lane], marks: Sequence[Mark]) -> str:
+def _says(lanes: Sequence[Lane], marks: Sequence[Mark], n_actions: int) -> str:
     """The picture for who can't see it."""
     told = "; ".join(f"{lane.name}: {len(lane.moments)} events" for lane in lanes)
+    if n_actions:
+        told += f"; {ACTIONS}: {n_actions}"
     if not marks:
         return f"{told}."
     return f"{told}. Marked are {len(marks)} events that moved the score most, listed below."

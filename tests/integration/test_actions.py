@@ -16,7 +16,7 @@ from features.durations import DAY, parse_moment
 from features.language import events
 from features.sources import digest
 from models.contract import Contract
-from serving.actions import MISTAKE, Action, ActionConflictError, Actions, FollowUp, Wanted
+from serving.actions import MISTAKE, Action, Actions, FollowUp, UsedError, Wanted
 from serving.database import Database
 from serving.event_store import EventStore, TenantStore, store_of
 from serving.importing import import_sources
@@ -61,7 +61,7 @@ def test_an_action_is_kept_once_by_its_id(actions: Actions) -> None:
     actions.follow("a", FollowUp("f", SPRING, "jane", "reached", ""))
     assert not actions.add(call("a"))
     for other in ({"customer": "bob"}, {"cost": None}, {"first_outcome": "done"}, {"note": ""}):
-        with pytest.raises(ActionConflictError):
+        with pytest.raises(UsedError):
             actions.add(call("a", **other))
     assert [replace(call("a"), outcome="reached")] == actions.page(Wanted(), 10)
 
