@@ -108,11 +108,20 @@ class Actions:
         return False
 
     def follow(self, action: str, said: FollowUp) -> bool:
-        """Keep a later word on an action, which then stands; False where it was kept before."""
+        """Keep a later word on an action, which then stands; False where it was kept before.
+
+        Raises
+        ------
+        UsedError
+            When its id belongs to another word on the action.
+        """
         here = {"workspace": self.workspace, "action": action}
         mine = (F.workspace == self.workspace, F.action == action, F.entry == said.entry)
         with self.database.writing() as connection:
-            if connection.execute(select(F.entry).where(*mine)).first() is not None:
+            kept = connection.execute(select(F.who, F.outcome, F.note).where(*mine)).first()
+            if kept is not None:
+                if tuple(kept) != (said.who, said.outcome, said.note):
+                    raise UsedError
                 return False
             insert_new(connection, ACTION_OUTCOMES, [{**here, **vars(said)}])
             changed = update(ACTIONS).where(A.workspace == self.workspace, A.action == action)

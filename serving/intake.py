@@ -122,7 +122,9 @@ def facts_from(body: Any, form: str, now: int, groups: tuple[str, ...]) -> tuple
     if form == CANONICAL:
         return (fact_of(body, now, groups),)
     if form == ACTION:
-        return (fact_of(body, now, (), ACTIONS),)
+        made = fact_of(body, now, (), ACTIONS)
+        # The ledger looks at the time; what is sent again may have the clock's, a little later.
+        return (msgspec.structs.replace(made, corrected=True),)
     kind = form.partition(":")[2]
     return facts_of(body, kind or None, now, groups)
 

@@ -189,3 +189,15 @@ def grocery_run(
 def grocery_service(grocery_run: tuple[Path, object]) -> Iterator[Service]:
     """A service over the trained grocery example."""
     yield from serve(GROCERY, grocery_run[0])
+
+
+@pytest.fixture(scope="session")
+def owned_service(
+    shop: Path, shop_run: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The trained shop with owners and people; tests may write to it, but send no events."""
+    from owned import owned_shop  # it needs this module
+
+    workspace = tmp_path_factory.mktemp("owned-session-workspace") / "copy"
+    folder = tmp_path_factory.mktemp("owned-session-shop")
+    yield from owned_shop(shop, shop_run, folder, workspace)

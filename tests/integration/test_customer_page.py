@@ -192,7 +192,8 @@ def test_without_a_score_the_page_says_why(client: httpx.Client) -> None:
     assert answer["no_score"]["detail"] in told(page)
     assert "No score" == page.all("p", class_="score")[0].text
     headings = [each.text for each in page.all("h2")]
-    assert ["Score", "Journey", "Events", "About the customer", "Data"] == headings
+    written = ["What was done", "Notes", "Second opinion"]
+    assert ["Score", *written, "Journey", "Events", "About the customer", "Data"] == headings
     assert "2 events" in told(page)
 
 

@@ -3,41 +3,33 @@
 import csv
 import io
 import re
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import ROOT, Service, run, serve
+from conftest import Service, run
+from owned import (
+    LISTED,
+    OWNERS,
+    PASSWORD,
+    PEOPLE,
+    command,
+    enter,
+    owned_shop,
+    owners,
+    person,
+    token,
+    visitor,
+)
 from pages import faults, read_page
 
 from serving.access import ROLES_OF, SCOPE_OF
-from serving.people import ADMIN, LEAD, MANAGER, ROLES, SCIENTIST
+from serving.people import ADMIN, MANAGER, ROLES, SCIENTIST
 
-PASSWORD = "four words that differ"
-OWNERS = ("Anna Berg", "Bert Cole", "Cora Diaz", "")
-PEOPLE = (
-    ("anna", MANAGER, "Anna Berg", "north"), ("bert", MANAGER, "Bert Cole", "north"),
-    ("cora", MANAGER, "Cora Diaz", "south"), ("lena", LEAD, None, "north"),
-    ("dora", SCIENTIST, None, None), ("ada", ADMIN, None, None),
-)  # fmt: skip
 SEES = {"anna": {"Anna Berg"}, "lena": {"Anna Berg", "Bert Cole"}, "dora": set(OWNERS)}
-LISTED = "/v1/at-risk"
-
-
-def command(service: Service, *asked: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-    """A `users` command, with what is typed on standard input."""
-    place = (str(service.config), "--workspace", str(service.workspace))
-    return subprocess.run(
-        [sys.executable, "-m", "serving", "users", *asked, *place],
-        cwd=ROOT, input=typed, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -45,67 +37,9 @@ def service(
     shop: Path, shop_run: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The trained shop, whose customers have owners, with people who sign in."""
-    folder = tmp_path_factory.mktemp("owned-shop")
-    for name in ("orders.csv", "tickets.csv", "customers.csv"):
-        shutil.copyfile(shop.parent / name, folder / name)
-    customers = [row["customer"] for row in csv.DictReader((folder / "customers.csv").open())]
-    rows = [f"{name},{OWNERS[n % len(OWNERS)]}" for n, name in enumerate(customers)]
-    (folder / "owners.csv").write_text("\n".join(["customer,owner", *rows]) + "\n")
-    owned = shop.read_text().replace(
-        "select customer, city, since from 'customers.csv'",
-        "select customer, city, since, nullif(owner, '') as owner from 'customers.csv' "
-        "join 'owners.csv' using (customer)",
-    )
-    (folder / "journey.toml").write_text(owned + '\n[people]\nowner = "owner"\n')
     workspace = tmp_path_factory.mktemp("owned-workspace") / "copy"
-    others = shutil.ignore_patterns("milepost.db*", "book-histories")
-    shutil.copytree(shop_run[0], workspace, ignore=others)
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setenv("MILEPOST_PROXIES", "127.0.0.1")
-    for made in serve(folder / "journey.toml", workspace, "--workers", "2"):
-        monkeypatch.undo()
-        for name, role, owner, team in PEOPLE:
-            more = [*(("--owner", owner) if owner else ()), *(("--team", team) if team else ())]
-            done = command(
-                made, "add", "--name", name, "--role", role, *more, typed=f"{PASSWORD}\n"
-            )
-            assert 0 == done.returncode, done.stderr
-        yield made
-
-
-def visitor(service: Service) -> httpx.Client:
-    """A browser that sends what its pages' forms send."""
-    return httpx.Client(
-        base_url=service.address, timeout=60, headers={"Origin": service.address}
-    )  # fmt: skip
-
-
-def token(text: str) -> str:
-    """The token of a page's first form that has one."""
-    fields = read_page(text).all("input")
-    return next(f.attributes["value"] for f in fields if f.attributes.get("name") == "token")
-
-
-def enter(browser: httpx.Client, name: str, password: str = PASSWORD) -> httpx.Response:
-    """What comes of signing in by the form."""
-    form = {"token": token(browser.get("/sign-in").text), "name": name, "password": password}
-    return browser.post("/sign-in", data=form)
-
-
-@contextmanager
-def person(service: Service, name: str) -> Iterator[httpx.Client]:
-    """A browser in which somebody has signed in."""
-    with visitor(service) as browser:
-        answer = enter(browser, name)
-        assert (303, "/at-risk") == (answer.status_code, answer.headers.get("location"))
-        yield browser
-
-
-def owners(service: Service) -> dict[str, str]:
-    """Each listed customer's owner, as a key sees it; "" of nobody's."""
-    with service.client() as client:
-        rows = client.get(LISTED, params={"limit": 1000}).json()["customers"]
-    return {row["customer"]: row["owner"] or "" for row in rows}
+    folder = tmp_path_factory.mktemp("owned-shop")
+    yield from owned_shop(shop, shop_run, folder, workspace, "--workers", "2")
 
 
 def test_a_person_is_in_the_header_of_each_page(service: Service) -> None:

@@ -186,6 +186,12 @@ ASK: dict[tuple[str, str], Callable[[Business], Asked]] = {
     ("POST", "/v1/actions"): lambda other: {"json": {"customer": other.customer, "kind": "call"}},
     ("POST", "/v1/actions/{action}/outcome"): lambda other: {"json": {"outcome": "done"}},
     ("GET", "/v1/actions"): lambda other: {},
+    ("GET", "/actions"): lambda other: {},
+    ("POST", "/actions"): lambda other: {"data": {"customer": other.customer, "kind": "call"}},
+    ("POST", "/actions/outcome"): lambda other: {"data": {"action": other.action}},
+    ("POST", "/notes"): lambda other: {"data": {"customer": other.customer, "text": "x"}},
+    ("POST", "/opinions"): lambda other: {"data": {"customer": other.customer, "says": "no"}},
+    ("GET", "/disagreements"): lambda other: {},
     ("GET", "/v1/at-risk"): lambda other: {"params": LIST},
     ("GET", "/at-risk"): lambda other: {"params": LIST},
     ("GET", "/v1/export/book"): lambda other: {"params": {"format": "csv"}},
@@ -205,6 +211,9 @@ ASK: dict[tuple[str, str], Callable[[Business], Asked]] = {
     ("GET", "/"): lambda other: {},
 }
 """How each route is asked for what is the other's."""
+
+FORMS = ("/actions", "/actions/outcome", "/notes", "/opinions")
+"""Forms of pages, which no key can send: only a session has their token."""
 
 NAMED_IN_BODY = [("POST", "/v1/scores"), ("POST", "/v1/what-if"), ("POST", "/v1/actions")]
 """Routes whose body names a thing of the other, and that can only say that it does not exist."""
@@ -245,6 +254,8 @@ def test_nothing_of_the_other_is_told_or_changed(turn: int, two: tuple[Business,
         assert [] == other.marks(told), route
         if "{" in route[1] or route in NAMED_IN_BODY:
             assert 404 == found.status_code, route
+        elif route[0] == "POST" and route[1] in FORMS:
+            assert 403 == found.status_code, route
         elif not is_open(route[1]):
             assert found.status_code < 400, (route, found.text)
         if route[0] == "GET" or found.status_code == 404:
