@@ -23,7 +23,7 @@ from features.cutoffs import (
     judge,
 )
 from features.durations import MISSING_TIME, WEEK
-from features.engine import Matrix, compute_exact, count_visible
+from features.engine import Matrix, Rows, compute_exact, count_visible
 from features.event_log import EventLog, Ints
 from features.feature import Feature, Where
 from features.language import stage_feature
@@ -60,6 +60,8 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "stage": (WORDS, "stage of the last event that belongs to one"),
     "persona": (WORDS, "segment of customers whose journeys go alike; empty where too thin"),
     "owner": (WORDS, "who looks after the customer; empty where the business names nobody"),
+    "last_event": (WORDS, "what happened last, as far as it was known as of then"),
+    "last_event_time": (INSTANT, "when that was"),
     "date_due": (INSTANT, "the date the problem is about, such as that of a renewal"),
     "days_to_date": (pa.float64(), "days from as_of to date_due"),
     "base_points": (pa.float64(), "score of a typical customer, in percentage points"),
@@ -184,6 +186,7 @@ def _about(
     """What is at stake, where the journey stands, and the date that is due."""
     problem, rows = model.contract.problem, asked.rows
     found = {"value_at_stake": numbers(np.full(len(rows), np.nan))}
+    found |= _last_events(log, rows)
     if problem.value is not None:
         stake = Feature("sum", of=problem.value.sum, last=problem.value.last)
         values = compute_exact([stake], log, attributes, rows)[:, 0]
@@ -197,6 +200,27 @@ def _about(
         found["days_to_date"] = numbers(ahead)
         found["date_due"] = _dates(ahead, rows.cutoff_time)
     return found
+
+
+def _last_events(log: EventLog, rows: Rows) -> dict[str, pa.Array]:
+    """Each row's last event that had happened and was known at its cutoff."""
+    cutoff = np.full(log.n_customers, np.iinfo(np.int64).min)
+    known = cutoff.copy()
+    cutoff[rows.customer], known[rows.customer] = rows.cutoff_time, rows.known_time
+    sizes = np.diff(log.offsets)
+    seen = log.event_time <= np.repeat(cutoff, sizes)
+    seen &= log.recorded_time <= np.repeat(known, sizes)
+    there = np.flatnonzero(seen)
+    newest = np.full(log.n_customers, -1)
+    newest[np.repeat(np.arange(log.n_customers), sizes)[there]] = there  # the later one stays
+    last = newest[rows.customer]
+    none = last < 0
+    code, when = np.full(len(rows), -1, np.int32), np.full(len(rows), MISSING_TIME)
+    code[~none], when[~none] = log.event.codes[last[~none]], log.event_time[last[~none]]
+    return {
+        "last_event": words(code, log.event.levels),
+        "last_event_time": pa.array(when, INSTANT, mask=none),
+    }
 
 
 def _stages(model: FittedModel) -> tuple[tuple[str, tuple[str, ...]], ...]:

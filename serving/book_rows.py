@@ -27,8 +27,8 @@ AFTER_RANKS = (
     "as_of", "valid_until", "probability", "interval_low", "interval_high", "percentile", "band",
 )  # fmt: skip
 AFTER_BANDS = (
-    "week_ago", "value_at_stake", "expected_value", "stage", "persona", "owner", "date_due",
-    "days_to_date", "base_points",
+    "week_ago", "value_at_stake", "expected_value", "stage", "persona", "owner", "last_event",
+    "last_event_time", "date_due", "days_to_date", "base_points",
 )  # fmt: skip
 
 

@@ -55,6 +55,8 @@ BOOK = Table(
     Column("stage", NAME),
     Column("persona", NAME),
     Column("owner", NAME),
+    Column("last_event", NAME),
+    Column("last_event_time", BigInteger),
     Column("date_due", BigInteger),
     Column("days_to_date", Float(53)),
     Column("base_points", Float(53), nullable=False),

@@ -83,6 +83,7 @@ STATUS: dict[str, int] = {
     "cursor_expired": 410,
     "id_used": 409,
     "target_refused": 422,
+    "worklist_invalid": 422,
 }
 """The status of a domain error's code; codes of things that do not exist are `NotFoundError`s."""
 

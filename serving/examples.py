@@ -130,7 +130,13 @@ ACTIONS = {"actions": [ACTION], "next": None}
 LISTED = {
     "customer": "555", **BAND, "interval": {"low": 0.559, "high": 0.716}, "band_before": "high",
     "week_ago": 0.641, "value_at_stake": 13.34, "expected_value": 8.96, "stage": "decision",
-    "persona": PERSONA, "owner": None, "date_due": None, "days_to_date": None, "as_of": AS_OF,
+    "persona": PERSONA, "owner": "jane.doe",
+    "last_event": {"event": "purchase", "event_time": "2017-11-13T18:02:00Z"},
+    "last_action": {
+        "kind": "email", "at": "2026-11-24T09:30:00Z", "who": "jane.doe", "outcome": "open",
+    },
+    "next_step": {"kind": "call", "due": "2026-12-02", "planned_by": "jane.doe"},
+    "snoozed_until": None, "date_due": None, "days_to_date": None, "as_of": AS_OF,
     "valid_until": DUE, "base_points": 4.2,
     "reasons": [
         {
@@ -142,7 +148,7 @@ LISTED = {
 
 AT_RISK = {
     "problem": "churn", "by": "probability", **MODEL, "as_of": AS_OF, "cohort": 2225,
-    "unscored": {"not_active": 242},
+    "unscored": {"not_active": 242}, "snoozed": 3,
     "totals": {"customers": 2225, "value_at_stake": 1169295.21, "expected_value": 42181.94},
     "customers": [LISTED], "next": "1.1", "bands": [{"value": "very high", "customers": 118}],
     "stages": [{"value": "decision", "customers": 2168}],

@@ -7,7 +7,17 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from serving.access import tenant_of
-from serving.at_risk_routes import ProblemName, book_of, problem_of
+from serving.at_risk import ALL
+from serving.at_risk_routes import (
+    Filters,
+    Names,
+    Prefix,
+    ProblemName,
+    Sleeping,
+    book_of,
+    problem_of,
+    question_of,
+)
 from serving.errors import documented
 from serving.examples import BOOK_CSV, BOOK_LINES, PREDICTIVE_CSV, PREDICTIVE_LINES
 from serving.exports import (
@@ -40,13 +50,19 @@ def add(app: FastAPI, state: State) -> None:
     """Add the exports."""
 
     @app.get(
-        "/v1/export/book", response_model=None, tags=["lists"], summary="Everybody's score",
+        "/v1/export/book", response_model=None, tags=["lists"],
+        summary="Everybody's score, or that of some",
         responses=_answers(BOOK_LINES, BOOK_CSV), response_class=Response,
     )  # fmt: skip
-    def book(request: Request, problem: ProblemName = None, as_: Format = "jsonl") -> Response:
+    def book(
+        request: Request, problem: ProblemName = None, as_: Format = "jsonl", band: Names = [],  # noqa: B006
+        stage: Names = [], persona: Names = [], owner: Names = [], search: Prefix = "",  # noqa: B006
+        snoozed: Sleeping = "all",
+    ) -> Response:  # fmt: skip
         tenant = tenant_of(request, state, "read")
-        sees = sight_of(request, tenant).owners
-        found = rows(book_of(tenant), problem_of(tenant, problem), sees)
+        filters = Filters(tuple(band), tuple(stage), tuple(persona), tuple(owner), search, snoozed)
+        question = question_of(sight_of(request, tenant), problem, None, filters, 1)
+        found = rows(book_of(tenant), question)
         return _stream((book_row(row) for row in found), as_, "book")
 
     @app.get(
@@ -61,7 +77,8 @@ def add(app: FastAPI, state: State) -> None:
         tenant = tenant_of(request, state, "read")
         name = problem_of(tenant, problem)
         means = rising or meaning_of_rising(tenant.business.problems[name])
-        found = rows(book_of(tenant), name, sight_of(request, tenant).owners)
+        sight = sight_of(request, tenant)
+        found = rows(book_of(tenant), question_of(sight, name, None, Filters(snoozed=ALL), 1))
         return _stream((predictive_score(row, means) for row in found), as_, "predictive-scores")
 
 

@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from features.config import Problem
 from features.durations import format_moment
-from serving.at_risk import BookMissingError
+from serving.at_risk import BookMissingError, Question, conditions
 from serving.book_files import guarded
-from serving.book_store import B, BookStore, Generation
+from serving.book_store import B, BookStore
 from serving.book_tables import BOOK
 
 CSV, LINES = "csv", "jsonl"
@@ -29,38 +29,30 @@ MOVED = 0.02
 """A probability that moved by less in a week is steady, and by less than a tenth of itself."""
 
 REASONS = 3
-TIMES = ("as_of", "valid_until", "date_due")
+TIMES = ("as_of", "valid_until", "last_event_time", "date_due")
 NOT_EXPORTED = ("workspace", "generation", "reasons")
 
 
-def rows(
-    book: BookStore, problem: str, owners: frozenset[str] | None = None
-) -> Iterator[Mapping[str, Any]]:
-    """All rows of a problem's newest book, the highest probability first; reasons as a list.
+def rows(book: BookStore, question: Question) -> Iterator[Mapping[str, Any]]:
+    """All rows of the newest book that a question's filters let through; reasons as a list.
 
-    Parameters
-    ----------
-    owners
-        Whose customers; None is everybody's.
+    The highest probability comes first, whatever order the question asks for.
 
     Raises
     ------
     BookMissingError
         When there is no book of the problem yet; before the first row.
     """
-    made = book.current(problem)
+    made = book.current(question.problem)
     if made is None:
-        raise BookMissingError(f"The book of {problem} was not made yet. Try again in a minute.")
-    return _rows(book, made, owners)
+        raise BookMissingError(
+            f"The book of {question.problem} was not made yet. Try again in a minute."
+        )
+    query = select(BOOK).where(*conditions(book, made, question)).order_by(B.place)
+    return _rows(book, query)
 
 
-def _rows(
-    book: BookStore, made: Generation, owners: frozenset[str] | None
-) -> Iterator[Mapping[str, Any]]:
-    mine = (B.workspace == book.workspace, B.problem == made.problem)
-    query = select(BOOK).where(*mine, B.generation == made.number).order_by(B.place)
-    if owners is not None:
-        query = query.where(B.owner.in_(sorted(owners)))
+def _rows(book: BookStore, query: Select[Any]) -> Iterator[Mapping[str, Any]]:
     after = 0
     while True:
         with book.database.reading() as connection:

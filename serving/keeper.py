@@ -31,6 +31,7 @@ from features.errors import MilepostError
 from models.registry import model_name
 from models.shelf import Shelf
 from serving.book import Wish
+from serving.book_owners import changed, reassign, with_owners
 from serving.book_parts import Task, parts, score_buckets, score_together, whole
 from serving.book_rows import MOST_TOLD, Place, band_changes, cells, owned_cells, ranks, rows
 from serving.book_store import MAKING, BookStore, Generation
@@ -42,6 +43,7 @@ from serving.migrations import upgrade
 from serving.settings import declare_place, read_settings
 from serving.snapshot import Copy, FromStore
 from serving.webhooks import BAND_CHANGED, MODEL_CHANGED, HookEvent, hook_event
+from serving.worklist import Worklist, take_turn
 
 LOG = logging.getLogger("milepost.keeper")
 
@@ -78,6 +80,7 @@ class Keeper:
     def __post_init__(self) -> None:
         self.book = BookStore(self.store.database, self.store.workspace)
         self.hooks = Hooks(self.store.database, self.store.workspace)
+        self.worklist = Worklist(self.store.database, self.store.workspace)
 
     def due(self) -> dict[str, Version]:
         """The problems whose book is of other events, of another end or of another model."""
@@ -109,6 +112,8 @@ class Keeper:
         state
             The commit of the store and the moment that it was scored as of.
         """
+        assigned = self.worklist.assigned()
+        said, table = table, with_owners(table, assigned)
         before = self.book.current(problem)
         wanted = Generation(
             problem, 0, MAKING, version.name, version.version, version.digest,
@@ -120,10 +125,13 @@ class Keeper:
         self.book.add(problem, number, rows(table, place, worth, bands))
         events = self._events(table, bands, before, number, version, problem)
         with self.store.database.writing() as connection:
+            take_turn(self.store.database, connection, self.store.workspace)
             self.book.finish(
                 connection, problem, number, table.num_rows, unscored, cells(table),
                 owned_cells(table),
             )  # fmt: skip
+            late = changed(said, assigned, self.worklist.assigned(connection))
+            reassign(connection, self.store.workspace, late, problem)
             self.hooks.publish(connection, events)
         self.book.sweep(problem)
         made = self.book.current(problem)

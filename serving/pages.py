@@ -4,20 +4,27 @@ Takes answers; gives HTML. Nothing is loaded from another host and no page runs 
 its own but the API documentation. Knows nothing about how a score is made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from features.actions import KINDS
 from features.config import Business
+from features.durations import format_moment
 from models.question import question as asked
-from serving.at_risk import Question
+from serving.access import ACTING
+from serving.at_risk import AWAKE, Question
 from serving.customer_page import FILTERS
 from serving.errors import TITLES
 from serving.keys import Caller
 from serving.people import ADMIN, ROLES, SCIENTIST
 from serving.schemas_lists import AtRisk
+from serving.worklist import View
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -36,10 +43,23 @@ DOCS_POLICY = HEADERS["Content-Security-Policy"].replace(
 )
 """Swagger UI sets styles on its own elements."""
 
+SNOOZES = {1: "tomorrow", 7: "in a week", 14: "in two weeks", 30: "in a month", 90: "in 3 months"}
+"""How long customers may be left out of the list, in days."""
+WEEKS_SHARE = 20
+"""Customers that a person takes for a week, unless they say otherwise."""
+DONE = {
+    "snooze": "left out of the list for now", "wake": "shown in the list again",
+    "plan": "with a next step planned", "unplan": "without a next step now",
+    "assign": "given to their new owner", "take_back": "given back to whom the histories name",
+    "pick": "taken for your week",
+}  # fmt: skip
+"""What a list says after a decision, behind the number of customers."""
+
 PAGES = Environment(loader=PackageLoader("serving"), autoescape=select_autoescape())
 PAGES.filters |= FILTERS
 PAGES.globals["SITE"] = (
     ("/at-risk", "Customers", ROLES),
+    ("/my-week", "My week", ACTING),
     ("/actions", "Actions", ROLES),
     ("/disagreements", "Disagreements", ROLES),
     ("/docs", "API", (SCIENTIST, ADMIN)),
@@ -47,32 +67,84 @@ PAGES.globals["SITE"] = (
 """The pages that every page leads to: address, name, and for whom; who has a key sees all."""
 
 
+@dataclass(frozen=True)
+class Desk:
+    """What a person finds around the list."""
+
+    viewer: Caller
+    query: str
+    """The list's filters as an address says them."""
+    views: Sequence[View]
+    """Filters that the person keeps."""
+    forms: bool
+    """Whether the person may decide about customers."""
+    colleagues: Sequence[str]
+    """To whom the person may give customers; empty where they may not."""
+    did: str = ""
+    """What was decided last, and about how many."""
+    many: int = 0
+
+
 def at_risk_page(
-    viewer: Caller | None, business: Business, question: Question, shown: AtRisk | None,
+    desk: Desk, business: Business, question: Question, shown: AtRisk | None,
     next_page: str, first_page: str,
 ) -> HTMLResponse:  # fmt: skip
     """The list of customers; without one where the book was not made yet."""
+    more = {
+        "search": question.prefix,
+        "chosen": {
+            "band": question.bands,
+            "stage": question.stages,
+            "persona": question.personas,
+            "owner": question.owners,
+        },
+        "snoozed": question.snoozed,
+        "next_page": next_page,
+        "first_page": first_page,
+        "export": urlencode(
+            {
+                "problem": question.problem,
+                "snoozed": AWAKE,
+                **dict(parse_qsl(desk.query)),
+                "format": "csv",
+            }
+        ),
+    }
+    return _list("at_risk.html", desk, business, question, shown, more)
+
+
+def my_week_page(
+    desk: Desk, business: Business, question: Question, shown: AtRisk, week: int, taken: int
+) -> HTMLResponse:
+    """Whom a person took for the week that begins at a moment, in their order."""
+    begun = format_moment(week)
+    done = [row for row in shown.customers if row.last_action and row.last_action.at >= begun]
+    more = {"week": begun[:10], "taken": taken, "share": WEEKS_SHARE, "done": len(done)}
+    return _list("my_week.html", desk, business, question, shown, more)
+
+
+def _list(
+    template: str, desk: Desk, business: Business, question: Question, shown: AtRisk | None,
+    more: Mapping[str, Any],
+) -> HTMLResponse:  # fmt: skip
     problem = business.problems[question.problem]
-    return HTMLResponse(
-        PAGES.get_template("at_risk.html").render(
-            viewer=viewer,
-            business=business.name,
-            problems=list(business.problems),
-            problem=question.problem,
-            question=asked(problem),
-            shown=shown,
-            has_value=problem.value is not None,
-            search=question.prefix,
-            chosen={
-                "band": question.bands,
-                "stage": question.stages,
-                "persona": question.personas,
-                "owner": question.owners,
-            },
-            next_page=next_page,
-            first_page=first_page,
-        )
+    today = datetime.now(UTC).date()
+    told = PAGES.get_template(template).render(
+        viewer=desk.viewer,
+        desk=desk,
+        business=business.name,
+        problems=list(business.problems),
+        problem=question.problem,
+        question=asked(problem),
+        shown=shown,
+        has_value=problem.value is not None,
+        steps=KINDS,
+        snoozes=SNOOZES,
+        today=today.isoformat(),
+        done_words=DONE,
+        **more,
     )
+    return HTMLResponse(told)
 
 
 def customer_page(

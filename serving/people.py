@@ -148,6 +148,13 @@ class Roster:
         found = self._held.get(number)
         return found if found is not None and found.disabled is None else None
 
+    def owners(self, workspace: str) -> frozenset[str]:
+        """What the histories call the people of a workspace who may be given customers."""
+        return frozenset(
+            user.owner for user in self._held.values()
+            if user.workspace == workspace and user.owner is not None and user.disabled is None
+        )  # fmt: skip
+
     def caller(self, user: User) -> Caller:
         """The person as one who asks."""
         return Caller(

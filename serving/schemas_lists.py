@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import BaseModel
 
 Band = Literal["low", "medium", "high", "very high"]
-Rank = Literal["probability", "expected_value"]
+Rank = Literal["probability", "expected_value", "value_at_stake", "due", "risen"]
+Snoozed = Literal["awake", "asleep", "all"]
 
 
 class ListedReason(BaseModel):
@@ -26,6 +27,31 @@ class Bounds(BaseModel):
 
     low: float
     high: float
+
+
+class LastEvent(BaseModel):
+    """What happened last in a journey, as of the book."""
+
+    event: str
+    event_time: str
+
+
+class LastAction(BaseModel):
+    """What somebody did about a customer last."""
+
+    kind: str
+    at: str
+    who: str
+    outcome: str
+
+
+class NextStep(BaseModel):
+    """What was planned to be done next."""
+
+    kind: str
+    due: str | None
+    """A day."""
+    planned_by: str
 
 
 class ListedCustomer(BaseModel):
@@ -46,7 +72,12 @@ class ListedCustomer(BaseModel):
     stage: str | None
     persona: str | None
     owner: str | None
-    """Who looks after the customer; null where the business names nobody."""
+    """Who looks after the customer: who was assigned, or whom the histories name."""
+    last_event: LastEvent | None
+    last_action: LastAction | None
+    next_step: NextStep | None
+    snoozed_until: str | None
+    """A day until which the list leaves the customer out."""
     date_due: str | None
     """The date that the problem is about, such as that of a renewal."""
     days_to_date: float | None
@@ -84,6 +115,8 @@ class AtRisk(BaseModel):
     """How many customers were scored, of those that the caller sees."""
     unscored: dict[str, int]
     """How many were not, by the code of the reason; empty for who doesn't see everybody."""
+    snoozed: int
+    """How many of the cohort the list leaves out for now."""
     totals: ListTotals
     customers: list[ListedCustomer]
     next: str | None

@@ -1,7 +1,8 @@
 """Whose customers a caller sees: a person's own, a team's, or everybody's.
 
-Takes a request and a tenant; says whether a customer exists for the caller. Where the business
-names no owners, and for keys, everybody's do.
+Takes a request and a tenant; says whether a customer exists for the caller. A customer is of whom
+a lead assigned, or of whom the histories name. Where the business names no owners, and for keys,
+everybody's do.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,6 @@ from starlette.requests import Request
 
 from serving.errors import NotFoundError
 from serving.keys import Caller
-from serving.owners import owner_said
 from serving.state import Tenant
 
 UNKNOWN = "No event or attribute of that customer is stored."
@@ -28,13 +28,7 @@ class Sight:
 
     def of(self, customer: str | None) -> bool:
         """Whether a stored customer exists for the caller; one without a name never does."""
-        if self.owners is None:
-            return True
-        attribute = self.tenant.business.people.owner
-        if customer is None or attribute is None:
-            return False
-        kept = self.tenant.kept
-        return owner_said(kept.journeys.statements(customer), attribute, kept.end()) in self.owners
+        return self.owners is None or (customer is not None and bool(self.among([customer])))
 
     def among(self, customers: Iterable[str]) -> frozenset[str]:
         """Those of some stored customers that exist for the caller."""
@@ -43,11 +37,9 @@ class Sight:
             return names
         if attribute is None:
             return frozenset()
-        kept = self.tenant.kept
-        end, said = kept.end(), kept.journeys.statements_of(names)
-        return frozenset(
-            name for name in names if owner_said(said.get(name, []), attribute, end) in self.owners
-        )
+        assigned = self.tenant.worklist.owners_of(names)
+        owners = self.tenant.said_owners(names - assigned.keys()) | assigned
+        return frozenset(name for name in names if owners.get(name) in self.owners)
 
     def check(self, customer: str) -> None:
         """Raise what is raised of a customer that there is not, if the caller doesn't see it.

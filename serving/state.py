@@ -6,7 +6,7 @@ about HTTP.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from serving.keys import Keys, Ring
 from serving.ledger import Ledger
 from serving.metrics import Metrics
 from serving.migrations import upgrade
-from serving.owners import check_owner
+from serving.owners import check_owner, owner_said
 from serving.people import Roster, Users
 from serving.rates import Rates
 from serving.scoring import Scorer
@@ -37,6 +37,7 @@ from serving.sessions import Links, Sessions
 from serving.settings import Settings
 from serving.tokens import Tokens
 from serving.tries import Tries
+from serving.worklist import Worklist
 
 LOG = logging.getLogger("milepost.serving")
 
@@ -58,12 +59,15 @@ class Tenant:
     champions: Champions = field(init=False)
     sources: Sources = field(init=False)
     """How fresh what is kept is."""
+    worklist: Worklist = field(init=False)
+    """What people decided about customers."""
     _scorers: dict[str, tuple[tuple[Loaded, Scorer], ...]] = field(default_factory=dict)
     """Of the version that answers and of the one before, which requests under way may need."""
 
     def __post_init__(self) -> None:
         self.champions = Champions(self.business, self.folder.parent, self._prepare)
         self.sources = Sources(self.kept)
+        self.worklist = Worklist(self.kept.database, self.kept.workspace)
 
     def scorer(self, problem: str | None) -> tuple[Loaded, Scorer]:
         """The version that answers a problem, the first one if none is named, and its scorer.
@@ -92,6 +96,14 @@ class Tenant:
             return Shelf(self.folder.parent, loaded.name).load(Standing(version, digest))
         except MilepostError:
             return None
+
+    def said_owners(self, customers: Collection[str]) -> dict[str, str | None]:
+        """Whom the histories name as the owners of customers; None where nobody was named."""
+        attribute = self.business.people.owner
+        if attribute is None or not customers:
+            return dict.fromkeys(customers)
+        end, said = self.kept.end(), self.kept.journeys.statements_of(frozenset(customers))
+        return {who: owner_said(said.get(who, []), attribute, end) for who in customers}
 
     def _scorer_of(self, loaded: Loaded) -> Scorer:
         stages = tuple((name, tuple(some)) for name, some in self.business.stages.items())

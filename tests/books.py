@@ -1,12 +1,17 @@
-"""Scored books that tests make, without a model."""
+"""Scored books that tests make, without a model, and keep."""
 
 import numpy as np
 import pyarrow as pa
 
+from serving.at_risk import Page, Question, page
 from serving.book import BAND_NAMES, COLUMNS, INSTANT, bands, words
 from serving.book_reasons import names
+from serving.book_rows import cells, owned_cells, ranks, rows
+from serving.book_store import MAKING, BookStore, Generation
 
 AS_OF = 1_700_000_000_000_000
+PROBLEM = "churn"
+MANY = {f"c{n:03d}": (n * 37 % 101) / 101 for n in range(101)}
 
 
 def scored(probabilities: dict[str, float], stake: float | None = 100.0) -> pa.Table:
@@ -37,3 +42,29 @@ def scored(probabilities: dict[str, float], stake: float | None = 100.0) -> pa.T
         full[feature] = pa.array(["login_count_30d"] * len(p)).dictionary_encode()
         full[kind] = pa.array(["actionable"] * len(p)).dictionary_encode()
     return pa.table(full)
+
+
+def put(book: BookStore, probabilities: dict[str, float], version: str = "1") -> int:
+    """Keep a book of these scores; its generation."""
+    table = scored(probabilities)
+    before = book.current(PROBLEM)
+    bands = {} if before is None else book.bands(PROBLEM, before.number)
+    made = Generation(PROBLEM, 0, MAKING, "shop-churn", version, version, AS_OF, 1, 2, 0, {}, ())
+    number = book.begin(made)
+    book.add(PROBLEM, number, rows(table, *ranks(table), bands))
+    with book.database.writing() as connection:
+        book.finish(connection, PROBLEM, number, table.num_rows, {"not_active": 3}, cells(table),
+                    owned_cells(table))  # fmt: skip
+    book.sweep(PROBLEM)
+    return number
+
+
+def walked(book: BookStore, **asked: object) -> list[Page]:
+    """All pages of a question."""
+    pages, cursor = [], None
+    while True:
+        found = page(book, Question(PROBLEM, cursor=cursor, **asked))  # type: ignore[arg-type]
+        pages.append(found)
+        cursor = found.next
+        if cursor is None:
+            return pages

@@ -5,79 +5,27 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import fsum, isclose
 from pathlib import Path
+from typing import Any
 
 import pytest
-from books import AS_OF, scored
+from books import AS_OF, MANY, PROBLEM, put, scored, walked
 from conftest import ROOT
-from tracking_server import postgres, postgres_programs
 
-from serving.at_risk import BookMissingError, CursorError, Page, Question, page
-from serving.book_rows import Place, band_changes, cells, owned_cells, ranks, rows
+from serving.at_risk import BookMissingError, CursorError, Question, page
+from serving.book_rows import Place, band_changes, ranks, rows
 from serving.book_store import MAKING, BookStore, Generation
-from serving.book_tables import BOOK, GENERATIONS, OWNED_CELLS
+from serving.book_tables import BOOK
 from serving.database import Database
-from serving.event_store import EventStore
 from serving.exports import as_csv, as_lines, book_row, predictive_score, trend
 from serving.exports import rows as exported
-from serving.migrations import upgrade
-
-PROBLEM = "churn"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """A real PostgreSQL."""
-    if postgres_programs() is None:
-        pytest.skip("PostgreSQL is not installed; on Debian: make system")
-    with postgres() as uri:
-        yield uri
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BookStore]:
-    """A workspace's empty book."""
-    url = f"sqlite:///{tmp_path}/milepost.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("server")
-    database = Database(url)
-    upgrade(database)
-    with database.writing() as connection:  # the server is shared
-        for table in (BOOK, GENERATIONS, OWNED_CELLS):
-            connection.execute(table.delete())
-    yield BookStore(database, EventStore(database).workspace("shop").workspace)
-    database.close()
-
-
-def put(book: BookStore, probabilities: dict[str, float], version: str = "1") -> int:
-    """Keep a book of these scores; its generation."""
-    table = scored(probabilities)
-    before = book.current(PROBLEM)
-    bands = {} if before is None else book.bands(PROBLEM, before.number)
-    made = Generation(PROBLEM, 0, MAKING, "shop-churn", version, version, AS_OF, 1, 2, 0, {}, ())
-    number = book.begin(made)
-    book.add(PROBLEM, number, rows(table, *ranks(table), bands))
-    with book.database.writing() as connection:
-        book.finish(connection, PROBLEM, number, table.num_rows, {"not_active": 3}, cells(table),
-                    owned_cells(table))  # fmt: skip
-    book.sweep(PROBLEM)
-    return number
-
-
-def walked(book: BookStore, **asked: object) -> list[Page]:
-    """All pages of a question."""
-    pages, cursor = [], None
-    while True:
-        found = page(book, Question(PROBLEM, cursor=cursor, **asked))  # type: ignore[arg-type]
-        pages.append(found)
-        cursor = found.next
-        if cursor is None:
-            return pages
-
-
-MANY = {f"c{n:03d}": (n * 37 % 101) / 101 for n in range(101)}
+def all_of(book: BookStore) -> Iterator[Mapping[str, Any]]:
+    """The export of everybody."""
+    return exported(book, Question(PROBLEM))
 
 
 @pytest.mark.parametrize("by", ["probability", "expected_value"])
@@ -133,8 +81,8 @@ def test_a_list_holds_no_customer_of_anybody_else(book: BookStore) -> None:
     cursor = page(book, Question(PROBLEM, by="probability", limit=5)).next
     later = page(book, Question(PROBLEM, by="probability", limit=200, cursor=cursor, sees=sees))
     assert {row.customer for row in later.rows} <= mine
-    assert mine == {row["customer"] for row in exported(book, PROBLEM, sees)}
-    assert [] == list(exported(book, PROBLEM, frozenset()))
+    assert mine == {row["customer"] for row in exported(book, Question(PROBLEM, sees=sees))}
+    assert [] == list(exported(book, Question(PROBLEM, sees=frozenset())))
 
 
 def test_a_cursor_goes_on_in_its_own_list_until_that_is_gone(book: BookStore) -> None:
@@ -227,9 +175,11 @@ def test_exports_hold_every_row_and_no_formula(book: BookStore) -> None:
         "plain": 0.4,
     }
     put(book, names)
-    lines = [json.loads(line) for line in as_lines(map(book_row, exported(book, PROBLEM)))]
+    lines = [
+        json.loads(line) for line in as_lines(map(book_row, exported(book, Question(PROBLEM))))
+    ]
     assert list(names) == [line["customer"] for line in lines]
-    text = "".join(as_csv(map(book_row, exported(book, PROBLEM))))
+    text = "".join(as_csv(map(book_row, all_of(book))))
     read = list(csv.DictReader(io.StringIO(text)))
     expected = [name if name == "plain" else f"'{name}" for name in names]
     assert expected == [row["customer"] for row in read]
@@ -240,7 +190,7 @@ def test_exports_hold_every_row_and_no_formula(book: BookStore) -> None:
 def test_predictive_scores_are_rows_as_dynamics_keeps_them(book: BookStore) -> None:
     """Score from 0 to 100, grade by band, trend by the week, reasons in words."""
     put(book, {"a": 0.964, "b": 0.02})
-    one, two = (predictive_score(row, "declining") for row in exported(book, PROBLEM))
+    one, two = (predictive_score(row, "declining") for row in all_of(book))
     assert ("a", 96, "A") == (one["entity_id"], one["score"], one["grade"])
     assert ("b", 2, "D") == (two["entity_id"], two["score"], two["grade"])
     assert "not enough information" == one["trend"]

@@ -198,6 +198,13 @@ ASK: dict[tuple[str, str], Callable[[Business], Asked]] = {
     ("GET", "/v1/export/predictive-scores"): lambda other: {},
     ("GET", "/metrics"): lambda other: {},
     ("POST", "/v1/webhooks"): lambda other: {"json": {"url": "https://example.com/own"}},
+    ("POST", "/v1/worklist"): lambda other: {
+        "json": {"problem": "churn", "customers": [other.customer], "do": "wake"}
+    },
+    ("POST", "/at-risk"): lambda other: {"data": {f"pick:{other.customer}": "1", "do": "wake"}},
+    ("GET", "/my-week"): lambda other: {},
+    ("POST", "/my-week"): lambda other: {"data": {"many": "5"}},
+    ("POST", "/views"): lambda other: {"data": {"name": "x"}},
     ("GET", "/v1/webhooks"): lambda other: {},
     ("GET", "/v1/webhooks/{webhook}"): lambda other: {},
     ("DELETE", "/v1/webhooks/{webhook}"): lambda other: {},
@@ -212,10 +219,15 @@ ASK: dict[tuple[str, str], Callable[[Business], Asked]] = {
 }
 """How each route is asked for what is the other's."""
 
-FORMS = ("/actions", "/actions/outcome", "/notes", "/opinions")
+FORMS = (
+    "/actions", "/actions/outcome", "/notes", "/opinions", "/at-risk", "/my-week", "/views",
+)  # fmt: skip
 """Forms of pages, which no key can send: only a session has their token."""
 
-NAMED_IN_BODY = [("POST", "/v1/scores"), ("POST", "/v1/what-if"), ("POST", "/v1/actions")]
+NAMED_IN_BODY = [
+    ("POST", "/v1/scores"), ("POST", "/v1/what-if"), ("POST", "/v1/actions"),
+    ("POST", "/v1/worklist"),
+]  # fmt: skip
 """Routes whose body names a thing of the other, and that can only say that it does not exist."""
 
 

@@ -14,11 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from tracking_server import postgres, postgres_programs
 
 from features.durations import SECOND
 from serving.courier import TRIES, Courier
@@ -26,8 +24,6 @@ from serving.database import Database
 from serving.errors import NotFoundError
 from serving.event_store import EventStore
 from serving.hook_store import DEAD, DELIVERED, WAITING, Hooks
-from serving.hook_tables import DELIVERIES, HOOK_EVENTS, SUBSCRIPTIONS
-from serving.migrations import upgrade
 from serving.targets import TargetError, check_url, is_public
 from serving.webhooks import BAND_CHANGED, HookEvent, hook_event, signature
 
@@ -71,30 +67,6 @@ def sink() -> Iterator[Sink]:
     yield made
     made.server.shutdown()
     made.server.server_close()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """A real PostgreSQL."""
-    if postgres_programs() is None:
-        pytest.skip("PostgreSQL is not installed; on Debian: make system")
-    with postgres() as uri:
-        yield uri
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A store with its tables, SQLite or PostgreSQL."""
-    url = f"sqlite:///{tmp_path}/milepost.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("server")
-    made = Database(url)
-    upgrade(made)
-    with made.writing() as connection:  # the server is shared
-        for table in (DELIVERIES, HOOK_EVENTS, SUBSCRIPTIONS):
-            connection.execute(table.delete())
-    yield made
-    made.close()
 
 
 @pytest.fixture
