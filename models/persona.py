@@ -6,7 +6,7 @@ nothing about how the segments were found, and needs nothing but NumPy to assign
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -93,6 +93,47 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Trait:
+    """What is usual in a persona, beside everybody."""
+
+    says: str
+    """What is measured, in words."""
+    here: float
+    everybody: float
+    unit: str
+    """`share` of 1, or the feature's own."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the training part tells of a persona; plain data that no score depends on."""
+
+    customers: int
+    rows: int
+    """Rows of the training part with a known outcome."""
+    rate: float
+    """The share of them whose outcome came."""
+    low: float
+    high: float
+    """Between what the rate may lie, at 95 %."""
+    traits: tuple[Trait, ...]
+    """The most distinguishing first."""
+    path: tuple[str, ...] = ()
+    """The commonest order in which stages were first reached; empty where none is known."""
+    path_share: float | None = None
+    """Of the persona's customers who reached any stage."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def facts_from_json(data: Mapping[str, Any]) -> Facts:
+    """What `Facts.to_json` wrote."""
+    traits = tuple(Trait(**trait) for trait in data["traits"])
+    return Facts(**{**data, "traits": traits, "path": tuple(data["path"])})
+
+
+@dataclass(frozen=True)
 class Persona:
     """One segment."""
 
@@ -103,6 +144,17 @@ class Persona:
     """Of the training part's customers who have a persona."""
     centre: tuple[float, ...]
     """Standardised, the sides' columns one after the other."""
+    facts: Facts | None = None
+    """None where the model is from before they were stored."""
+
+    def to_json(self) -> dict[str, Any]:
+        told = {
+            "name": self.name,
+            "says": self.says,
+            "share": self.share,
+            "centre": list(self.centre),
+        }
+        return told if self.facts is None else {**told, "facts": self.facts.to_json()}
 
 
 @dataclass(frozen=True)
@@ -157,15 +209,7 @@ class Personas:
         """Plain data; `names` are those of the contract's features."""
         return {
             "sides": [side.to_json(names) for side in self.sides],
-            "personas": [
-                {
-                    "name": persona.name,
-                    "says": persona.says,
-                    "share": persona.share,
-                    "centre": list(persona.centre),
-                }
-                for persona in self.personas
-            ],
+            "personas": [persona.to_json() for persona in self.personas],
             "trust": dict(self.trust),
         }
 
@@ -194,7 +238,13 @@ def personas_from_json(data: Mapping[str, Any], names: Sequence[str]) -> Persona
             for side in data["sides"]
         ),
         tuple(
-            Persona(item["name"], item["says"], item["share"], tuple(item["centre"]))
+            Persona(
+                item["name"],
+                item["says"],
+                item["share"],
+                tuple(item["centre"]),
+                facts_from_json(item["facts"]) if "facts" in item else None,
+            )
             for item in data["personas"]
         ),
         data["trust"],

@@ -188,13 +188,14 @@ def rate_intervals(label: Labels, probability: Floats, customer: Ints) -> tuple[
     lows, highs = [], []
     for rows in np.array_split(order, 10):
         if len(rows):
-            low, high = _wilson(label[rows].astype(np.float64), customer[rows])
+            low, high = wilson(label[rows].astype(np.float64), customer[rows])
             lows.append(low)
             highs.append(high)
     return np.array(lows), np.array(highs)
 
 
-def _wilson(label: Floats, customer: Ints) -> tuple[float, float]:
+def wilson(label: Floats, customer: Ints) -> tuple[float, float]:
+    """The interval of one rate; see `rate_intervals`."""
     rate = float(label.mean())
     _, who = np.unique(customer, return_inverse=True)
     pulls = np.bincount(who, label - rate)

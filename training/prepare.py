@@ -93,6 +93,8 @@ class Prepared:
     """Computes other features of the test part; None where the histories are not at hand."""
     tuned: Tuned | None = None
     """What a search found for fits on these rows."""
+    log: EventLog | None = field(default=None, repr=False, compare=False)
+    """The events of the rows' customers; None where the histories are not at hand."""
     fewest_events: int = 1
     """Of fewer visible events nothing can be learned; see `training.ranges`."""
 
@@ -177,6 +179,7 @@ def prepare(
     return Prepared(
         problem, asked.labelled, asked.split, features, parts, purged, stake=_stake(asked),
         test_vectors=lambda wanted: compute(wanted, asked.log, asked.attributes, test),
+        log=asked.log,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from training.fitting import constraints, parameters, rounds_of, shape_of
 from training.gate import CHAMPION, Decision, decide, write_decision
 from training.judging import LookBack, Verdict, judge_test, look_back, within
 from training.outbox import REPORT
+from training.persona_facts import with_facts
 from training.personas import account_of, personas_of
 from training.plots import MOST_DOTS, draw_contributions, draw_metrics
 from training.preflight import preflight, refuse
@@ -156,6 +157,8 @@ def _columns(business: Business, whole: Prepared, clock: Clock) -> tuple[Prepare
     with clock.stage("screen") as told:
         ready, personas = screened(whole, own_features(business.features.own), personas)
         told.append(f"{len(ready.features)} of {len(whole.features)} columns are worth fitting on")
+    if personas is not None:
+        personas = with_facts(personas, ready, business.stages)
     # Found among all columns: the one that counts every event need not be worth a split.
     fewest = fewest_events(whole.features, whole.parts["train"][0])
     return replace(ready, fewest_events=fewest), personas
