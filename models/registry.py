@@ -27,6 +27,12 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 DATABASE = "mlflow.db"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 DIGEST_TAG = "milepost.digest"
+JUDGEMENT_TAG = "milepost.judgement"
+"""SHA-256 of the version's `judgement.json`."""
+GATE_TAG, REASONS_TAG = "milepost.gate", "milepost.gate_reasons"
+"""What the gate said of a version, and why."""
+FORCED_TAG = "milepost.promoted_because"
+"""Why a person promoted a version that the gate refuses."""
 
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

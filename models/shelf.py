@@ -26,6 +26,8 @@ from models.registry import model_name
 from models.sealed import read_json
 
 FOLDER, POINTER, REPORT = "shelf", "champion.json", "watch.json"
+DESCRIBED = "described.json"
+"""What the registry says of the champion and the challenger."""
 NEW, OLD = ".new-", ".old-"
 """Names of what is not whole yet, and of what was replaced."""
 DIGEST_LETTERS = 12
@@ -110,11 +112,7 @@ class Shelf:
 
     def pointer_state(self) -> tuple[int, int] | None:
         """What changes when the pointer moves: a look at it costs one call to the system."""
-        try:
-            at = (self.folder / POINTER).stat()
-        except OSError:
-            return None
-        return at.st_ino, at.st_mtime_ns
+        return _state(self.folder / POINTER)
 
     def load(self, standing: Standing) -> FittedModel:
         """A version's model, its files checked before they are parsed.
@@ -173,6 +171,25 @@ class Shelf:
         """Leave what the watcher found; nothing is lost when it is."""
         self.folder.mkdir(parents=True, exist_ok=True)
         _replace(self.folder / REPORT, asdict(report), durable=False)
+
+    def described(self) -> dict[str, Any]:
+        """What the registry says of its aliases' versions; empty where nobody has asked.
+
+        A description says what people read and nothing by which anybody is scored.
+        """
+        try:
+            return _read(self.folder / DESCRIBED) or {}
+        except ModelFilesError:
+            return {}
+
+    def described_state(self) -> tuple[int, int] | None:
+        """What changes when the description does."""
+        return _state(self.folder / DESCRIBED)
+
+    def describe(self, described: Mapping[str, Any]) -> None:
+        """Leave what the registry says; nothing is lost when it is."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _replace(self.folder / DESCRIBED, dict(described), durable=False)
 
     def versions(self) -> list[str]:
         """Folders of the versions that are here, the one placed last first."""
@@ -234,6 +251,14 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ModelFilesError(f"{path} can't be read: {error}.") from error
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        at = path.stat()
+    except OSError:
+        return None
+    return at.st_ino, at.st_mtime_ns
 
 
 def _replace(path: Path, data: object, durable: bool = True) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.durations import SECOND
 from features.errors import ModelFilesError, RegistryError
+from models.describing import described
 from models.files import FILES, INSIDE
 from models.registry import (
     CHAMPION,
@@ -49,6 +50,9 @@ BEAT = 5.0
 PATIENCE = (1.0, 15.0)
 """Seconds until a registry that is down is asked again: at first, and at most."""
 
+DESCRIBE = 15.0
+"""Seconds between two questions for what people read of the aliases' versions."""
+
 SHORT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 
 
@@ -62,6 +66,7 @@ class Watched:
     refused_at: float = 0.0
     looked_over: float = -LOOK_OVER
     told: Report = field(default_factory=lambda: Report(0))
+    described_at: float = -float("inf")
 
 
 class Watcher:
@@ -108,12 +113,24 @@ class Watcher:
         try:
             standing = champion_of(client, model.shelf.name)
             self._place(model, standing)
+            self._describe(client, model)
         except RegistryError as error:
             trouble = str(error)
         except (ModelFilesError, OSError) as error:
             trouble = f"The shelf of {model.shelf.name} can't be written: {error}."
         self._tell(model, trouble)
         return trouble
+
+    def _describe(self, client: "MlflowClient", model: Watched) -> None:
+        """Leave on the shelf what people read of champion and challenger, now and then."""
+        now = time.monotonic()
+        if now - model.described_at < DESCRIBE:
+            return
+        model.described_at = now
+        before = model.shelf.described()
+        after = described(client, model.shelf.name, before)
+        if after != before:
+            model.shelf.describe(after)
 
     def _place(self, model: Watched, standing: Standing) -> None:
         """Put a version on the shelf and point to it, unless it is there or was refused."""
@@ -136,6 +153,7 @@ class Watcher:
             LOG.error("%s: %s", model.shelf.name, model.why)
             return
         model.refused, model.why, model.looked_over = None, "", now
+        model.described_at = -float("inf")
         model.shelf.point(standing, int(time.time() * SECOND))
         model.shelf.prune()
         LOG.info("%s: version %s is the champion", model.shelf.name, standing.version)

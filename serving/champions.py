@@ -102,6 +102,10 @@ class Champions:
             raise ModelUnavailableError(_why(seat, seat.shelf.report()))
         return loaded
 
+    def shelf(self, problem: str) -> Shelf:
+        """Where a problem's versions lie."""
+        return self._seats[problem].shelf
+
     def state(self) -> Condition:
         """What `/readyz` tells."""
         seats = [(seat, seat.loaded, seat.shelf.report()) for seat in self._seats.values()]

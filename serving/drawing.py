@@ -5,7 +5,7 @@ light and dark, and no picture needs a style of its own. Knows nothing about wha
 text and all attributes are escaped.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from zlib import crc32
@@ -63,6 +63,11 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [float(f"{n * step:.12g}") for n in range(first, last + 1)]
 
 
+def per_cent(share: float) -> str:
+    """A share as the number beside an axis."""
+    return f"{100 * share:g}%"
+
+
 @dataclass(frozen=True)
 class Frame:
     """A plot's area inside a picture that grows with its place, and the ranges of its axes."""
@@ -96,14 +101,16 @@ class Frame:
         places = [self.at(a, b) for a, b in points]
         return tag("path", d="".join(f"M{a:.1f} {b:.1f}h0" for a, b in places), class_=class_)
 
-    def axes(self, x_ticks: Sequence[tuple[float, str]]) -> Markup:
-        """Grid lines and numbers: shares upwards, what is given across."""
+    def axes(
+        self, x_ticks: Sequence[tuple[float, str]], up: Callable[[float], str] = per_cent
+    ) -> Markup:
+        """Grid lines and numbers: what is given across, shares upwards unless told otherwise."""
         parts = []
         right, ground = self.width - self.right, self.height - self.bottom
         for value in ticks(*self.y, most=4):
             y = self.at(self.x[0], value)[1]
             parts.append(line(self.left, y, right, y, "grid"))
-            parts.append(text(self.left - 6, y + 4, f"{100 * value:g}%", "end"))
+            parts.append(text(self.left - 6, y + 4, up(value), "end"))
         for value, name in x_ticks:
             x = self.at(value, self.y[0])[0]
             parts.append(line(x, ground, x, ground + 4, "axis"))

@@ -155,6 +155,48 @@ AT_RISK = {
     "personas": [{"value": PERSONA, "customers": 744}], "owners": [],
 }  # fmt: skip
 
+PERSONAS = {
+    "problem": "churn", **MODEL, "as_of": AS_OF, "asked": "the probability of no purchase within "
+    "28 days", "base_rate": 0.132, "none_because": None,
+    "personas": [
+        {
+            "name": PERSONA, "says": "Mean lines of purchases so far: 5.1, others 9.8.",
+            "share": 0.34, "customers": 812, "rows": 6120, "rate": 0.171, "rate_low": 0.158,
+            "rate_high": 0.185,
+            "traits": [
+                {
+                    "says": "Mean lines of purchases so far", "here": 5.1, "everybody": 8.2,
+                    "unit": "units of lines", "here_said": "5.1", "everybody_said": "8.2",
+                }
+            ],
+            "path": ["decision"], "path_share": 1.0,
+            "book": {
+                "customers": 744, "share": 0.334, "mean_score": 0.161,
+                "value_at_stake": 391220.4, "expected_value": 15104.2,
+            },
+            "own": None,
+        }
+    ],
+    "others": {
+        "customers": 41, "share": 0.018, "mean_score": 0.44, "value_at_stake": 1210.9,
+        "expected_value": 502.1,
+    },
+    "own_others": None,
+}  # fmt: skip
+VERSION = {
+    "alias": "champion", "version": "1", "gate": "passed", "reasons": "", "forced": "",
+    "judgement": {
+        "format": 1, "trees": 1873, "split": "by time with purge",
+        "reliability": [
+            {"score": 0.012, "rate": 0.013, "low": 0.008, "high": 0.02, "rows": 820}
+        ],
+    },
+}  # fmt: skip
+MODEL_ANSWER = {
+    "problem": "churn", **MODEL, "since": NOW, "asked": "the probability of no purchase within 28 "
+    "days", "champion": VERSION, "challenger": None, "link": None,
+}  # fmt: skip
+
 BOOK_LINES = f'{{"problem": "churn", "customer": "555", "place": 1, "as_of": "{AS_OF}"}}\n'
 BOOK_CSV = f"problem,customer,place,as_of\r\nchurn,555,1,{AS_OF}\r\n"
 PREDICTIVE_LINES = (

@@ -22,7 +22,7 @@ from serving.at_risk import AWAKE, Question
 from serving.customer_page import FILTERS
 from serving.errors import TITLES
 from serving.keys import Caller
-from serving.people import ADMIN, ROLES, SCIENTIST
+from serving.people import ADMIN, LEAD, ROLES, SCIENTIST
 from serving.schemas_lists import AtRisk
 from serving.worklist import View
 
@@ -62,6 +62,8 @@ PAGES.globals["SITE"] = (
     ("/my-week", "My week", ACTING),
     ("/actions", "Actions", ROLES),
     ("/disagreements", "Disagreements", ROLES),
+    ("/personas", "Personas", ROLES),
+    ("/model", "Model", (LEAD, SCIENTIST, ADMIN)),
     ("/docs", "API", (SCIENTIST, ADMIN)),
 )
 """The pages that every page leads to: address, name, and for whom; who has a key sees all."""

@@ -79,8 +79,17 @@ class Settings(BaseModel):
     """The claim that names the workspace; a token without it counts for nothing."""
     oidc_scopes: str = "scope"
     """The claim that names the scopes, with blanks between or as a list."""
+    mlflow_url: str = ""
+    """Where people open MLflow; the model's page leads there. No link if empty."""
     log_requests: bool = True
     """Whether each request is one line of JSON on standard error."""
+
+    @field_validator("mlflow_url")
+    @classmethod
+    def _web(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("an address begins with http:// or https://")
+        return value
 
     @field_validator("proxies")
     @classmethod

@@ -16,6 +16,7 @@ import pandas as pd
 
 from models.contract import Contract, contract_from_json
 from models.files import CONTRACT, TREES
+from models.judgement import JUDGEMENT
 
 LOADER = "models.plain"
 OWN = ("features", "models")
@@ -110,6 +111,7 @@ def save_model(
         input_example=example(contract),
         pip_requirements=requirements,
     )
-    card = folder / ARTEFACTS / CARD
-    if card.exists():  # beside MLflow's own files: the digest of ours is not touched
-        shutil.copyfile(card, Path(path) / CARD)
+    for name in (CARD, JUDGEMENT):
+        told = folder / ARTEFACTS / name
+        if told.exists():  # beside MLflow's own files: the digest of ours is not touched
+            shutil.copyfile(told, Path(path) / name)

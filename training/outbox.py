@@ -12,6 +12,7 @@ from pathlib import Path
 
 from features.config import slug
 from features.errors import RegistryError
+from models.judgement import JUDGEMENT
 from training.logged_model import ARTEFACTS, CARD, MODEL, copy_code
 from training.record import Record, record_from_json
 
@@ -20,7 +21,7 @@ UNFINISHED = ".part"
 """How a folder ends that was not written to its end; nobody reads such a folder."""
 
 REPORT = "report.html"
-SHOWN = ("plots", "judged", "gate.json", REPORT, CARD)
+SHOWN = ("plots", "judged", "gate.json", REPORT, CARD, JUDGEMENT)
 """What of a run's folder is shown beside it in MLflow, where it exists."""
 
 

@@ -47,7 +47,7 @@ def with_facts(
     last = _last_rows(who, cutoff)
     code = personas.assign(matrix)
     known = last[code[last] >= 0]
-    paths = _paths(ready.log, stages, who[known], cutoff[known])
+    paths = paths_of(ready.log, stages, who[known], cutoff[known])
     found = []
     for place, persona in enumerate(personas.personas):
         mine, theirs = code == place, code[known] == place
@@ -55,7 +55,7 @@ def with_facts(
             found.append(persona)
             continue
         low, high = wilson(label[mine].astype(np.float64), who[mine])
-        path, share = ((), None) if paths is None else _commonest(paths[theirs], tuple(stages))
+        path, share = ((), None) if paths is None else commonest(paths[theirs], tuple(stages))
         facts = Facts(
             int(theirs.sum()), int(mine.sum()), _short(label[mine].mean()), _short(low),
             _short(high), _traits(ready.features, personas.sides, matrix[known], theirs), path,
@@ -80,8 +80,9 @@ def _traits(
         for side in sides
         for column, values in zip(side.columns, side.values(vectors).T, strict=True)
     ]
-    ranked = sorted(of_sides, key=lambda one: -abs(_leaning(one[2], mine)))
-    chosen = ranked[:OF_SIDES]
+    ranked = sorted(of_sides, key=lambda one: -abs(leaning_of(one[2], mine)))
+    chosen = [one for one in ranked[:OF_SIDES] if abs(leaning_of(one[2], mine)) >= TELLING]
+    chosen = chosen or ranked[:1]
     told = [_mean(features[column], is_mix, values, mine) for column, is_mix, values in chosen]
     read = {features[column].group for column, _, _ in of_sides}
     for column, values in _others(features, vectors, mine, read):
@@ -116,14 +117,14 @@ def _others(
         values = vectors[:, column].astype(np.float64)
         if not all(np.isfinite(some).sum() * 2 > len(some) for some in (values[mine], values)):
             continue
-        leaning = abs(_leaning(values, mine))
+        leaning = abs(leaning_of(values, mine))
         if leaning >= TELLING and leaning > found.get(feature.group, (0.0,))[0]:
             found[feature.group] = leaning, column, values
     ranked = sorted(found.values(), key=lambda one: (-one[0], one[1]))
     return [(column, values) for _, column, values in ranked]
 
 
-def _leaning(values: Floats, mine: np.ndarray) -> float:
+def leaning_of(values: Floats, mine: np.ndarray) -> float:
     """The chance that one of the persona has more than one of the rest, less a half.
 
     Ranks decide, so no odd number weighs more than another (Mann and Whitney 1947).
@@ -138,7 +139,7 @@ def _leaning(values: Floats, mine: np.ndarray) -> float:
     return float((rank[here].sum() - n * (n + 1) / 2) / (n * rest.sum())) - 0.5
 
 
-def _paths(
+def paths_of(
     log: EventLog | None, stages: Mapping[str, Sequence[str]], who: Codes, until: Codes
 ) -> Codes | None:
     """The stages of each customer in the order in which they were first reached.
@@ -161,7 +162,7 @@ def _paths(
     return found
 
 
-def _commonest(paths: Codes, stages: Sequence[str]) -> tuple[tuple[str, ...], float | None]:
+def commonest(paths: Codes, stages: Sequence[str]) -> tuple[tuple[str, ...], float | None]:
     """The commonest path and its share of those who reached any stage."""
     some = paths[paths[:, 0] >= 0]
     if not len(some):

@@ -123,7 +123,7 @@ def persona_rows(told: Told, probability: Floats) -> list[dict[str, Any]]:
     if personas is None:
         return []
     groups = [g for g in told.verdict.slices if g.by == "persona"] if told.verdict else []
-    groups = groups or _persona_groups(told, probability)
+    groups = groups or persona_groups(told, probability)
     rows = {group.level: row for group, row in zip(groups, group_rows(told, groups), strict=True)}
     return [
         {"name": one.name, "says": one.says, "share": f"{one.share:.0%}",
@@ -132,10 +132,11 @@ def persona_rows(told: Told, probability: Floats) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _persona_groups(told: Told, probability: Floats) -> list[Group]:
+def persona_groups(told: Told, probability: Floats) -> list[Group]:
     """Rows of the test part by the persona that they would be told."""
     personas = told.model.contract.personas
-    assert personas is not None
+    if personas is None:
+        return []
     matrix, label = told.ready.parts["test"]
     who = told.ready.labelled.moments.rows.customer[told.ready.split.test]
     beside: dict[str, Rival] = {}

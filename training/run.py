@@ -15,7 +15,7 @@ from features.own import own_features
 from models.files import save
 from models.fitted import FittedModel
 from models.persona import Personas
-from models.registry import model_name
+from models.registry import GATE_TAG, JUDGEMENT_TAG, REASONS_TAG, model_name
 from training.assembly import fit_judged, refit_on_all
 from training.audited import Audited, question_of, recall, remember
 from training.baselines import rule_score
@@ -26,6 +26,7 @@ from training.few_positives import is_few
 from training.findings import Finding, tell
 from training.fitting import constraints, parameters, rounds_of, shape_of
 from training.gate import CHAMPION, Decision, decide, write_decision
+from training.judgement_file import write_judgement
 from training.judging import LookBack, Verdict, judge_test, look_back, within
 from training.outbox import REPORT
 from training.persona_facts import with_facts
@@ -42,7 +43,7 @@ from training.screening import screened
 from training.timing import judge_weekly_risk
 from training.tracking import log_run
 from training.tuned import usable
-from training.versions import BESIDE_TAG, GATE_TAG, PASSED, REASONS_TAG, REFUSED
+from training.versions import BESIDE_TAG, PASSED, REFUSED
 
 TRAINING_SET = "training_set"
 """Where an engine that keeps the training set on disk does so, beside the model."""
@@ -98,13 +99,12 @@ def train(
     with clock.stage("plots"):
         _draw(business, name, ready, judged, verdict, folder / "plots")
     with clock.stage("report"):
-        write_told(
-            folder,
-            Told(
-                business.name, name, ready, judged, tags_of(judged.contract), manifest(engine),
-                checks, verdict, looked, found, decision,
-            ),
+        all_told = Told(
+            business.name, name, ready, judged, tags_of(judged.contract), manifest(engine),
+            checks, verdict, looked, found, decision,
         )  # fmt: skip
+        write_told(folder, all_told)
+        record.tags[JUDGEMENT_TAG] = write_judgement(folder, all_told)
     registered = refit_on_all(judged, ready, engine, clock)
     with clock.stage("register") as told:
         record.digest = save(registered, folder / "model")

@@ -17,6 +17,9 @@ from models.contract import Contract, contract_from_json
 from models.files import CONTRACT
 from models.registry import (
     DIGEST_TAG,
+    GATE_TAG,
+    JUDGEMENT_TAG,
+    REASONS_TAG,
     connect,
     first_line,
     model_name,
@@ -33,8 +36,6 @@ from training.versions import (
     BESIDE_TAG,
     ENTRY_TAG,
     FINISHED_TAG,
-    GATE_TAG,
-    REASONS_TAG,
     point_aliases,
     version_of,
 )
@@ -48,6 +49,7 @@ MOST_METRICS, MOST_PARAMETERS = 1_000, 100
 PROCESS_TAG = "milepost.process"
 SHARED_TAGS = (
     "split", "base_rate", "judged_model", "registered_model", GATE_TAG, REASONS_TAG, BESIDE_TAG,
+    JUDGEMENT_TAG,
 )  # fmt: skip
 """Tags of a run that its version carries too."""
 

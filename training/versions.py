@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from features.durations import format_moment
 from features.errors import RegistryError
-from models.registry import CHALLENGER, CHAMPION, first_line, refusals, version_at
+from models.registry import (
+    CHALLENGER,
+    CHAMPION,
+    FORCED_TAG,
+    GATE_TAG,
+    REASONS_TAG,
+    first_line,
+    refusals,
+    version_at,
+)
 from training.clock import now_ms
 
 if TYPE_CHECKING:
@@ -23,12 +32,9 @@ ENTRY_TAG, FINISHED_TAG = "milepost.entry", "milepost.finished"
 """Which finished run a version is, and when that run ended, milliseconds since 1970."""
 
 REJECTED_TAG, REJECTED_AT_TAG = "milepost.rejected", "milepost.rejected_at"
-GATE_TAG, REASONS_TAG = "milepost.gate", "milepost.gate_reasons"
 BESIDE_TAG = "milepost.gate_champion"
-"""What the gate said of a version, why, and beside which champion; empty without one."""
+"""Beside which champion the gate looked at a version; empty without one."""
 PASSED, REFUSED = "passed", "refused"
-FORCED_TAG = "milepost.promoted_because"
-"""Why a person promoted a version that the gate refuses."""
 
 CHAMPIONS_TAG = "milepost.champions"
 MOST_CHAMPIONS = 50

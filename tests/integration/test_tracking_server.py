@@ -14,13 +14,21 @@ from tracking_server import TrackingServer, postgres, postgres_programs
 
 from features.config import read_config
 from models.files import load
-from models.registry import CHALLENGER, CHAMPION, connect, load_alias, shown_uri, version_at
+from models.registry import (
+    CHALLENGER,
+    CHAMPION,
+    GATE_TAG,
+    connect,
+    load_alias,
+    shown_uri,
+    version_at,
+)
 from models.watch import SHORT, Watcher
 from serving.champions import Champions
 from training.outbox import Entry, keep, waiting
 from training.record import Record, tags_of
 from training.tracking import log_entry
-from training.versions import GATE_TAG, PASSED, champions
+from training.versions import PASSED, champions
 
 NO_POSTGRES = "PostgreSQL is not installed: apt-get install -y postgresql"
 

@@ -10,16 +10,21 @@ import pytest
 
 from features.errors import RegistryError
 from models.files import load
-from models.registry import CHALLENGER, CHAMPION, connect, version_at
+from models.registry import (
+    CHALLENGER,
+    CHAMPION,
+    GATE_TAG,
+    REASONS_TAG,
+    connect,
+    version_at,
+)
 from training.__main__ import main
 from training.outbox import keep
 from training.record import Record, tags_of
 from training.tracking import log_entry
 from training.versions import (
     BESIDE_TAG,
-    GATE_TAG,
     PASSED,
-    REASONS_TAG,
     champions,
     promote,
     reject,
