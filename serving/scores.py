@@ -30,6 +30,9 @@ BEYOND = ("beyond_history", "the stored histories end before as_of, so silence w
 
 Answer = bytes | Exception
 
+PLAIN = frozenset((float, type(None)))
+"""What a feature's value is, unless it is a level or a whole number."""
+
 
 def answer_all(asked: Sequence[Asked], ledger: Ledger) -> list[Answer]:
     """An answer as JSON, or what went wrong, for each request in its order."""
@@ -175,7 +178,7 @@ def vector_of(contract: Contract, given: dict[str, float | str | None]) -> Matri
     if given.keys() != set(names):
         raise HistoryError(_which(names, given))
     values = list(map(given.__getitem__, names))
-    if not all(type(value) is float or value is None for value in values):
+    if not PLAIN.issuperset(map(type, values)):
         values = [_number(contract, i, value) for i, value in enumerate(values)]
     return np.array(values, np.float64).astype(np.float32)
 

@@ -94,12 +94,12 @@ class Scorer:
         made = Inquiry(contract.problem, contract.features, further, *kinds)
         object.__setattr__(self, "_inquiry", made)
 
-    @property
+    @cached_property
     def _stake(self) -> list[Feature]:
         value = self.model.contract.problem.value
         return [] if value is None else [Feature("sum", of=value.sum, last=value.last)]
 
-    @property
+    @cached_property
     def _stage(self) -> list[Feature]:
         order = tuple(self.stages)
         return [stage_feature(kind, order) for kind in ("stage_now", "stage_days") if order]
