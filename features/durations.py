@@ -7,6 +7,7 @@ Knows nothing about events, files or models.
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -99,6 +100,7 @@ def parse_moment(value: str | date | datetime) -> int:
     return (value - EPOCH) // timedelta(microseconds=1)
 
 
+@lru_cache(8192)  # answers name the same few moments again and again
 def format_moment(moment: int) -> str:
     """Write a moment as ISO 8601 in UTC: ``"2018-01-01T00:00:00Z"``."""
     text = (EPOCH + timedelta(microseconds=int(moment))).isoformat()

@@ -54,6 +54,7 @@ def evidence(
     known_time: int,
     most: int = MOST,
     customer: int = 0,
+    seen: Ints | None = None,
 ) -> Evidence:
     """The events that a feature rests on, as of a moment.
 
@@ -65,13 +66,17 @@ def evidence(
         How many positions to give.
     customer
         Whose journey, by its place in the log.
+    seen
+        What `visible` gives of `log`, where several features are asked about.
     """
     if feature.source == MOMENT:
         return Evidence(MOMENT)
     if feature.over is not None:
         return _of_group(feature, log, cutoff_time, known_time, most, customer)
     source = attributes if feature.source == ATTRIBUTES else log
-    found = _positions(feature, source, cutoff_time, known_time, customer)
+    if seen is None or source is not log:
+        seen = visible(source, cutoff_time, known_time, customer)
+    found = _positions(feature, source, cutoff_time, seen)
     return Evidence(feature.source, tuple(found[::-1][:most].tolist()), len(found))
 
 
@@ -83,7 +88,7 @@ def _of_group(
     if accounts is None:
         return Evidence(EVENTS)
     low, high = int(log.offsets[customer]), int(log.offsets[customer + 1])
-    seen = _visible(log, cutoff_time, known_time, low, high)
+    seen = visible(log, cutoff_time, known_time, customer)
     named = seen[accounts.codes[seen] != ABSENT]
     if not len(named):
         return Evidence(EVENTS)
@@ -91,7 +96,8 @@ def _of_group(
     place = group.index(accounts.levels[code])
     if place is None:
         return Evidence(EVENTS)
-    found = _positions(feature, group, cutoff_time, known_time, place)
+    seen_there = visible(group, cutoff_time, known_time, place)
+    found = _positions(feature, group, cutoff_time, seen_there)
     begin, end = int(group.offsets[place]), int(group.offsets[place + 1])
     member = group.categories[MEMBER]
     mine = begin + np.flatnonzero(member.codes[begin:end] == member.code(log.customers[customer]))
@@ -102,12 +108,8 @@ def _of_group(
     return Evidence(EVENTS, tuple(told[::-1][:most].tolist()), len(found))
 
 
-def _positions(
-    feature: Feature, log: EventLog, cutoff_time: int, known_time: int, customer: int
-) -> Ints:
-    """Positions of the events, ascending."""
-    low, high = int(log.offsets[customer]), int(log.offsets[customer + 1])
-    seen = _visible(log, cutoff_time, known_time, low, high)
+def _positions(feature: Feature, log: EventLog, cutoff_time: int, seen: Ints) -> Ints:
+    """Positions of the events, ascending; `seen` are those that could be read."""
     if feature.kind == "share":
         return _window(feature, log, seen, cutoff_time, feature.last)
     chosen = _chosen(feature.where, log, seen)
@@ -125,7 +127,9 @@ def _positions(
     return having if narrow is None else narrow(feature, log, having)
 
 
-def _visible(log: EventLog, cutoff_time: int, known_time: int, low: int, high: int) -> Ints:
+def visible(log: EventLog, cutoff_time: int, known_time: int, customer: int = 0) -> Ints:
+    """Positions of a customer's events that had happened and were known, ascending."""
+    low, high = int(log.offsets[customer]), int(log.offsets[customer + 1])
     happened, recorded = log.event_time[low:high], log.recorded_time[low:high]
     return low + np.flatnonzero((happened <= cutoff_time) & (recorded <= known_time))
 

@@ -12,7 +12,7 @@ from features.durations import format_moment
 from features.inquiry import Found
 from models.changes import Arrived, what_changed
 from models.changes import Asked as Moment
-from models.evidence import evidence
+from models.evidence import evidence, visible
 from models.removals import Removal, removals
 from models.what_if import Supposed, what_if
 from serving.answers import why_document
@@ -71,10 +71,11 @@ def resting(case: Case, score: Score) -> list[tuple[Sequence[str], int]]:
     if journey is None:
         return [((), 0)] * len(score.reasons)
     out: list[tuple[Sequence[str], int]] = []
+    seen = visible(journey.log, score.as_of, score.as_of)
     for reason in score.reasons:
         found = evidence(
             features[reason.column], journey.log, journey.attributes, score.as_of, score.as_of,
-            MOST_EVENTS,
+            MOST_EVENTS, seen=seen,
         )  # fmt: skip
         named = found.positions if found.source == "events" and journey.ids else ()
         out.append(([journey.ids[place] for place in named], found.total))
