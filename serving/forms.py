@@ -18,7 +18,8 @@ from serving.keys import Caller
 
 KIND = ("application/x-www-form-urlencoded",)
 TOKEN = "token"  # noqa: S105 - the name of a field
-MOST, MOST_FIELDS = 20_000, 100
+MOST, MOST_FIELDS, ROW = 20_000, 100, 400
+"""Bytes and fields of a form, and bytes of a row that it names."""
 
 
 class FormError(MilepostError):
@@ -30,8 +31,13 @@ class FormError(MilepostError):
         super().__init__("The page was open for too long. Send the form again.")
 
 
-async def read_form(request: Request, token: str | None = None) -> dict[str, str]:
+async def read_form(request: Request, token: str | None = None, rows: int = 0) -> dict[str, str]:
     """The fields of a form of the caller's session, or of the one with this token.
+
+    Parameters
+    ----------
+    rows
+        How many rows of a list the form may name beside its own fields.
 
     Raises
     ------
@@ -42,10 +48,11 @@ async def read_form(request: Request, token: str | None = None) -> dict[str, str
         caller: Caller | None = request.scope.get("caller")
         token = "" if caller is None else caller.token
     body = await read_bytes(request, KIND)
-    if len(body) > MOST:
-        raise BodyTooLargeError(MOST)
+    most = MOST + rows * ROW
+    if len(body) > most:
+        raise BodyTooLargeError(most)
     try:
-        fields = dict(parse_qsl(body.decode(), True, max_num_fields=MOST_FIELDS))
+        fields = dict(parse_qsl(body.decode(), True, max_num_fields=MOST_FIELDS + rows))
     except ValueError:
         raise UnreadableError("The form can't be read.") from None
     given = fields.pop(TOKEN, "")

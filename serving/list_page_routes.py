@@ -55,6 +55,8 @@ PageBand = Annotated[Literal["", "low", "medium", "high", "very high"], Query()]
 """A form sends an empty text for all bands."""
 KEPT = ("problem", "by", "band", "stage", "persona", "owner", "search", "snoozed")
 """What an address of the list may say."""
+MOST_ROWS = 1_000
+"""Rows of the longest page of a list."""
 TICKED = "pick:"
 """What the names of the boxes before the rows begin with; the customer follows."""
 
@@ -107,7 +109,7 @@ def _add_pages(app: FastAPI, state: State) -> None:
 def _add_forms(app: FastAPI, state: State) -> None:
     @app.post("/at-risk", include_in_schema=False)
     async def decided(request: Request) -> Response:
-        return await _sent(request, state, "ingest", _decide)
+        return await _sent(request, state, "ingest", _decide, MOST_ROWS)
 
     @app.post("/my-week", include_in_schema=False)
     async def taken(request: Request) -> Response:
@@ -120,13 +122,13 @@ def _add_forms(app: FastAPI, state: State) -> None:
 
 async def _sent(
     request: Request, state: State, scope: str,
-    done: Callable[[Sight, Caller, Mapping[str, str]], str],
+    done: Callable[[Sight, Caller, Mapping[str, str]], str], rows: int = 0,
 ) -> Response:  # fmt: skip
     """Do what a form says, and go where it leads."""
     tenant = tenant_of(request, state, scope)
     caller: Caller = request.scope["caller"]
     try:
-        fields = await read_form(request)
+        fields = await read_form(request, rows=rows)
         place = await run_in_threadpool(done, sight_of(request, tenant), caller, fields)
     except MilepostError as error:
         return message_page(caller, tenant.business.name, status_of(error), str(error))

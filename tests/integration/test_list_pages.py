@@ -172,6 +172,16 @@ def test_all_of_a_list_is_what_its_filters_let_through(service: Service) -> None
         anna.post("/at-risk", data={**form, "do": "unplan", "all": "1"})
 
 
+def test_a_page_of_many_rows_can_be_ticked_whole(service: Service) -> None:
+    """The form of a long page is read, be all of its rows ticked."""
+    with person(service, "ada") as ada:
+        everybody = sorted(listed(ada))
+        assert 100 < len(everybody)
+        assert 303 == decided(ada, "plan", everybody, kind="call").status_code
+        assert all(row["next_step"] for row in listed(ada).values())
+        assert 303 == decided(ada, "unplan", everybody).status_code
+
+
 def test_a_weeks_share_is_the_best_of_my_own_and_stays(service: Service) -> None:
     """The first ones by expected loss, in that order; the next ones come behind them."""
     with person(service, "anna") as anna:
