@@ -30,7 +30,7 @@ def of_hundred(problem: Problem, words: Words, probability: float) -> str:
     """What a score means: `Of 100 customers with such a score, about 18 had no purchase …`."""
     many = round(100 * probability)
     said = "fewer than 1" if many < 1 else "more than 99" if many > 99 else f"about {many}"
-    return f"Of 100 customers with such a score, {said} {_outcome(problem, words)}."
+    return f"Of 100 customers with such a score, {said} {followed(problem, words)}."
 
 
 def came_about(problem: Problem, words: Words) -> str:
@@ -44,8 +44,18 @@ def came_about(problem: Problem, words: Words) -> str:
     return f"no {event_noun(outcome.silence_of or outcome.not_ or '', words).one}"
 
 
-def _outcome(problem: Problem, words: Words) -> str:
-    """What customers did who are counted, in the past."""
+def came_or_not(problem: Problem, words: Words) -> tuple[str, str]:
+    """What there was where the outcome did not come, and where it came: `an order`, `no order`."""
+    outcome = problem.outcome
+    if outcome is None:
+        return "another outcome", came_about(problem, words)
+    said = event_noun(outcome.event or outcome.silence_of or outcome.not_ or "", words).one
+    some, none = f"{article(said)} {said}", f"no {said}"
+    return (none, some) if outcome.event is not None else (some, none)
+
+
+def followed(problem: Problem, words: Words) -> str:
+    """What customers did who are counted: `had no order in the 30 days that followed`."""
     outcome, during = problem.outcome, ""
     if problem.horizon:
         during = f" in the {spell_duration(problem.horizon)} that followed"

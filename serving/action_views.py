@@ -10,11 +10,12 @@ from typing import Any
 from features.actions import KINDS
 from features.config import Problem
 from features.durations import MINUTE, format_moment, spell_duration
-from models.question import came_about
+from models.question import came_about, came_or_not, followed
 from models.spoken import Words, capital
 from serving.action_log import EARLIEST, ledger, listed, new_id
 from serving.action_words import kind_words
 from serving.actions import OUTCOMES, Action, FollowUp, Wanted
+from serving.alike import FEWEST, Alikes
 from serving.notes import Notes
 from serving.opinions import Opinion, Tally, queue, tally
 from serving.page_words import amount, when
@@ -45,6 +46,47 @@ def acts_view(sight: Sight, customer: str, problem: str, now: int) -> View:
         "notes": [{**vars(each), "when": when(each.at, now)} for each in notes],
         "n_notes": n_notes,
         "opinions": [opinion_view(each, asked, words, now) for each in opinions],
+    }
+
+
+def alike_view(
+    sight: Sight, problem: Problem, answer: Mapping[str, Any] | None, now: int
+) -> View | None:
+    """Customers who once stood where one stands now, and what became of them.
+
+    They are counted whoever's they are; those whom the reader sees are named.
+
+    Parameters
+    ----------
+    answer
+        Of `/v1/scores`.
+    """
+    if answer is None or answer["probability"] is None:
+        return None
+    kept, words, persona = sight.tenant.kept, words_of(sight), answer["persona"]
+    found = Alikes(kept.database, kept.workspace).nearest(
+        answer["problem"], answer["customer"], answer["probability"], persona and persona["name"]
+    )
+    if len(found.stood) < FEWEST:
+        return None
+    seen = sight.among({each.customer for each in found.stood})
+    told = came_or_not(problem, words)
+    chances = [each.probability for each in found.stood]
+    return {
+        "many": len(found.stood),
+        "came": sum(each.came for each in found.stood),
+        "did": followed(problem, words),
+        "otherwise": told[0],
+        "persona": found.persona,
+        "low": min(chances),
+        "high": max(chances),
+        "at": when(max(each.cutoff for each in found.stood), now),
+        "version": found.stood[0].version,
+        "named": [
+            {**vars(each), "became": told[each.came], "at": when(each.cutoff, now)}
+            for each in found.stood
+            if each.customer in seen
+        ],
     }
 
 

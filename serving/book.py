@@ -96,7 +96,7 @@ def score_book(
 ) -> Part:
     """Score every customer of two logs who is in the cohort as of a moment."""
     model = speaker.model
-    asked, vectors, unscored = _scorable(model, log, attributes, as_of)
+    asked, vectors, unscored = scorable(model, log, attributes, as_of)
     if not len(asked):
         return Part(_table({}, 0, no_reasons(wish.reasons)), unscored)
     explained = model.explained(vectors)
@@ -135,7 +135,7 @@ def cohort(
     return asked.take(verdict == IN_COHORT), unscored
 
 
-def _scorable(
+def scorable(
     model: FittedModel, log: EventLog, attributes: EventLog, as_of: int
 ) -> tuple[Moments, Matrix, Counter[str]]:
     """Who gets a score, with feature vectors; and how many do not, by reason."""
@@ -257,7 +257,7 @@ def _week_ago(
     model: FittedModel, log: EventLog, attributes: EventLog, asked: Moments, as_of: int
 ) -> pa.Array:
     """The score of a week before, so that a trend is the customer's and not the model's."""
-    before, vectors, _ = _scorable(model, log, attributes, as_of - WEEK)
+    before, vectors, _ = scorable(model, log, attributes, as_of - WEEK)
     then = np.full(log.n_customers, np.nan)
     if len(before):
         then[before.rows.customer] = model.probabilities(vectors)

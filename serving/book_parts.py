@@ -53,7 +53,7 @@ class Task:
 
 def score_bucket(task: Task, number: int) -> dict[str, int]:
     """Score one bucket into its file; gives customers without a score by reason."""
-    speaker = _speaker(task.model, task.digest)
+    speaker = speaker_of(task.model, task.digest)
     part = score_book(speaker, *task.buckets.read(number), task.as_of, task.wish)
     _write(task.part(number), part.table)
     return dict(part.unscored)
@@ -81,7 +81,7 @@ def score_together(task: Task, groups: Sequence[str], done: Done) -> Counter[str
     """Score all buckets as one log, into one file: for features that read groups."""
     log, attributes = task.buckets.sample(1.0)
     log = with_groups(log, groups)
-    part = score_book(_speaker(task.model, task.digest), log, attributes, task.as_of, task.wish)
+    part = score_book(speaker_of(task.model, task.digest), log, attributes, task.as_of, task.wish)
     _write(task.part(0), part.table)
     done(sum(task.buckets.n_events))
     return part.unscored
@@ -119,7 +119,7 @@ def _one_thread() -> None:
 
 
 @lru_cache(maxsize=2)
-def _speaker(model: Path, digest: str) -> Speaker:
+def speaker_of(model: Path, digest: str) -> Speaker:
     return Speaker(load(model, digest))
 
 

@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse
 from features.durations import DAY
 from features.errors import MilepostError
 from serving.access import may, tenant_of
-from serving.action_views import acts_view, form_view, words_of
+from serving.action_views import acts_view, alike_view, form_view, words_of
 from serving.at_risk_routes import ProblemName, problem_of
 from serving.batching import Together
 from serving.bodies import fitted
@@ -123,13 +123,13 @@ async def page_of(state: State, together: Together[Asked, bytes], wanted: Wanted
         "n_events": len(stored.events),
         "next": following,
         **await _supposed(together, wanted, stored, answer),
-        **await run_in_threadpool(_written_down, wanted),
+        **await run_in_threadpool(_written_down, wanted, answer),
     }
     return customer_page(wanted.viewer, view, 422 if wanted.refused else 200)
 
 
-def _written_down(wanted: Wanted) -> dict[str, Any]:
-    """What people wrote down about the customer, and the forms that write."""
+def _written_down(wanted: Wanted, answer: dict[str, Any] | None) -> dict[str, Any]:
+    """What people wrote down about the customer, the forms that write, and similar customers."""
     sight, clock = wanted.sight, now()
     problem = wanted.tenant.business.problems[wanted.problem]
     may_write = bool(wanted.viewer.token) and may(wanted.viewer, "POST", "/actions")
@@ -137,6 +137,7 @@ def _written_down(wanted: Wanted) -> dict[str, Any]:
         "acts": acts_view(sight, wanted.customer, wanted.problem, clock),
         "write": form_view(problem, words_of(sight), clock, wanted.sent) if may_write else None,
         "not_kept": wanted.refused,
+        "alike": alike_view(sight, problem, answer, clock),
     }
 
 

@@ -30,9 +30,10 @@ from features.durations import SECOND
 from features.errors import MilepostError
 from models.registry import model_name
 from models.shelf import Shelf
+from serving.alike import Alikes, look_back
 from serving.book import Wish
 from serving.book_owners import changed, reassign, with_owners
-from serving.book_parts import Task, parts, score_buckets, score_together, whole
+from serving.book_parts import Task, parts, score_buckets, score_together, speaker_of, whole
 from serving.book_rows import MOST_TOLD, Place, band_changes, cells, owned_cells, ranks, rows
 from serving.book_store import MAKING, BookStore, Generation
 from serving.children import declare_parent, orphaned
@@ -97,9 +98,14 @@ class Keeper:
         return kept is None or (kept.arrival, kept.as_of, kept.digest, kept.owned_by) != wanted
 
     def keep(self, problem: str, version: Version, copy: Copy) -> Generation:
-        """Score a problem's book anew and keep it."""
+        """Score a problem's book anew and keep it, and what became of customers like those."""
         table, unscored = self._score(version, copy)
-        return self.put(problem, version, (copy.arrival, copy.end), table, unscored)
+        made = self.put(problem, version, (copy.arrival, copy.end), table, unscored)
+        model = speaker_of(version.folder, version.digest).model
+        groups = self.business.features.groups
+        stood = look_back(model, version.version, copy.buckets, copy.end, groups)
+        Alikes(self.store.database, self.store.workspace).put(problem, stood)
+        return made
 
     def put(
         self, problem: str, version: Version, state: tuple[int, int], table: pa.Table,

@@ -143,6 +143,27 @@ def test_notes_and_opinions_stay_text(anna: httpx.Client, whose: dict[str, list[
     assert customer not in again, "who changes their mind agrees by now"
 
 
+def test_similar_customers_are_counted_and_only_ones_own_are_named(
+    owned_service: Service, anna: httpx.Client
+) -> None:
+    """An account manager reads of as many similar customers as an admin, by the same numbers, and
+    finds the names of their own alone."""
+    customer = anna.get("/v1/at-risk").json()["customers"][0]["customer"]
+    with person(owned_service, "ada") as ada:
+        pages = [page(who, f"/customers/{customer}?problem=churn") for who in (anna, ada)]
+    mine, every = (read.one("alike").parent for read in pages)
+    assert mine is not None and every is not None
+    counted = re.search(
+        r"Of (\d+) customers .*; for the other (\d+) there was an order", said(mine)
+    )
+    assert counted is not None and counted[0] in said(every)
+    assert int(counted[1]) == mine.numbers[0] + int(counted[2]) > 4
+    named, all_ = ({each.text for each in part.all("bdi", class_="id")} for part in (mine, every))
+    assert named < all_ and int(counted[1]) == len(all_)
+    for each in all_:
+        assert (each in named) == (anna.get(f"/v1/customers/{each}").status_code == 200)
+
+
 WRONG = [
     {"cost": "-1"}, {"cost": "inf"}, {"cost": "nan"}, {"cost": "1e30"}, {"cost": SCRIPT},
     {"kind": SCRIPT}, {"kind": ""}, {"outcome": SCRIPT}, {"at": "2999-01-01T00:00"},
