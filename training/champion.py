@@ -12,7 +12,7 @@ import numpy as np
 
 from features.durations import parse_moment
 from features.engine import Matrix
-from features.errors import MilepostError
+from features.errors import MilepostError, ModelFilesError
 from models.files import load
 from models.fitted import FittedModel
 from models.registry import (
@@ -63,11 +63,11 @@ def champion_of(workspace: Path, name: str, ready: Prepared) -> Champion | None:
         served = load_version(client, name, version).model
         run = client.get_model_version(name, version).run_id
         with TemporaryDirectory() as folder:
-            judged = load(Path(client.download_artifacts(run, JUDGED, folder)))
+            judged = _load_judged(Path(client.download_artifacts(run, JUDGED, folder)))
     except MilepostError as error:
-        return Champion(version or "?", None, f"it can't be had: {first_line(error)}")
+        return Champion(version or "?", None, f"it can't be had: {_said(error)}")
     except refusals() as error:
-        return Champion(version or "?", None, f"it can't be fetched: {first_line(error)}")
+        return Champion(version or "?", None, f"it can't be fetched: {_said(error)}")
     for model, called in ((served, "the version that is served"), (judged, "its judged model")):
         if _knew_by(model) <= _first_cutoff(ready):
             matrix = _vectors(model, ready)
@@ -75,6 +75,18 @@ def champion_of(workspace: Path, name: str, ready: Prepared) -> Champion | None:
                 return Champion(version, None, "its features can't be computed of these rows")
             return Champion(version, model.probabilities(matrix), called)
     return Champion(version, None, "it has learnt from rows that are later than the test's first")
+
+
+def _load_judged(fetched: Path) -> FittedModel:
+    """A model out of a folder that is gone when somebody reads what was wrong with it."""
+    try:
+        return load(fetched)
+    except ModelFilesError as error:
+        raise ModelFilesError(str(error).replace(f" in {fetched}", "")) from error
+
+
+def _said(error: Exception) -> str:
+    return first_line(error).rstrip(".")
 
 
 def _first_cutoff(ready: Prepared) -> int:
