@@ -34,6 +34,11 @@ def is_action(event: str) -> bool:
 
 
 def without_actions(tables: Sequence[pa.Table]) -> list[pa.Table]:
-    """Tables of events, with a column `event`, without the rows that are actions."""
+    """Tables of events, with a column `event`, without the rows that are actions.
+
+    Nor is there a table of which nothing is left, or its columns would be properties of events.
+    """
     names = pa.array(sorted(ACTION_EVENTS))
-    return [table.filter(pc.invert(pc.is_in(table["event"], names))) for table in tables]
+    kept = [table.filter(pc.invert(pc.is_in(table["event"], names))) for table in tables]
+    pairs = zip(tables, kept, strict=True)
+    return [some for table, some in pairs if some.num_rows or not table.num_rows]

@@ -11,6 +11,10 @@ import pytest
 from conftest import Service
 from owned import OWNERS, owners, person, token
 from pages import Element, faults, read_page
+from sqlalchemy import delete
+
+from serving.action_tables import ACTIONS
+from serving.database import Database
 
 SCRIPT = "<script>alert('x')</script>"
 FORMS = {
@@ -360,3 +364,23 @@ def test_pages_of_the_list_follow_one_another(
                 break
     assert 7 == len({each["id"] for each in found}) == len(found)
     assert sorted((each["at"] for each in found), reverse=True) == [each["at"] for each in found]
+
+
+def test_what_was_half_kept_is_kept_whole_the_next_time(
+    owned_service: Service, whose: dict[str, list[str]]
+) -> None:
+    """A service that died between journey and ledger said nothing; the same sent again, even
+    without a time of its own, is in both once."""
+    customer = whose["Bert Cole"][5]
+    body = {"customer": customer, "kind": "training", "id": "half-kept"}
+    database = Database(f"sqlite:///{owned_service.workspace}/milepost.db")
+    with owned_service.client() as system:
+        assert 200 == system.post("/v1/actions", json=body).status_code
+        with database.writing() as connection:
+            connection.execute(delete(ACTIONS).where(ACTIONS.c.action == "half-kept"))
+        assert [] == system.get("/v1/actions", params={"customer": customer}).json()["actions"]
+        assert 200 == system.post("/v1/actions", json=body).status_code
+        assert 1 == len(system.get("/v1/actions", params={"customer": customer}).json()["actions"])
+        events = system.get(f"/v1/customers/{customer}").json()["events"]
+        assert 1 == [event["event"] for event in events].count("action_training")
+    database.close()

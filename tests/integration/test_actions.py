@@ -14,7 +14,7 @@ from features.actions import ACTION_EVENTS, FOLLOW_UP, KINDS, event_of
 from features.config import Business, read_config
 from features.durations import DAY, parse_moment
 from features.language import events
-from features.sources import digest
+from features.sources import digest, read_histories
 from models.contract import Contract
 from serving.actions import MISTAKE, Action, Actions, FollowUp, UsedError, Wanted
 from serving.database import Database
@@ -186,6 +186,27 @@ def read_shop(tmp_path: Path, actions: bool) -> tuple[Business, TenantStore]:
     store = store_of(database, business)
     import_sources(business, store, progress=False)
     return business, store
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_sources_with_actions_train_as_without(tmp_path: Path, read: bool) -> None:
+    """Actions that a business's SQL yields, as of a CRM or of the store itself, are in no history
+    unless they are asked for; their columns are not either."""
+    path = make_shop(tmp_path)
+    before = read_histories(read_config(path))
+    customer = before.log.customers[0]
+    rows = " union all ".join(
+        f"select '{customer}' as customer, '2031-01-0{n}' as event_time, '{event}' as event, "
+        f"'jane' as who, {n} as value"
+        for n, event in enumerate(sorted(ACTION_EVENTS), 1)
+    )
+    more = f'[[events]]\nname = "crm"\nsql = """{rows}"""\n'
+    more += f"[features]\nactions = {str(read).lower()}\n"
+    path.write_text(f'extracted_at = "2032-01-01"\n{path.read_text()}\n{more}')
+    after = read_histories(read_config(path))
+    assert read == (before.digest != after.digest)
+    assert len(ACTION_EVENTS) * read == after.log.n_events - before.log.n_events
+    assert read == ("who" in after.log.categories)
 
 
 @pytest.mark.parametrize("read", [False, True])

@@ -100,6 +100,25 @@ def test_what_can_not_be_meant_is_refused_by_name(
     assert str(tmp_path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "says",
+    [
+        '[stages]\nsupport = ["action_call"]',
+        '[problems.churn]\noutcome = { silence_of = "action_offer" }\nhorizon = "9d"',
+        '[problems.churn]\noutcome = { event = "order" }\ncohort = { without = ["action_email"] }'
+        '\nhorizon = "9d"',
+        '[problems.churn]\noutcome = { event = "order" }\nat = { event = "action_outcome" }'
+        '\nhorizon = "9d"',
+    ],
+)
+def test_actions_are_named_only_where_they_are_read(tmp_path: Path, says: str) -> None:
+    """A stage, an outcome or a cohort of events that nothing reads is refused, with the mend."""
+    text = f'name = "shop"\n[[events]]\nsql = "select 1"\n{says}\n'
+    with pytest.raises(ConfigError, match=r"actions = true in \[features\]"):
+        read_config(written(tmp_path, text))
+    assert read_config(written(tmp_path, f"{text}[features]\nactions = true\n")).features.actions
+
+
 def test_names_may_hold_spaces(tmp_path: Path) -> None:
     """A business may be called as it is; folders and models are called by its slug."""
     text = WHOLE.replace('name = "shop"', 'name = "Müller & Co 2"')

@@ -127,6 +127,48 @@ def test_a_lane_for_each_stage() -> None:
     assert 4 == len(picture.all("circle", class_="event"))
 
 
+def places_of(picture: Element) -> list[float]:
+    """Where the diamonds of actions stand, in percent of the width."""
+    return [
+        float(each.attributes["x"].rstrip("%"))
+        for each in picture.all("svg")
+        if any(shape.attributes.get("class") == "act" for shape in each.parts if shape != "")
+    ]
+
+
+def test_actions_have_a_lane_and_marks_of_their_own() -> None:
+    """A diamond stands at its time, with its words; those at one place are one."""
+    events = [(HERE - 100 * DAY, "purchase"), (HERE, "purchase")]
+    acts = [(HERE - 50 * DAY, "Call <b>"), (HERE - 50 * DAY, "E-mail"), (HERE - 10 * DAY, "Offer")]
+    picture = drawn(timeline(events, STAGES, [], HERE, acts))
+    assert "what people did" == picture.all("text", class_="lane-name")[-1].text
+    assert "3 actions" in picture.text and "what people did: 3" in picture.text
+    half, late = places_of(picture)
+    assert half == pytest.approx(49.5, abs=0.3) and late == pytest.approx(87.5, abs=0.3)
+    assert ["Call <b>; E-mail", "Offer"] == [e.text for e in picture.all("path", class_="act")]
+    assert [] == picture.all("line", class_="end")
+
+
+@pytest.mark.parametrize(("days", "behind"), [(20, False), (33, False), (40, True), (3_000, True)])
+def test_actions_after_the_end_stand_behind_it(days: int, behind: bool) -> None:
+    """Soon after the histories' end time goes on to them; long after it they stand in their order
+    behind a line, and leave the journey its width."""
+    events = [(HERE - 100 * DAY, "purchase"), (HERE, "purchase")]
+    acts = [(HERE + days * DAY + n, f"Call {n}") for n in (0, 5 * DAY // 2)][: 1 + behind]
+    picture = drawn(timeline(events, STAGES, [], HERE, acts))
+    (end,) = picture.all("line", class_="end")
+    edge = float(end.attributes["x1"].rstrip("%"))
+    places = places_of(picture)
+    assert all(edge < place <= 98 for place in places) and places == sorted(set(places))
+    assert edge == pytest.approx(2 + 95 / 1.15 if behind else 2 + 95 / (1 + days / 100), abs=0.3)
+
+
+def test_a_journey_of_actions_alone_is_drawn() -> None:
+    """A customer of whom nothing but an action is stored has a picture all the same."""
+    picture = drawn(timeline([], STAGES, [], HERE, [(HERE + 900 * DAY, "Call")]))
+    assert 1 == len(places_of(picture))
+
+
 def test_marks_do_not_cover_each_other() -> None:
     """Marks of one lane that are near in time stand in different rows."""
     marks = [Mark(n, HERE - n * DAY, "purchase", n % 2 == 0, f"{n}") for n in range(1, 9)]
