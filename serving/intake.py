@@ -120,7 +120,10 @@ class Unreadable:
 def facts_from(body: Any, form: str, now: int, groups: tuple[str, ...]) -> tuple[Fact, ...]:
     """The facts of a row in one of the forms; raises FactError."""
     if form == CANONICAL:
-        return (fact_of(body, now, groups),)
+        fact = fact_of(body, now, groups)
+        if fact.source == ACTIONS:
+            raise FactError("source_invalid", "source is that of actions; send them to /v1/actions")
+        return (fact,)
     if form == ACTION:
         made = fact_of(body, now, (), ACTIONS)
         # The ledger looks at the time; what is sent again may have the clock's, a little later.

@@ -18,7 +18,7 @@ from features.sources import digest, read_histories
 from models.contract import Contract
 from serving.actions import MISTAKE, Action, Actions, FollowUp, UsedError, Wanted
 from serving.database import Database
-from serving.event_store import EventStore, TenantStore, store_of
+from serving.event_store import ACTIONS, EventStore, TenantStore, store_of
 from serving.importing import import_sources
 from serving.intake import ACTION, Intake
 from serving.migrations import upgrade
@@ -173,6 +173,16 @@ def test_an_action_moves_neither_end_nor_journey(
     assert 1 == len(touched)
     sent(intake, store, [happened("ann", "order", "2017-06-01", value=1.0)])
     assert store.arrival() == before[1] + 1 and store.end() > before[0]
+
+
+def test_only_actions_have_their_source(
+    url: str, intake: Intake, request: pytest.FixtureRequest
+) -> None:
+    """An event that calls itself theirs is set aside: it would be in no account of sources."""
+    store = opened(url, request.node.name)
+    (result,) = sent(intake, store, [happened("ann", "order", "2017-05-01", source=ACTIONS)])
+    assert ("quarantined", "source_invalid") == (result.status, result.reason)
+    assert ([], []) == store.journeys.rows("ann")
 
 
 def read_shop(tmp_path: Path, actions: bool) -> tuple[Business, TenantStore]:
