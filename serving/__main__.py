@@ -26,6 +26,7 @@ COMMANDS = {
     "replay": ("serving.replay", "compute recorded scores again and compare every bit"),
     "score": ("serving.score_command", "write everybody's score to a Parquet or CSV file"),
     "keep-book": ("serving.keeper", "keep the list of everybody's score up to date"),
+    "digest": ("serving.digests", "send people what is new in their book, now or every week"),
     "courier": ("serving.courier", "deliver webhooks"),
 }
 """Each command: its module, and what it does."""

@@ -15,6 +15,7 @@ from features.errors import MilepostError, nearest
 from serving.audit import Asked
 from serving.database import Database
 from serving.keys import Caller
+from serving.mailer import is_email
 from serving.people_tables import USERS
 from serving.tables import AUDIT
 
@@ -47,6 +48,8 @@ class User:
     hash: str
     made: int
     disabled: int | None = None
+    email: str | None = None
+    """Where the weekly digest goes."""
 
     @property
     def called(self) -> str:
@@ -74,7 +77,7 @@ class Users:
 
     def add(
         self, workspace: str, name: str, role: str, hash_: str,
-        owner: str | None = None, team: str | None = None,
+        owner: str | None = None, team: str | None = None, email: str | None = None,
     ) -> User:  # fmt: skip
         """Add a person.
 
@@ -87,8 +90,9 @@ class Users:
             raise PeopleError(
                 f"{name!r} is no name: up to 64 of a-z, 0-9 and . _ @ + -, such as jane.doe."
             )
-        _check(role, owner, team)
-        made = User(secrets.token_hex(8), workspace, name, role, owner, team, hash_, _now())
+        _check(role, owner, team, email)
+        number = secrets.token_hex(8)
+        made = User(number, workspace, name, role, owner, team, hash_, _now(), email=email)
         if self.find(name) is not None:
             raise PeopleError(f"The name {name} is taken; see: users list, users enable.")
         with self.database.writing() as connection:
@@ -111,7 +115,7 @@ class Users:
         if not values:
             raise PeopleError("Nothing was asked to be changed.")
         new = User(**{**vars(found), **values})
-        _check(new.role, new.owner, new.team)
+        _check(new.role, new.owner, new.team, new.email)
         with self.database.writing() as connection:
             connection.execute(USERS.update().where(USERS.c.id == found.id).values(**values))
             connection.execute(AUDIT.insert().values(_done(done, found)))
@@ -177,12 +181,14 @@ class Roster:
         return frozenset(each.owner for each in team if each.owner is not None)
 
 
-def _check(role: str, owner: str | None, team: str | None) -> None:
+def _check(role: str, owner: str | None, team: str | None, email: str | None) -> None:
     if role not in ROLES:
         raise PeopleError(f"{role!r} is no role; there are {', '.join(ROLES)}.")
     for said, what in ((owner, "owner"), (team, "team")):
         if said is not None and not (0 < len(said) <= LONGEST and said.isprintable()):
             raise PeopleError(f"The {what} is up to {LONGEST} printable characters.")
+    if email is not None and not is_email(email):
+        raise PeopleError(f"{email!r:.80} is no e-mail address, such as jane.doe@example.com.")
 
 
 def _done(what: str, user: User) -> dict[str, object]:

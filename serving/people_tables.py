@@ -16,12 +16,14 @@ USERS = Table(
     Column("role", NAME, nullable=False),
     Column("owner", NAME),
     Column("team", NAME),
+    Column("email", NAME),
     Column("hash", Text, nullable=False),
     Column("made", BigInteger, nullable=False),
     Column("disabled", BigInteger),
 )
 """People. `name` is what they sign in with, unique over all workspaces; `owner` is what the
-histories call them, `team` whom a lead sees; `hash` is argon2id's, with its parameters. Times are
+histories call them, `team` whom a lead sees; `email` where
+the weekly digest goes; `hash` is argon2id's, with its parameters. Times are
 microseconds UTC."""
 
 TRIES = Table(

@@ -92,10 +92,12 @@ def commands(configs: Sequence[Path], settings: Settings) -> list[list[str]]:
     os.environ["MILEPOST_DATABASE"] = settings.database_url
     parent = ["--parent", str(os.getpid())]
     serving, named = [sys.executable, "-m", "serving"], [str(path) for path in configs]
+    post = [[*serving, "digest", *named, "--serve", *parent]] if settings.digest_day else []
     return [
         watch_command(configs, settings.workspace),
         [*serving, "keep-book", *named, *parent],
         [*serving, "courier", *parent],
+        *post,
     ]
 
 

@@ -8,12 +8,15 @@ import argparse
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from features.errors import ConfigError, nearest
+from serving.mailer import check_address, is_email
 
 PREFIX = "MILEPOST_"
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1", "[::1]"))
 
 
@@ -79,12 +82,35 @@ class Settings(BaseModel):
     """The claim that names the workspace; a token without it counts for nothing."""
     oidc_scopes: str = "scope"
     """The claim that names the scopes, with blanks between or as a list."""
+    smtp_url: str = ""
+    """The mail server of the digest: smtp://, smtp+starttls:// or smtps://, with user and password
+    where it wants them. No e-mail if empty."""
+    digest_day: Literal["", *DAYS] = ""  # type: ignore[valid-type]
+    """The day of the week on which people with an address get their digest; never if empty."""
+    digest_hour: int = Field(6, ge=0, le=23)
+    """The hour of that day, UTC."""
+    digest_from: str = "milepost@localhost"
+    """Whom the digest is from."""
+    public_url: str = ""
+    """Where people reach the service, for links in e-mails; none if empty."""
     mlflow_url: str = ""
     """Where people open MLflow; the model's page leads there. No link if empty."""
     log_requests: bool = True
     """Whether each request is one line of JSON on standard error."""
 
-    @field_validator("mlflow_url")
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail(cls, value: str) -> str:
+        return check_address(value) if value else value
+
+    @field_validator("digest_from")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        if not is_email(value):
+            raise ValueError("an e-mail address is like milepost@example.com")
+        return value
+
+    @field_validator("mlflow_url", "public_url")
     @classmethod
     def _web(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):

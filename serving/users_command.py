@@ -1,4 +1,4 @@
-"""`python -m serving users add|list|set-password|role|disable|enable CONFIG`: who may sign in.
+"""`python -m serving users add|list|set-password|role|email|disable|enable CONFIG`: who signs in.
 
 Takes a journey.toml and a database. A password is asked for on the terminal, or is the first line
 of standard input; it is never an argument, which everybody on the machine could read, and it is
@@ -24,6 +24,7 @@ ACTIONS = {
     "list": "show the people",
     "set-password": "give a person another password, which ends their sessions",
     "role": "change a person's role, owner or team",
+    "email": "change or take away the address that the weekly digest goes to",
     "disable": "let a person in no more; ends their sessions",
     "enable": "let a person in again",
 }
@@ -44,6 +45,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
                 "--owner", help="what the histories call them ([people] owner in journey.toml)"
             )
             action.add_argument("--team", help="a lead sees the customers of all in their team")
+        if name in ("add", "email"):
+            action.add_argument("--email", help="where the weekly digest goes; none if empty")
         declare_place(action, configs=1)
 
 
@@ -60,7 +63,8 @@ def run(chosen: argparse.Namespace) -> int:
     elif chosen.action == "add":
         _warn(business, chosen)
         hash_ = hashed(_password())
-        users.add(workspace, chosen.name, chosen.role, hash_, chosen.owner, chosen.team)
+        users.add(workspace, chosen.name, chosen.role, hash_, chosen.owner, chosen.team,
+                  chosen.email or None)  # fmt: skip
     elif chosen.action == "set-password":
         users.change(workspace, chosen.name, chosen.action, hash=hashed(_password()))
     elif chosen.action == "role":
@@ -68,6 +72,8 @@ def run(chosen: argparse.Namespace) -> int:
         given = {name: value or None for name, value in asked.items() if value is not None}
         users.change(workspace, chosen.name, chosen.action, **given)
         _warn(business, chosen)
+    elif chosen.action == "email":
+        users.change(workspace, chosen.name, chosen.action, email=chosen.email or None)
     else:
         at = int(time() * SECOND) if chosen.action == "disable" else None
         users.change(workspace, chosen.name, chosen.action, disabled=at)
@@ -110,7 +116,7 @@ def _warn(business: Business, chosen: argparse.Namespace) -> None:
 
 def _line(user: User) -> str:
     until = f"disabled {_day(user.disabled)}" if user.disabled else "works"
-    about = f"owner {user.owner or '–'}  team {user.team or '–'}"
+    about = f"owner {user.owner or '–'}  team {user.team or '–'}  {user.email or 'no e-mail'}"
     return f"{user.name:<20}  {user.role:<15}  {about}  made {_day(user.made)}  {until}"
 
 

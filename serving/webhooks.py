@@ -19,14 +19,16 @@ from uuid import NAMESPACE_URL, uuid5
 from features.durations import format_moment
 from features.errors import MilepostError
 
-BAND_CHANGED, MODEL_CHANGED, TEST = (
+BAND_CHANGED, MODEL_CHANGED, DIGEST, TEST = (
     "milepost.band.changed",
     "milepost.model.changed",
+    "milepost.digest",
     "milepost.test",
 )
 TYPES = {
     BAND_CHANGED: "a customer's score moved into another band",
     MODEL_CHANGED: "another model version scores a problem",
+    DIGEST: "a person's week was summed up",
 }
 """What can be subscribed to; a test is sent to whoever asks for one."""
 
