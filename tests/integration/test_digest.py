@@ -300,7 +300,7 @@ def test_a_person_is_sent_one_by_hand(owned: tuple[Path, Path], sink: tuple[Sink
     Users(database).add("shop", "cora", MANAGER, "$none", OWNERS[0], None, "cora@example.com")
     printed = run("serving", "digest", *place, "--dry-run", "--person", "cora")
     assert 0 == printed.returncode, printed.stderr
-    assert "New risks" in printed.stdout
+    assert "Went up to a high band" in printed.stdout
     assert [] == sink[0].came
     done = run("serving", "digest", *place, "--person", "cora", "--smtp", sink[1])
     assert 0 == done.returncode, done.stderr
