@@ -14,14 +14,18 @@ from models.calibration import calibration_from_json
 from models.contract import contract_from_json
 from models.fitted import FittedModel
 from models.interval import interval_from_json
+from models.journey_map import from_bytes, to_bytes
 from models.sealed import CHECKSUMS, check_numbers, read_json, read_sealed, seal
 from models.trees import trees_from_text
 from models.weekly_risk import weekly_risk_from_json
 
 TREES, CONTRACT, CALIBRATION = "model.lgb", "contract.json", "calibration.json"
 WEEKLY_RISK = "weekly_risk.json"
+JOURNEY_MAP = "journey_map.json"
 FILES = (TREES, CONTRACT, CALIBRATION, WEEKLY_RISK)
 """The files of a model; the checksums of all of them lie beside."""
+MORE = (JOURNEY_MAP,)
+"""Files that a model may lack: those that were trained before there was such a thing."""
 UNREADABLE = (
     ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError,
 )  # fmt: skip
@@ -43,6 +47,8 @@ def save(model: FittedModel, folder: Path) -> str:
         CALIBRATION: _json(_calibration(model)),
         WEEKLY_RISK: _json(None if weekly is None else weekly.to_json()),
     }
+    if model.journey_map is not None:
+        contents[JOURNEY_MAP] = to_bytes(model.journey_map)
     sums, digest = seal(contents)
     for name, content in {**contents, CHECKSUMS: sums}.items():
         (folder / name).write_bytes(content)
@@ -68,7 +74,7 @@ def load(folder: Path, digest: str | None = None) -> FittedModel:
 def read(folder: Path, digest: str | None = None) -> dict[str, bytes]:
     """A model's files, alone or in an MLflow model, checked and not parsed; errors as `load`."""
     inside = folder / INSIDE
-    return read_sealed(inside if inside.is_dir() else folder, FILES, digest)
+    return read_sealed(inside if inside.is_dir() else folder, FILES, digest, MORE)
 
 
 def parse(contents: Mapping[str, bytes], where: str) -> FittedModel:
@@ -83,6 +89,7 @@ def parse(contents: Mapping[str, bytes], where: str) -> FittedModel:
             contract_from_json(contents[CONTRACT]),
             None if weekly is None else weekly_risk_from_json(weekly),
             None if band is None else interval_from_json(band),
+            from_bytes(contents[JOURNEY_MAP]) if JOURNEY_MAP in contents else None,
         )
     except UNREADABLE as error:
         raise ModelFilesError(f"The model in {where} can't be read: {error}.") from error

@@ -18,6 +18,7 @@ from features.program import Plan, prepare
 from models.calibration import Calibration
 from models.contract import BANDS, Contract
 from models.interval import Interval
+from models.journey_map import Map
 from models.reasons import Explainer
 from models.trees import Trees
 from models.weekly_risk import WeeklyRisk
@@ -60,6 +61,8 @@ class FittedModel:
     """None where nobody knows when outcomes happened."""
     interval: Interval | None = None
     """The band around the calibration; None where none was fitted."""
+    journey_map: Map | None = None
+    """How customers flow and what hurts; None where an older version trained the model."""
 
     def __post_init__(self) -> None:
         if self.trees.names != self.contract.names:

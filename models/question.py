@@ -3,6 +3,8 @@
 Takes a problem; gives a phrase for pages, reports and cards. Knows nothing about who shows it.
 """
 
+import re
+
 from features.config import Problem
 from features.durations import spell_duration
 from features.feature import spoken
@@ -52,6 +54,26 @@ def came_or_not(problem: Problem, words: Words) -> tuple[str, str]:
     said = event_noun(outcome.event or outcome.silence_of or outcome.not_ or "", words).one
     some, none = f"{article(said)} {said}", f"no {said}"
     return (none, some) if outcome.event is not None else (some, none)
+
+
+LOSS = re.compile(
+    "cancel|churn|leav|left|lost|loss|lapse|terminat|unsubscri|clos|expire|downgrad|return|refund|"
+    "complain|default|attrition|risk"
+)
+"""What an event or a problem is called where the outcome is unwelcome."""
+
+
+def is_wanted(problem: Problem, name: str) -> bool:
+    """Whether the business is glad of the outcome: of a conversion, not of a silence.
+
+    Of an event its name decides; of a business's own labels, and of an event that says nothing,
+    the problem's.
+    """
+    outcome = problem.outcome
+    if outcome is not None and outcome.event is None:
+        return False
+    said = name if outcome is None else f"{outcome.event} {name}"
+    return LOSS.search(said.lower()) is None
 
 
 def followed(problem: Problem, words: Words) -> str:

@@ -37,12 +37,14 @@ def seal(contents: Mapping[str, bytes]) -> tuple[bytes, str]:
 
 
 def read_sealed(
-    folder: Path, names: Collection[str], digest: str | None = None
+    folder: Path, names: Collection[str], digest: str | None = None, more: Collection[str] = ()
 ) -> dict[str, bytes]:
     """The named files of a folder that holds these and nothing else, `CHECKSUMS` among them.
 
     Parameters
     ----------
+    more
+        Files that it may hold beside them.
     digest
         What `seal` gave; when present, the checksums themselves are checked against it.
 
@@ -52,14 +54,19 @@ def read_sealed(
         When a file is missing, too many, too large, no plain file, or altered.
     """
     wanted = [*names, CHECKSUMS]
-    check_names(folder, wanted)
-    contents = {name: _read(folder, name) for name in wanted}
+    there = check_names(folder, wanted, more)
+    contents = {name: _read(folder, name) for name in (*wanted, *there)}
     check_sealed(folder, contents, digest)
     return contents
 
 
-def check_names(folder: Path, wanted: Collection[str]) -> None:
-    """Raise `ModelFilesError` unless a folder holds these files and nothing else."""
+def check_names(
+    folder: Path, wanted: Collection[str], more: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Raise `ModelFilesError` unless a folder holds these files and nothing else.
+
+    Gives those of `more` that it holds too.
+    """
     try:
         found = {entry.name for entry in os.scandir(folder)}
     except OSError as error:
@@ -70,11 +77,13 @@ def check_names(folder: Path, wanted: Collection[str]) -> None:
                 f"The model in {folder} has no {name}. It is incomplete, or another version "
                 "trained it: train it again."
             )
-    if strange := sorted(found - set(wanted)):
+    if strange := sorted(found - set(wanted) - set(more)):
         raise ModelFilesError(
             f"The model in {folder} holds {strange[0]!r}, which no model has. Nothing of it was "
             "read; register the model again."
         )
+    return tuple(name for name in more if name in found)
+
 
 
 def check_sealed(folder: Path, contents: Mapping[str, bytes], digest: str | None) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from features.durations import SECOND
 from features.errors import ModelFilesError, RegistryError
 from models.describing import described
-from models.files import FILES, INSIDE
+from models.files import FILES, INSIDE, MORE
 from models.registry import (
     CHAMPION,
     DATABASE,
@@ -220,10 +220,10 @@ def fetch(name: str, standing: Standing) -> dict[str, bytes]:
         repository = ModelsArtifactRepository(f"models:/{name}/{standing.version}")
         local = getattr(repository.repo, "artifact_dir", None)
         if local is not None:
-            return read_sealed(Path(local) / INSIDE, FILES, standing.digest)
+            return read_sealed(Path(local) / INSIDE, FILES, standing.digest, MORE)
         with tempfile.TemporaryDirectory(prefix="milepost-") as folder:
             _download(repository, name, Path(folder))
-            return read_sealed(Path(folder) / INSIDE, FILES, standing.digest)
+            return read_sealed(Path(folder) / INSIDE, FILES, standing.digest, MORE)
     except refusals() as error:
         raise RegistryError(
             f"{name} version {standing.version} can't be fetched: {first_line(error)}."
@@ -234,7 +234,7 @@ def _download(repository: Any, name: str, folder: Path) -> None:
     """Fetch the files that a model has; what else there is and what is too large is refused."""
     for found in repository.list_artifacts(INSIDE):
         file = found.path.removeprefix(f"{INSIDE}/")
-        if file not in (*FILES, CHECKSUMS):
+        if file not in (*FILES, *MORE, CHECKSUMS):
             raise ModelFilesError(f"{name} holds {file!r:.80}, which no model has.")
         if (found.file_size or 0) > MOST_BYTES:
             raise ModelFilesError(f"{name}'s {file} has {found.file_size:,} bytes: too large.")

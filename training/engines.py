@@ -5,7 +5,7 @@ about what is done with a fitted model.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,7 @@ from typing import Protocol
 import lightgbm as lgb
 import numpy as np
 
-from features.buckets import Buckets
+from features.buckets import Buckets, sample
 from features.cluster import Runner
 from features.config import Business, Problem
 from features.cutoffs import resolve, settle
@@ -72,6 +72,9 @@ class Engine(Protocol):
 
     def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
         """Trees as those of `first`, fitted on rows known before the test, or on all matured."""
+
+    def some(self, n_events: int) -> Histories:
+        """Whole journeys of customers, drawn by chance, with about so many events."""
 
     def audit(self, business: Business, name: str) -> Audit | None:
         """The leakage audit of a problem; None where labels were brought for more customers than
@@ -154,6 +157,13 @@ class InProcess:
             ready.problem.monotone, ready.more,
         )  # fmt: skip
 
+    def some(self, n_events: int) -> Histories:
+        share = min(1.0, n_events / max(self.histories.log.n_events, 1))
+        if share == 1:
+            return self.histories
+        log, attributes = sample(self.histories.log, self.histories.attributes, share)
+        return replace(self.histories, log=log, attributes=attributes)
+
     def audit(self, business: Business, name: str) -> Audit | None:
         return audit(business, name, self.histories)
 
@@ -209,10 +219,11 @@ class OnBuckets:
             return fit_few(ready, joined(*(ready.parts[name] for name in splits)), again=True)
         return refit_together(ready, self.runner, splits, first)
 
+    def some(self, n_events: int) -> Histories:
+        share = min(1.0, n_events / max(self.whole.n_events, 1))
+        return Histories(*self.buckets.sample(share), self.sources, self.end, self.digest)
+
     def audit(self, business: Business, name: str) -> Audit | None:
-        share = min(1.0, AUDITED_EVENTS / max(self.whole.n_events, 1))
-        if share < 1 and business.problem(name).labels is not None:
+        if self.whole.n_events > AUDITED_EVENTS and business.problem(name).labels is not None:
             return None
-        log, attributes = self.buckets.sample(share)
-        some = Histories(log, attributes, self.sources, self.end, self.digest)
-        return audit(business, name, some)
+        return audit(business, name, self.some(AUDITED_EVENTS))

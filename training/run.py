@@ -26,6 +26,8 @@ from training.few_positives import is_few
 from training.findings import Finding, tell
 from training.fitting import constraints, parameters, rounds_of, shape_of
 from training.gate import CHAMPION, Decision, decide, write_decision
+from training.journey_map import MAP_EVENTS, journey_map
+from training.journey_map import account_of as map_account
 from training.judgement_file import write_judgement
 from training.judging import LookBack, Verdict, judge_test, look_back, within
 from training.outbox import REPORT
@@ -105,7 +107,12 @@ def train(
         )  # fmt: skip
         write_told(folder, all_told)
         record.tags[JUDGEMENT_TAG] = write_judgement(folder, all_told)
-    registered = refit_on_all(judged, ready, engine, clock)
+    with clock.stage("journey map") as told:
+        found_map = journey_map(
+            business, name, ready.problem, engine.some(MAP_EVENTS), ready.features, personas
+        )
+        told.append(map_account(found_map))
+    registered = replace(refit_on_all(judged, ready, engine, clock), journey_map=found_map)
     with clock.stage("register") as told:
         record.digest = save(registered, folder / "model")
         save(judged, folder / JUDGED)
