@@ -22,7 +22,7 @@ RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-train bench-cluster bench-book bench-explanations bench-serving spark system lock clean
+.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-train bench-cluster bench-book bench-explanations bench-serving bench-friction spark system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -117,6 +117,9 @@ bench-explanations: $(INSTALLED) ## reasons of one row and of 1,000 beside Light
 
 bench-serving: $(INSTALLED) ## scores in process and over HTTP beside other ways of serving (needs wrk)
 	@$(RUN) benchmarks/service/bench.py $(if $(wildcard $(WORKSPACE)/shelf),--workspace $(WORKSPACE))
+
+bench-friction: $(INSTALLED) ## planted friction in the journey map of 100 simulated businesses
+	@$(RUN) benchmarks/friction.py
 
 spark: $(SPARK) ## install what --engine spark needs beside Java 17 into .venv
 

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from features.simulation_friction import (
     PAGES,
     STAGES,
     FrictionWorld,
-    business_of,
+    business_said,
     simulate_friction,
 )
 from features.sources import Histories
@@ -66,8 +67,7 @@ def _arguments() -> argparse.Namespace:
 
 def map_of(world: FrictionWorld) -> Map:
     """The journey map of a simulated business, as training draws it."""
-    told = business_of(world)
-    business = Business.model_validate({**told, "events": [{"sql": "simulated"}]})
+    business = Business.model_validate({**business_said(), "events": [{"sql": "simulated"}]})
     attributes = world.attributes.aligned(world.log.customers)
     histories = Histories(world.log, attributes, (), world.end, "")
     problem = resolve(business.problem("conversion"), world.log, attributes)
@@ -106,14 +106,14 @@ def flows_of(world: FrictionWorld) -> Counter[tuple[str, str]]:
     """The transitions between visits that were drawn, counted one by one."""
     found: Counter[tuple[str, str]] = Counter()
     for walk in world.visits:
-        for here, there in zip(walk, walk[1:], strict=False):
+        for here, there in pairwise(walk):
             if here != there:
                 found[STAGES[here], STAGES[there]] += 1
     return found
 
 
 def told_flows(part: dict[str, Any]) -> Counter[tuple[str, str]]:
-    return Counter({(one["from"], one["to"]): one["times"] for one in part["transitions"]})
+    return Counter({(one["source"], one["target"]): one["times"] for one in part["transitions"]})
 
 
 def counts(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -135,7 +135,10 @@ def counts(runs: list[dict[str, Any]]) -> dict[str, Any]:
             name: round(
                 float(
                     np.mean(
-                        [run["effects"][name]["effect"] - run["effects"][name]["true"] for run in runs]
+                        [
+                            run["effects"][name]["effect"] - run["effects"][name]["true"]
+                            for run in runs
+                        ]
                     )
                 ),
                 4,

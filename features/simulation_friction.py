@@ -19,6 +19,7 @@ subscribing less what it would be without that one time.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from features.categorical import Categorical
 from features.durations import DAY, MINUTE, MISSING_TIME, SECOND, parse_moment
-from features.event_log import STATED, EventLog, build_log, union
+from features.event_log import STATED, EventLog, build_log
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -169,9 +170,7 @@ def _met(pages: _Pages, name: str, device: Ints, rng: np.random.Generator) -> tu
     return _shown(pages, here & (rng.random(len(here)) < rate), rng)
 
 
-def _shown(
-    pages: _Pages, chosen: NDArray[np.bool_], rng: np.random.Generator
-) -> tuple[Ints, Ints]:
+def _shown(pages: _Pages, chosen: NDArray[np.bool_], rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Customers and moments, half a minute or so after the chosen pages."""
     at = np.flatnonzero(chosen)
     return pages.customer[at], pages.time[at] + rng.integers(20, 55, len(at)) * SECOND
@@ -195,7 +194,7 @@ def _mailed(pages: _Pages, begin: Ints, rng: np.random.Generator) -> tuple[Ints,
 def _visits(pages: _Pages, n_customers: int) -> list[tuple[int, ...]]:
     edges = np.searchsorted(pages.customer, np.arange(n_customers + 1)).tolist()
     stages = pages.stage.tolist()
-    return [tuple(stages[low:high]) for low, high in zip(edges, edges[1:], strict=False)]
+    return [tuple(stages[low:high]) for low, high in pairwise(edges)]
 
 
 def _log(
@@ -215,7 +214,9 @@ def _log(
     who = np.concatenate([part[1] for part in parts])
     when = np.concatenate([part[2] for part in parts])
     names = [part[0] for part in parts]
-    event = Categorical.of(names).codes[np.repeat(np.arange(len(parts)), [len(p[1]) for p in parts])]
+    event = Categorical.of(names).codes[
+        np.repeat(np.arange(len(parts)), [len(p[1]) for p in parts])
+    ]
     ends = np.full(len(who), MISSING_TIME)
     ends[: len(begin)] = due
     return build_log(
@@ -226,8 +227,9 @@ def _log(
 
 def _attributes(device: Ints, source: Ints, begin: Ints) -> EventLog:
     n = len(begin)
+    stated = pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), [STATED])
     return build_log(
-        _named(np.arange(n), n), begin, pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), [STATED]),
+        _named(np.arange(n), n), begin, stated,
         categories={
             "device": pa.DictionaryArray.from_arrays(device.astype(np.int32), list(DEVICES)),
             "acquired": pa.DictionaryArray.from_arrays(source.astype(np.int32), list(SOURCES)),
@@ -241,12 +243,11 @@ def _named(who: Ints, n_customers: int) -> pa.DictionaryArray:
     )
 
 
-def business_of(world: FrictionWorld) -> dict[str, object]:
+def business_said() -> dict[str, object]:
     """What a `journey.toml` of this business would say, without its sources.
 
     Pages tell the stages; touchpoints belong to none, so that the flows are `MOVES`'s own.
     """
-    assert union(world.log.customers)
     return {
         "name": "trial",
         "stages": {stage: [page] for stage, page in zip(STAGES, PAGES, strict=True)},

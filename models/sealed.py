@@ -85,7 +85,6 @@ def check_names(
     return tuple(name for name in more if name in found)
 
 
-
 def check_sealed(folder: Path, contents: Mapping[str, bytes], digest: str | None) -> None:
     """Raise `ModelFilesError` unless files are those that the checksums and the digest name."""
     sums = contents[CHECKSUMS]

@@ -208,6 +208,41 @@ PREDICTIVE_CSV = (
     "\r\n"
 )
 
+JOURNEY_MAP: dict[str, Any] = {
+    "problem": "churn", **MODEL, "outcome": "no purchase", "wanted": False,
+    "since": "2017-01-01T00:00:00Z", "until": AS_OF, "stages_are": "stages",
+    "compared": "moments", "label": "An association, found by comparing customers in the same "
+    "situation.", "by": "all", "value": None,
+    "choices": {"personas": [PERSONA], "channels": [], "periods": ["first half", "second half"]},
+    "customers": 2464, "rate": 0.2119,
+    "stages": [
+        {
+            "stage": "decision", "visits": 9608, "customers": 2469, "starts": 2314, "ends": 2380,
+            "days": {"low": 18.0, "median": 37.0, "high": 83.0},
+        }
+    ],
+    "transitions": [
+        {
+            "source": "awareness", "target": "decision", "kind": "step", "times": 6187,
+            "customers": 1547,
+        }
+    ],
+    "leaks": [{"stage": "decision", "lost": 471, "kept": 1741}],
+    "paths": [
+        {"path": ["decision", "awareness"], "customers": 1054, "outcomes": 110, "rate": 0.1044}
+    ],
+    "other_paths": {"different": 0, "customers": 0, "outcomes": 0, "rate": None},
+    "touchpoints": [
+        {
+            "rank": 1, "says": "purchase: departments of 5 or more", "event": "purchase",
+            "channel": None, "property": "departments", "level": None, "least": 5.0, "most": None,
+            "customers": 1888, "share": 0.766, "effect": 0.0038, "low": -0.0025, "high": 0.0101,
+            "surely": False, "hurts": True, "unadjusted": -0.2973, "unadjusted_rank": 8,
+            "customers_at_stake": 7.1, "value_at_stake": 6478.26,
+        }
+    ],
+}  # fmt: skip
+
 READY = {
     "status": "ready", "models": {"churn": "1"}, "degraded": [], "as_of": AS_OF,
     "sources": [{"name": "baskets", "rows": 155848, "last_event": AS_OF}],

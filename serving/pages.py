@@ -62,6 +62,7 @@ PAGES.globals["SITE"] = (
     ("/my-week", "My week", ACTING),
     ("/actions", "Actions", ROLES),
     ("/disagreements", "Disagreements", ROLES),
+    ("/journey-map", "Journey map", ROLES),
     ("/personas", "Personas", ROLES),
     ("/model", "Model", (LEAD, SCIENTIST, ADMIN)),
     ("/docs", "API", (SCIENTIST, ADMIN)),
@@ -169,6 +170,18 @@ def disagreements_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLRe
 def events_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLResponse:
     """A further page of a customer's events."""
     return HTMLResponse(PAGES.get_template("customer_events.html").render(view, viewer=viewer))
+
+
+def journey_map_page(
+    viewer: Caller | None, business: Business, view: Mapping[str, Any]
+) -> HTMLResponse:
+    """How journeys flow and where they break; see `serving.journey_map` for what is shown."""
+    problem = business.problems[view["shown"].problem]
+    told = PAGES.get_template("journey_map.html").render(
+        view, viewer=viewer, business=business.name, problems=list(business.problems),
+        units=business.units, value_of=problem.value and problem.value.sum,
+    )  # fmt: skip
+    return HTMLResponse(told)
 
 
 def message_page(viewer: Caller | None, business: str, status: int, says: str) -> HTMLResponse:

@@ -100,8 +100,8 @@ def flow(visits: Visits, chosen: Mask) -> dict[str, Any]:
         ],
         "transitions": [
             {
-                "from": visits.stages[code // n],
-                "to": visits.stages[code % n],
+                "source": visits.stages[code // n],
+                "target": visits.stages[code % n],
                 "kind": _kind(code // n, code % n),
                 "times": int(counts[code]),
                 "customers": int(people[code]),

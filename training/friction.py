@@ -18,11 +18,12 @@ moments count as one.
 """
 
 from dataclasses import dataclass
+from math import erfc, sqrt
+from statistics import NormalDist
 
 import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -36,6 +37,8 @@ FOLDS = 2
 
 LEVEL = 0.90
 """Of the intervals."""
+REACH = NormalDist().inv_cdf((1 + LEVEL) / 2)
+"""Standard errors from an effect to either end of its interval."""
 SURE = 0.05
 """The chance that any touchpoint without effect is called sure, of all that were looked at."""
 
@@ -88,16 +91,16 @@ class Effect:
 
     @property
     def low(self) -> float:
-        return self.value - float(norm.ppf((1 + LEVEL) / 2)) * self.error
+        return self.value - REACH * self.error
 
     @property
     def high(self) -> float:
-        return self.value + float(norm.ppf((1 + LEVEL) / 2)) * self.error
+        return self.value + REACH * self.error
 
     @property
     def chance(self) -> float:
         """Two-sided p-value of no effect."""
-        return float(2 * norm.sf(abs(self.value) / self.error)) if self.error > 0 else 1.0
+        return erfc(abs(self.value) / self.error / sqrt(2)) if self.error > 0 else 1.0
 
 
 def adjust(units: Units, seed: int) -> Adjusted:

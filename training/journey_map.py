@@ -106,7 +106,8 @@ def newest_rows(subject: Subject, chosen: Mask) -> Ints:
     at = np.flatnonzero(chosen)
     at = at[np.lexsort((rows.cutoff_time[at], rows.customer[at]))]
     who = rows.customer[at]
-    return at[np.append(who[1:] != who[:-1], True)[: len(at)]]
+    last = np.append(who[1:] != who[:-1], True)[: len(at)]
+    return np.asarray(at[last])
 
 
 def journey_map(
@@ -247,8 +248,7 @@ def _ranked(scene: _Scene, cut: _Cut, newest: Ints) -> list[dict[str, Any]]:
     effects = [_effect(one, cut) for one in scene.looked]
     sure = surely(effects)
     told = [
-        _told(scene, cut, newest, *found)
-        for found in zip(scene.looked, effects, sure, strict=True)
+        _told(scene, cut, newest, *found) for found in zip(scene.looked, effects, sure, strict=True)
     ]
     told.sort(key=lambda one: (-one.pop("least_harm"), one["says"]))
     by_raw = sorted(range(len(told)), key=lambda i: -_harm(scene, told[i]["unadjusted"] or 0.0))
@@ -331,5 +331,3 @@ def account_of(found: Map) -> str:
         f"{found['looked_at']} touchpoints looked at, {len(worst)} surely hurt, "
         f"most of all {worst[0]['says']} ({100 * worst[0]['effect']:+.1f} points)"
     )
-
-

@@ -58,11 +58,11 @@ HIGH, LOW = 0.90, 0.10
 LOW_IS_BAD = ("rating", "score", "stars", "nps", "csat", "satisfaction")
 """Numbers of which the low ones are looked at."""
 
-MOST_MET, MOST_FREE = 3_000, 6_000
+MOST_MET, MOST_FREE = 3_000, 5_000
 """Moments with and without; more make an interval narrower than anybody reads."""
 MOST_JUDGED = 60_000
 """Of more moments it is not asked who belongs to the problem's cohort."""
-CANDIDATES, DRAWS = 20_000, 4
+CANDIDATES, DRAWS = 40_000, 4
 """Moments without are drawn by so many, at most so often."""
 MOST_KINDS, MOST_NUMBERS, MOST_ATTRIBUTE_LEVELS = 20, 8, 8
 """Kinds of events, numbers and levels of an attribute that say in which situation somebody is."""
@@ -119,7 +119,7 @@ class Subject:
     @cached_property
     def moment(self) -> Ints:
         """One number for each customer and moment, shape `(n_events,)`."""
-        return np.cumsum(self.since != 0)
+        return np.asarray(np.cumsum(self.since != 0))
 
     @cached_property
     def until(self) -> Ints:
@@ -131,7 +131,7 @@ class Subject:
 
 def touchpoints_of(subject: Subject) -> list[Touchpoint]:
     """What is looked at, those that most customers met first."""
-    found = []
+    found: list[Touchpoint] = []
     for kind, event in enumerate(subject.log.event.levels):
         rows = np.flatnonzero(subject.log.event.codes == kind)
         if _customers(subject, rows) < LEAST_CUSTOMERS:
@@ -139,8 +139,12 @@ def touchpoints_of(subject: Subject) -> list[Touchpoint]:
         if event not in _answers(subject.problem):
             found += _ways(subject, event, rows)
         found += _outcomes(subject, event, rows)
-    counted = [(-_customers(subject, met_by(subject, one)), place) for place, one in enumerate(found)]
-    return [found[place] for n, place in sorted(counted)[:MOST_TOUCHPOINTS] if -n >= LEAST_CUSTOMERS]
+    counted = [
+        (-_customers(subject, met_by(subject, one)), place) for place, one in enumerate(found)
+    ]
+    return [
+        found[place] for n, place in sorted(counted)[:MOST_TOUCHPOINTS] if -n >= LEAST_CUSTOMERS
+    ]
 
 
 def _answers(problem: Problem) -> set[str | None]:
@@ -185,34 +189,40 @@ def _is_everywhere(subject: Subject, given: Mask) -> bool:
 
 
 def _outcomes(subject: Subject, event: str, rows: Ints) -> Iterator[Touchpoint]:
-    """Levels but the commonest of each text property, and high or low numbers."""
+    """What came of a kind of event: levels of its text properties, high or low numbers."""
     features = subject.business.features
     aside = {TEXT, "channel", "session", "account", *features.ignore, *features.groups}
     for name, column in subject.log.categories.items():
-        if name in aside:
-            continue
-        counted = np.bincount(column.codes[rows][column.codes[rows] != ABSENT])
-        if not 2 <= (counted > 0).sum() <= MOST_LEVELS:
-            continue
-        if _is_everywhere(subject, column.codes != ABSENT) or not _varies(
-            subject, rows, column.codes
-        ):
-            continue
+        given = column.codes != ABSENT
+        if name not in aside and not _is_everywhere(subject, given):
+            yield from _levels(subject, event, rows, name)
+    for name, values in subject.log.numbers.items():
+        given = ~np.isnan(values)
+        if name not in aside and not _is_everywhere(subject, given):
+            yield from _extremes(event, name, values[rows][given[rows]])
+
+
+def _levels(subject: Subject, event: str, rows: Ints, name: str) -> Iterator[Touchpoint]:
+    """Every level but the commonest, which the others are compared with."""
+    column = subject.log.categories[name]
+    codes = column.codes[rows]
+    counted = np.bincount(codes[codes != ABSENT])
+    if 2 <= (counted > 0).sum() <= MOST_LEVELS and _varies(subject, rows, column.codes):
         for code in np.flatnonzero(counted).tolist():
             if code != int(counted.argmax()):
                 yield Touchpoint(event, what=name, level=column.levels[code])
-    for name, values in subject.log.numbers.items():
-        given = values[rows][~np.isnan(values[rows])]
-        if name in aside or len(given) < LEAST_CUSTOMERS:
-            continue
-        if _is_everywhere(subject, ~np.isnan(values)):
-            continue
-        low, middle, high = (float(q) for q in np.quantile(given, [LOW, 0.5, HIGH]))
-        if name.lower().endswith(LOW_IS_BAD):
-            if low < middle:
-                yield Touchpoint(event, what=name, most=low)
-        elif high > middle:
-            yield Touchpoint(event, what=name, least=high)
+
+
+def _extremes(event: str, name: str, given: Floats) -> Iterator[Touchpoint]:
+    """High numbers, or low ones of what is good when it is high."""
+    if len(given) < LEAST_CUSTOMERS:
+        return
+    low, middle, high = (float(q) for q in np.quantile(given, [LOW, 0.5, HIGH]))
+    if name.lower().endswith(LOW_IS_BAD):
+        if low < middle:
+            yield Touchpoint(event, what=name, most=low)
+    elif high > middle:
+        yield Touchpoint(event, what=name, least=high)
 
 
 def _of_kind(subject: Subject, event: str) -> Mask:
@@ -239,7 +249,7 @@ def _otherwise(subject: Subject, one: Touchpoint) -> Ints:
     """Events of the same kind that say something else of the property."""
     chosen = _of_kind(subject, one.event)
     if one.what in subject.log.categories:
-        chosen &= subject.log.categories[one.what].codes != ABSENT
+        chosen &= subject.log.categories[one.what or ""].codes != ABSENT
     else:
         chosen &= ~np.isnan(subject.log.numbers[one.what or ""])
     return np.setdiff1d(np.flatnonzero(chosen), met_by(subject, one))
@@ -299,9 +309,7 @@ FEW_OUTCOMES = 20
 """Fewer outcomes of one kind among the moments tell nothing."""
 
 
-def _by_moments(
-    subject: Subject, one: Touchpoint, rng: np.random.Generator
-) -> tuple[Found, Found]:
+def _by_moments(subject: Subject, one: Touchpoint, rng: np.random.Generator) -> tuple[Found, Found]:
     """Moments at which the touchpoint was met, and comparable ones without it."""
     at = met_by(subject, one)
     quick = (subject.since[at] >= 0) & (subject.since[at] <= PAUSE)
@@ -347,21 +355,21 @@ def _next_steps(subject: Subject, at: Ints, rng: np.random.Generator) -> Ints:
     there = np.bincount(codes[others - 1], minlength=len(often))
     rate = np.divide(often, there, out=np.zeros(len(often)), where=there > 0)
     share = rate * min(2 * MOST_FREE / max(len(at), 1), 1 / max(rate.max(), 1e-12))
-    return others[rng.random(len(others)) < share[codes[others - 1]]]
+    chosen = rng.random(len(others)) < share[codes[others - 1]]
+    return np.asarray(others[chosen])
 
 
-def _pauses(
-    subject: Subject, gaps: Ints, rng: np.random.Generator
-) -> tuple[Ints, Ints, Ints]:
+def _pauses(subject: Subject, gaps: Ints, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
     """Moments so long after an event as `gaps` say, with no other in between: whose, up to when
-    things are known, and where the outcome window begins."""
-    sizes = np.diff(subject.log.offsets)
-    heard = np.flatnonzero(sizes)
-    who = heard[rng.integers(0, len(heard), CANDIDATES if len(gaps) else 0)]
-    at = subject.log.offsets[who] + (rng.random(len(who)) * sizes[who]).astype(np.int64)
-    when = subject.log.event_time[at] + rng.choice(gaps, len(who)) if len(gaps) else at
+    things are known, and where the outcome window begins.
+
+    Every event is drawn alike: a draw by customer would make those with many events later, such
+    as who stays, rarer than they are.
+    """
+    at = rng.integers(0, subject.log.n_events, CANDIDATES if len(gaps) else 0)
+    when = subject.log.event_time[at] + rng.choice(gaps, len(at)) if len(gaps) else at
     still = when <= subject.until[at]
-    return who[still], when[still] - 1, when[still]
+    return subject.who[at[still]], when[still] - 1, when[still]
 
 
 def _judged(
@@ -392,9 +400,7 @@ def _judged(
     return Found(rows.take(chosen), found.label[chosen])
 
 
-def _by_rows(
-    subject: Subject, one: Touchpoint, rng: np.random.Generator
-) -> tuple[Found, Found]:
+def _by_rows(subject: Subject, one: Touchpoint, rng: np.random.Generator) -> tuple[Found, Found]:
     """The problem's own rows, by whether the touchpoint was met shortly before the cutoff."""
     rows = subject.labelled.moments.rows
     met = _lately(subject, met_by(subject, one), rows)

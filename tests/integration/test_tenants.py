@@ -194,6 +194,8 @@ ASK: dict[tuple[str, str], Callable[[Business], Asked]] = {
     ("GET", "/disagreements"): lambda other: {},
     ("GET", "/v1/at-risk"): lambda other: {"params": LIST},
     ("GET", "/at-risk"): lambda other: {"params": LIST},
+    ("GET", "/v1/journey-map"): lambda other: {},
+    ("GET", "/journey-map"): lambda other: {},
     ("GET", "/v1/export/book"): lambda other: {"params": {"format": "csv"}},
     ("GET", "/v1/export/predictive-scores"): lambda other: {},
     ("GET", "/metrics"): lambda other: {},
