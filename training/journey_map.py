@@ -34,7 +34,7 @@ from training.touchpoints import Compared, Subject, Touchpoint, compare, met_by,
 
 Mask = NDArray[np.bool_]
 
-MAP_EVENTS = 3_000_000
+MAP_EVENTS = 1_500_000
 """The map is drawn from about so many events of customers that are drawn by chance."""
 MOST_PARTS = 8
 """Channels that are told apart: the commonest."""

@@ -14,6 +14,7 @@ from features.durations import spell_duration
 from features.own import own_features
 from models.files import save
 from models.fitted import FittedModel
+from models.journey_map import Map
 from models.persona import Personas
 from models.registry import GATE_TAG, JUDGEMENT_TAG, REASONS_TAG, model_name
 from training.assembly import fit_judged, refit_on_all
@@ -107,12 +108,8 @@ def train(
         )  # fmt: skip
         write_told(folder, all_told)
         record.tags[JUDGEMENT_TAG] = write_judgement(folder, all_told)
-    with clock.stage("journey map") as told:
-        found_map = journey_map(
-            business, name, ready.problem, engine.some(MAP_EVENTS), ready.features, personas
-        )
-        told.append(map_account(found_map))
-    registered = replace(refit_on_all(judged, ready, engine, clock), journey_map=found_map)
+    drawn = _map(business, name, ready, personas, engine, clock)
+    registered = replace(refit_on_all(judged, ready, engine, clock), journey_map=drawn)
     with clock.stage("register") as told:
         record.digest = save(registered, folder / "model")
         save(judged, folder / JUDGED)
@@ -169,6 +166,22 @@ def _columns(business: Business, whole: Prepared, clock: Clock) -> tuple[Prepare
     # Found among all columns: the one that counts every event need not be worth a split.
     fewest = fewest_events(whole.features, whole.parts["train"][0])
     return replace(ready, fewest_events=fewest), personas
+
+
+def _map(
+    business: Business,
+    name: str,
+    ready: Prepared,
+    personas: Personas | None,
+    engine: Engine,
+    clock: Clock,
+) -> Map:
+    """How journeys flow and what hurts, as the model will carry it."""
+    with clock.stage("journey map") as told:
+        some = engine.some(MAP_EVENTS)
+        drawn = journey_map(business, name, ready.problem, some, ready.features, personas)
+        told.append(map_account(drawn))
+    return drawn
 
 
 def _audited(business: Business, name: str, engine: Engine, folder: Path) -> Audited | None:
