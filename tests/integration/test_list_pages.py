@@ -2,30 +2,24 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from conftest import Service
-from owned import OWNERS, owned_shop, person, token
+from owned import OWNERS, person, token
 from pages import faults, read_page
 
 LISTED, DECIDE = "/v1/at-risk", "/v1/worklist"
 
 
-@pytest.fixture(scope="module")
-def service(
-    shop: Path, shop_run: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
+@pytest.fixture
+def service(owned_service: Service) -> Service:
     """The trained shop, whose customers have owners, with people who sign in."""
-    workspace = tmp_path_factory.mktemp("owned-workspace") / "copy"
-    folder = tmp_path_factory.mktemp("owned-shop")
-    yield from owned_shop(shop, shop_run, folder, workspace, "--workers", "2")
+    return owned_service
 
 
 def listed(browser: httpx.Client, **asked: Any) -> dict[str, dict[str, Any]]:
