@@ -66,8 +66,8 @@ class Digests:
         }  # fmt: skip
         with self.database.writing() as connection:
             made = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-            new = made(DIGESTS).values(row).on_conflict_do_nothing()
-            if connection.execute(new).rowcount == 1:
+            new = made(DIGESTS).values(row).on_conflict_do_nothing().returning(D.week)
+            if connection.execute(new).first() is not None:
                 return True
             left = (*self._of(person, week), D.state == MAKING, D.due < now)
             again = update(DIGESTS).where(*left).values(due=now + LEASE)

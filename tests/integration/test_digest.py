@@ -24,6 +24,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from conftest import free_port, run
 from sqlalchemy import select
+from stores import addresses, opened
+from tracking_server import postgres_programs
 
 from features.config import read_config
 from features.durations import DAY, HOUR, WEEK, parse_moment
@@ -196,13 +198,30 @@ def test_two_workers_send_each_digest_once(post: Post, sink: tuple[Sink, str]) -
     assert (2, 2) == look(post, post.settings, MONDAY + WEEK)
 
 
-def test_who_died_at_a_digest_is_followed_by_another(post: Post) -> None:
-    """A claim holds for ten minutes; then whoever comes may make the digest, once."""
-    kept = Digests(post.store.database, post.store.workspace)
-    assert kept.claim("someone", "2024-02-05", MONDAY)
-    assert not kept.claim("someone", "2024-02-05", MONDAY + HOUR // 10)
-    assert kept.claim("someone", "2024-02-05", MONDAY + HOUR)
-    assert not kept.claim("someone", "2024-02-05", MONDAY + HOUR)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_who_died_at_a_digest_is_followed_by_another(kind: str, tmp_path: Path) -> None:
+    """A claim holds for ten minutes; then whoever comes may make the digest, once. So does what was
+    taken to be sent. SQLite and PostgreSQL do the same."""
+    if kind == "postgresql" and postgres_programs() is None:
+        pytest.skip("PostgreSQL is not installed; on Debian: make system")
+    with addresses(kind, tmp_path) as url:
+        store = opened(url)
+        kept, week = Digests(store.database, store.workspace), "2024-02-05"
+        assert kept.claim("someone", week, MONDAY)
+        assert not kept.claim("someone", week, MONDAY + HOUR // 10)
+        assert kept.claim("someone", week, MONDAY + HOUR)
+        assert not kept.claim("someone", week, MONDAY + HOUR)
+        named = [Named("churn", "a", 1, 2, 3, 0.5, "high")]
+        event = hook_event(DIGEST, "shop", "all", "someone", 1, "x", {})
+        kept.keep("someone", week, MONDAY + HOUR, "Subject: x", named, event)
+        assert ["Subject: x"] == [each.message for each in kept.take(MONDAY + HOUR)]
+        assert [] == kept.take(MONDAY + HOUR)
+        (again,) = kept.take(MONDAY + 2 * HOUR)
+        kept.settle(again, SENT, MONDAY + 2 * HOUR, "")
+        assert [] == kept.take(MONDAY + DAY)
+        assert named == kept.last_named("someone", "2024-02-12")
+        assert [] == kept.last_named("someone", week)
+        store.database.close()
 
 
 def test_a_server_that_is_away_delays_and_loses_nothing(post: Post, sink: tuple[Sink, str]) -> None:
