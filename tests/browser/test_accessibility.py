@@ -20,7 +20,8 @@ pytestmark = needs_chromium
 SERIOUS = ("serious", "critical")
 PAGES = (
     "/sign-in", "/at-risk", "/at-risk?search=nobody", "/customers/{customer}?suppose=order",
-    "/customers/nobody-here", "/actions", "/disagreements", "/my-week", "/personas", "/model",
+    "/customers/nobody-here", "/actions", "/disagreements", "/my-week", "/journey-map",
+    "/personas", "/model",
 )  # fmt: skip
 """The pages of the site; `/docs` is Swagger UI's."""
 
