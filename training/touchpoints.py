@@ -22,6 +22,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from features.actions import is_action
 from features.categorical import ABSENT
 from features.config import Business, Problem
 from features.cutoffs import IN_COHORT, Moments, date_of, days_to_date, judge, with_windows
@@ -134,6 +135,8 @@ def touchpoints_of(subject: Subject) -> list[Touchpoint]:
     found: list[Touchpoint] = []
     for kind, event in enumerate(subject.log.event.levels):
         rows = np.flatnonzero(subject.log.event.codes == kind)
+        if is_action(event):  # who is called looked lost before: an action is no friction
+            continue
         if _customers(subject, rows) < LEAST_CUSTOMERS:
             continue
         if event not in _answers(subject.problem):
@@ -320,12 +323,11 @@ def _by_moments(subject: Subject, one: Touchpoint, rng: np.random.Generator) -> 
     if stream or one.is_outcome:
         others = _otherwise(subject, one) if one.is_outcome else _next_steps(subject, at, rng)
         return met, _judged(subject, subject.who[others], *_before(subject, others, stream), rng)
-    gaps = subject.since[at[subject.since[at] >= 0]]
-    free = _judged(subject, *_pauses(subject, gaps, rng), rng)
+    free = _judged(subject, *_pauses(subject, at, rng), rng)
     for _ in range(DRAWS):
-        if len(free.label) >= MOST_FREE or not len(gaps):
+        if len(free.label) >= MOST_FREE:
             break
-        more = _judged(subject, *_pauses(subject, gaps, rng), rng)
+        more = _judged(subject, *_pauses(subject, at, rng), rng)
         free = Found(_joined(free.rows, more.rows), np.concatenate([free.label, more.label]))
     return met, free
 
@@ -359,17 +361,21 @@ def _next_steps(subject: Subject, at: Ints, rng: np.random.Generator) -> Ints:
     return np.asarray(others[chosen])
 
 
-def _pauses(subject: Subject, gaps: Ints, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
-    """Moments so long after an event as `gaps` say, with no other in between: whose, up to when
-    things are known, and where the outcome window begins.
+def _pauses(subject: Subject, at: Ints, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
+    """Moments as long after an event as those of a touchpoint are, with no other in between:
+    whose, up to when things are known, and where the outcome window begins.
 
     Every event is drawn alike: a draw by customer would make those with many events later, such
     as who stays, rarer than they are.
     """
-    at = rng.integers(0, subject.log.n_events, CANDIDATES if len(gaps) else 0)
-    when = subject.log.event_time[at] + rng.choice(gaps, len(at)) if len(gaps) else at
-    still = when <= subject.until[at]
-    return subject.who[at[still]], when[still] - 1, when[still]
+    gaps = subject.since[at[subject.since[at] >= 0]]
+    drawn = rng.integers(0, subject.log.n_events, CANDIDATES if len(gaps) else 0)
+    when = subject.log.event_time[drawn] + (rng.choice(gaps, len(drawn)) if len(gaps) else 0)
+    who, still = subject.who[drawn], when <= subject.until[drawn]
+    # Where histories count in days, the touchpoint may have come at that very moment.
+    met = np.append(subject.log.event_time[at], np.iinfo(np.int64).min)
+    still &= met[last_of(subject.who[at], met[:-1], who, when)] != when
+    return who[still], when[still] - 1, when[still]
 
 
 def _judged(
