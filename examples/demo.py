@@ -18,6 +18,7 @@ import urllib.request
 from pathlib import Path
 
 START_SECONDS = 120
+LIST_SECONDS = 300
 
 
 def main() -> int:
@@ -67,7 +68,7 @@ def main() -> int:
 def make_key(common: list[str]) -> str:
     """A key for this demonstration, which stops working after a day."""
     command = [sys.executable, "-m", "serving", "keys", "create", *common]
-    flags = ["--name", "demo", "--scopes", "score,read", "--days", "1"]
+    flags = ["--name", "demo", "--scopes", "score,read,ingest", "--days", "1"]
     return subprocess.check_output([*command, *flags], text=True).strip()
 
 
@@ -105,7 +106,7 @@ def wait_until_ready(service: subprocess.Popen[bytes], address: str) -> bool:
 def show(config: Path, address: str, key: str) -> None:
     """Score the customer at the top of the first problem's list, and say how to go on."""
     problem = next(iter(tomllib.loads(config.read_text())["problems"]))
-    listed = ask(f"{address}/v1/at-risk?problem={problem}&limit=1", key)
+    listed = first_of_list(f"{address}/v1/at-risk?problem={problem}&limit=1", key)
     customer = listed["customers"][0]["customer"]
     body = json.dumps({"problem": problem, "customer": customer})
     answer = ask(f"{address}/v1/scores", key, body)
@@ -120,6 +121,19 @@ def show(config: Path, address: str, key: str) -> None:
         f"this score again:  curl -s {address}/v1/scores "
         f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'"
     )
+
+
+def first_of_list(url: str, key: str) -> dict:
+    """The list, which is made in the first moments after the service starts."""
+    print("scoring all customers for the list", flush=True)
+    deadline = time.monotonic() + LIST_SECONDS
+    while True:
+        try:
+            return ask(url, key)
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 def ask(url: str, key: str, body: str | None = None) -> dict:
