@@ -17,7 +17,8 @@ from serving.schemas_map import JourneyMapOut, MapChoices, StageOut, TouchpointO
 
 ASSOCIATION = (
     "An association, found by comparing customers in the same situation; what nobody recorded "
-    "can still be behind it, so try a change on some customers before relying on it."
+    "can still be behind it, so try a change on some customers before relying on it. A page that "
+    "customers choose themselves may stand here because it is where they turn back."
 )
 """Said wherever an effect is shown."""
 
