@@ -196,7 +196,8 @@ async def _opinion(
         answer = await together.do(Asked(sight, fitted(body, ScoreRequest)))
         found = msgspec.json.decode(answer)
         cutoff = parse_moment(found["as_of"])
-        spell = await run_in_threadpool(window, sight.tenant, problem, said.customer, cutoff)
+        contract = sight.tenant.scorer(problem)[1].model.contract
+        spell = await run_in_threadpool(window, kept, contract, said.customer, cutoff)
     except ModelUnavailableError:
         pass  # what a person thinks is worth keeping all the same
     opens, closes = spell or (None, None)

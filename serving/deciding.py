@@ -16,6 +16,7 @@ from serving.book_owners import parts
 from serving.book_store import B
 from serving.errors import NotFoundError
 from serving.keys import Caller
+from serving.ownership import said_owners
 from serving.people import ADMIN, LEAD, LONGEST
 from serving.sight import UNKNOWN, Sight
 from serving.worklist import MOST, WorklistError, monday, now
@@ -146,7 +147,8 @@ def _assign(sight: Sight, caller: Caller, asked: Decision) -> None:
 
 def _take_back(sight: Sight, caller: Caller, asked: Decision) -> None:
     _check_assigns(caller)
-    said = sight.tenant.said_owners(asked.customers)
+    tenant = sight.tenant
+    said = said_owners(tenant.kept, tenant.business.people.owner, asked.customers)
     sight.tenant.worklist.take_back(said, _named(caller))
 
 

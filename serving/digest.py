@@ -12,11 +12,7 @@ import numpy as np
 from sqlalchemy import func, select
 
 from features.config import Business
-from features.cutoffs import Moments, with_windows
 from features.durations import WEEK
-from features.engine import Rows
-from features.event_log import CATEGORY
-from features.outcomes import became
 from models.contract import BANDS
 from models.fitted import FittedModel, band
 from models.question import came_about, question
@@ -27,7 +23,8 @@ from serving.book_store import B, BookStore, Conditions, Generation
 from serving.book_tables import BOOK
 from serving.digest_store import Named
 from serving.event_store import TenantStore
-from serving.owners import owner_said
+from serving.ownership import owners_now
+from serving.settling import what_became, window
 
 MOST_NAMED, MOST_LOOKED, MOST_CARRIED = 20, 2_000, 200
 """New risks that are named; rows that are looked through for them; customers that are carried on
@@ -195,13 +192,11 @@ def _named(sources: Sources, made: Generation, risks: Sequence[Risk]) -> list[Na
     if contract.problem.outcome is None:  # the business brings labels; journeys don't tell
         return []
     for risk in risks:
-        journey = sources.store.journeys.of(risk.customer, contract)
-        if journey is None:
+        edges = window(sources.store, contract, risk.customer, made.as_of)
+        if edges is None:
             continue
-        window = with_windows(contract.problem, _row(made.as_of), journey.log, journey.attributes)
-        opens, closes = int(window.opens[0]), int(window.closes[0])
         found.append(
-            Named(made.problem, risk.customer, made.as_of, opens, closes, risk.probability,
+            Named(made.problem, risk.customer, made.as_of, *edges, risk.probability,
                   risk.band)
         )  # fmt: skip
     return found
@@ -217,8 +212,9 @@ def _fates(
     scores = _scores(sources.store, made, [each.customer for each in before])
     fates: list[Fate] = []
     carried: list[Named] = []
+    seen = _seen(sources, sees, [each.customer for each in before])
     for each in before:
-        if not _seen(sources, sees, each.customer):
+        if each.customer not in seen:
             continue
         came, open_ = _became(sources, each)
         if open_ and len(carried) < MOST_CARRIED:
@@ -229,13 +225,15 @@ def _fates(
     return fates, carried
 
 
-def _seen(sources: Sources, sees: frozenset[str] | None, customer: str) -> bool:
-    """Whether the customer is still one of the person's."""
+def _seen(
+    sources: Sources, sees: frozenset[str] | None, customers: Sequence[str]
+) -> frozenset[str]:
+    """Those of some customers who are still the person's."""
     attribute = sources.business.people.owner
     if sees is None or attribute is None:
-        return True
-    store = sources.store
-    return owner_said(store.journeys.statements(customer), attribute, store.end()) in sees
+        return frozenset(customers)
+    owners = owners_now(sources.store, attribute, customers)
+    return frozenset(who for who, owner in owners.items() if owner in sees)
 
 
 def _scores(store: TenantStore, made: Generation, customers: Sequence[str]) -> dict[str, float]:
@@ -255,12 +253,7 @@ def _became(sources: Sources, each: Named) -> tuple[bool | None, bool]:
     problem = sources.models[each.problem].contract.problem
     if problem.outcome is None:
         return None, False
-    same = problem.outcome.same
-    log = sources.store.journeys.log(each.customer, {same: CATEGORY} if same else {})
-    opens, closes = (np.array([moment], np.int64) for moment in (each.opens, each.closes))
-    found = became(
-        problem, log, Moments(_row(each.cutoff), opens, closes), sources.store.end(), False
-    )
+    found = what_became(sources.store, problem, each.customer, each.cutoff, each.opens, each.closes)
     if found.open[0]:
         return None, True
     if found.gone[0] or found.silent[0]:
@@ -278,8 +271,3 @@ def _actions(store: TenantStore, person: str, now: int) -> list[tuple[str, int]]
     )  # fmt: skip
     with store.database.reading() as connection:
         return [(str(kind), int(count)) for kind, count in connection.execute(query)]
-
-
-def _row(cutoff: int) -> Rows:
-    moment = np.array([cutoff], np.int64)
-    return Rows(np.zeros(1, np.int64), moment, moment)

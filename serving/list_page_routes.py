@@ -31,9 +31,8 @@ from serving.at_risk_routes import (
     question_of,
 )
 from serving.deciding import (
-    ASSIGN,
+    DO,
     PICK,
-    PLAN,
     SNOOZE,
     Decision,
     best,
@@ -150,7 +149,7 @@ def _decide(sight: Sight, caller: Caller, fields: Mapping[str, str]) -> str:
     until = begin_of(fields.get("until"))
     if do == SNOOZE and days.isdecimal() and len(days) < 4:
         until = (now() // DAY + int(days)) * DAY
-    if do not in OFFERED:
+    if do not in DO:
         raise WorklistError("The list knows no such button.")
     decision = Decision(
         problem, customers, do, until, fields.get("kind") or None, begin_of(fields.get("due")),
@@ -160,9 +159,6 @@ def _decide(sight: Sight, caller: Caller, fields: Mapping[str, str]) -> str:
     return _link({**query, "did": do, "many": str(many)})
 
 
-OFFERED = (SNOOZE, "wake", PLAN, "unplan", ASSIGN, "take_back", PICK)
-
-
 def _take(sight: Sight, caller: Caller, fields: Mapping[str, str]) -> str:
     """Take the best customers who are not taken yet for the week."""
     problem = problem_of(sight.tenant, fields.get("problem"))
@@ -170,7 +166,7 @@ def _take(sight: Sight, caller: Caller, fields: Mapping[str, str]) -> str:
     if not (given.isdecimal() and 0 < len(given) < 4 and int(given) > 0):
         raise WorklistError("Say how many customers you can look after this week: 1 to 200.")
     taken = frozenset(sight.tenant.worklist.picked(problem, caller.id, monday(now())))
-    question = _asked(sight, problem, {"owner": fields.get("owner", "")})
+    question = _asked(sight, problem, {})
     customers = best(sight, question, int(given), taken)
     if not customers:
         raise WorklistError("Nobody is left to take: all are taken, or left out for now.")
@@ -212,7 +208,7 @@ def _desk(
     return Desk(
         caller, urlencode(query), tenant.worklist.views(caller.id) if caller.token else [],
         forms, _colleagues(state, tenant, sight) if forms and may_assign(caller) else [],
-        did if did in OFFERED else "", many,
+        did if did in DO else "", many,
     )  # fmt: skip
 
 

@@ -13,8 +13,10 @@ from features.config import Problem
 from features.cutoffs import Moments, with_windows
 from features.engine import Rows
 from features.event_log import CATEGORY
-from features.outcomes import became
+from features.outcomes import Became, became
+from models.contract import Contract
 from serving.errors import ModelUnavailableError
+from serving.event_store import TenantStore
 from serving.opinions import Opinion, Opinions
 from serving.state import Tenant
 
@@ -37,22 +39,30 @@ def settle(tenant: Tenant, name: str) -> None:
         return
     opinions, end, arrival = opinions_of(tenant), kept.end(), kept.arrival()
     due = opinions.due(name, end, arrival, AT_ONCE)
-    opinions.settle([_settled(tenant, problem, each, end, arrival) for each in due])
+    opinions.settle([_settled(tenant, problem, each, arrival) for each in due])
 
 
-def window(tenant: Tenant, name: str, customer: str, cutoff: int) -> tuple[int, int] | None:
-    """The outcome window of a score; None where the business brings labels of its own.
-
-    Raises
-    ------
-    ModelUnavailableError
-    """
-    contract = tenant.scorer(name)[1].model.contract
-    journey = tenant.kept.journeys.of(customer, contract)
+def window(
+    store: TenantStore, contract: Contract, customer: str, cutoff: int
+) -> tuple[int, int] | None:
+    """The outcome window of a score; None where the business brings labels of its own."""
+    journey = store.journeys.of(customer, contract)
     if contract.problem.outcome is None or journey is None:
         return None
     made = with_windows(contract.problem, _row(cutoff), journey.log, journey.attributes)
     return int(made.opens[0]), int(made.closes[0])
+
+
+def what_became(
+    store: TenantStore, problem: Problem, customer: str, cutoff: int, opens: int, closes: int
+) -> Became:
+    """What became of a customer in a window, as training's labels have it; of one row."""
+    assert problem.outcome is not None
+    same = problem.outcome.same
+    log = store.journeys.log(customer, {same: CATEGORY} if same else {})
+    edges = (np.array([each], np.int64) for each in (opens, closes))
+    # Whether all histories are dated by the day is not known here; if so, it is told a day later.
+    return became(problem, log, Moments(_row(cutoff), *edges), store.end(), False)
 
 
 def asked_problem(tenant: Tenant, name: str) -> Problem:
@@ -63,13 +73,11 @@ def asked_problem(tenant: Tenant, name: str) -> Problem:
         return tenant.business.problems[name]
 
 
-def _settled(tenant: Tenant, problem: Problem, opinion: Opinion, end: int, arrival: int) -> Opinion:
-    assert problem.outcome is not None and opinion.opens is not None and opinion.closes is not None
-    same = problem.outcome.same
-    log = tenant.kept.journeys.log(opinion.customer, {same: CATEGORY} if same else {})
-    opens, closes = (np.array([each], np.int64) for each in (opinion.opens, opinion.closes))
-    # Whether all histories are dated by the day is not known here; if so, it is told a day later.
-    found = became(problem, log, Moments(_row(opinion.cutoff), opens, closes), end, False)
+def _settled(tenant: Tenant, problem: Problem, opinion: Opinion, arrival: int) -> Opinion:
+    assert opinion.opens is not None and opinion.closes is not None
+    found = what_became(
+        tenant.kept, problem, opinion.customer, opinion.cutoff, opinion.opens, opinion.closes
+    )
     if found.open[0]:
         return replace(opinion, settled=arrival)
     why = IN_GAP if found.gone[0] else NO_ANCHOR if found.silent[0] else None

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from serving.errors import NotFoundError
 from serving.keys import Caller
+from serving.ownership import owners_now
 from serving.state import Tenant
 
 UNKNOWN = "No event or attribute of that customer is stored."
@@ -37,9 +38,8 @@ class Sight:
             return names
         if attribute is None:
             return frozenset()
-        assigned = self.tenant.worklist.owners_of(names)
-        owners = self.tenant.said_owners(names - assigned.keys()) | assigned
-        return frozenset(name for name in names if owners.get(name) in self.owners)
+        owners = owners_now(self.tenant.kept, attribute, names)
+        return frozenset(name for name in names if owners[name] in self.owners)
 
     def check(self, customer: str) -> None:
         """Raise what is raised of a customer that there is not, if the caller doesn't see it.

@@ -6,7 +6,7 @@ about HTTP.
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from serving.keys import Keys, Ring
 from serving.ledger import Ledger
 from serving.metrics import Metrics
 from serving.migrations import upgrade
-from serving.owners import check_owner, owner_said
+from serving.owners import check_owner
 from serving.people import Roster, Users
 from serving.rates import Rates
 from serving.scoring import Scorer
@@ -96,14 +96,6 @@ class Tenant:
             return Shelf(self.folder.parent, loaded.name).load(Standing(version, digest))
         except MilepostError:
             return None
-
-    def said_owners(self, customers: Collection[str]) -> dict[str, str | None]:
-        """Whom the histories name as the owners of customers; None where nobody was named."""
-        attribute = self.business.people.owner
-        if attribute is None or not customers:
-            return dict.fromkeys(customers)
-        end, said = self.kept.end(), self.kept.journeys.statements_of(frozenset(customers))
-        return {who: owner_said(said.get(who, []), attribute, end) for who in customers}
 
     def _scorer_of(self, loaded: Loaded) -> Scorer:
         stages = tuple((name, tuple(some)) for name, some in self.business.stages.items())

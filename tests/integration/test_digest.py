@@ -39,6 +39,7 @@ from serving.hook_tables import HOOK_EVENTS
 from serving.people import LEAD, MANAGER, PeopleError, User, Users
 from serving.settings import Settings, SettingsError, read_settings
 from serving.webhooks import DIGEST, hook_event
+from serving.worklist import Worklist
 
 OWNERS = ("Anna Berg", "Bert Cole", "")
 MONDAY = parse_moment("2024-02-05T06:00:00Z")
@@ -249,6 +250,24 @@ def test_a_recipient_who_does_not_exist_is_not_tried_for_ever(post: Post) -> Non
     bert = post.people("bert")[0].id
     state = post.kept.state(bert, "2024-02-05")
     assert state is not None and DEAD == state[0] and "550" in state[1]
+
+
+def test_a_digest_follows_who_was_assigned(post: Post, owned: tuple[Path, Path]) -> None:
+    """Of a customer who was given to somebody else the first owner reads no more, the new one does,
+    whatever the histories say."""
+    anna, bert = post.people("anna")[0], post.people("bert")[0]
+    rows = csv.DictReader((owned[0].parent / "owners.csv").open())
+    given, kept = [row["customer"] for row in rows if row["owner"] == OWNERS[0]][:2]
+    Worklist(post.store.database, post.store.workspace).assign({given: OWNERS[1]}, "lena")
+    cutoff = parse_moment("2023-12-01")
+    closes = cutoff + 30 * DAY
+    named = [Named("churn", c, cutoff, cutoff, closes, 0.5, "high") for c in (given, kept)]
+    event = hook_event(DIGEST, "shop", "all", "anna", 1, "x", {})
+    for user, reads in ((anna, {kept}), (bert, {given})):
+        assert post.kept.claim(user.id, "2024-01-29", MONDAY - WEEK)
+        post.kept.keep(user.id, "2024-01-29", MONDAY - WEEK, "", named, event)
+        digest, _ = post.make(user, "2024-02-05", MONDAY)
+        assert reads == {fate.customer for fate in digest.parts[0].fates}
 
 
 def test_what_became_of_earlier_ones_is_what_the_files_say(

@@ -65,9 +65,10 @@ def test_the_truth_is_the_label_that_training_gives(tenant: Tenant, histories: H
     some = rng.choice(len(labelled), 300, replace=False).tolist()
     customers = histories.log.customers
     opinions = opinions_of(tenant)
+    contract = tenant.scorer("churn")[1].model.contract
     for row in some:
         who, cutoff = customers[rows.customer[row]], int(rows.cutoff_time[row])
-        spell = window(tenant, "churn", who, cutoff)
+        spell = window(tenant.kept, contract, who, cutoff)
         assert (int(moments.opens[row]), int(moments.closes[row])) == spell
         opinions.add(
             opinion(f"r{row}", customer=who, cutoff=cutoff, opens=spell[0], closes=spell[1])
