@@ -21,6 +21,7 @@ from serving import (
     journey_map_routes,
     list_page_routes,
     page_routes,
+    provider_routes,
     score_routes,
     sign_in_routes,
     worklist_routes,
@@ -37,8 +38,8 @@ from serving.state import State
 
 ROUTES = (
     customer_routes, event_routes, at_risk_routes, health_routes, page_routes,
-    export_routes, hook_routes, sign_in_routes, action_routes, list_page_routes, worklist_routes,
-    insight_routes, journey_map_routes,
+    export_routes, hook_routes, sign_in_routes, provider_routes, action_routes, list_page_routes,
+    worklist_routes, insight_routes, journey_map_routes,
 )  # fmt: skip
 SCORING = (score_routes, customer_page_routes, action_page_routes)
 """Routes that ask for scores: one thread does them all, so that a page and the API agree."""

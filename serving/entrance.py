@@ -1,7 +1,8 @@
-"""The entrance: a name and a password become a person, or nobody.
+"""The entrance: a name and a password, or an identity provider's word, become a person or nobody.
 
-Takes what was typed; gives the user. Whoever fails is told nothing of why, and an unknown name
-takes as long as a wrong password. Knows nothing about HTTP or sessions.
+Takes what was typed or vouched for; gives the user. Whoever fails with a password is told nothing
+of why, and an unknown name takes as long as a wrong password. Knows nothing about HTTP or
+sessions.
 """
 
 from collections.abc import Container
@@ -13,12 +14,14 @@ from serving.tries import Tries
 
 
 class SignInError(MilepostError):
-    """A name and a password that are not those of anybody who may sign in."""
+    """What was given is not that of anybody who may sign in."""
 
     code = "sign_in_refused"
 
-    def __init__(self, who: User | None) -> None:
-        super().__init__("There is nobody of that name and password.")
+    def __init__(
+        self, who: User | None, says: str = "There is nobody of that name and password."
+    ) -> None:
+        super().__init__(says)
         self.who = who
         """Whose name it was, for the audit alone."""
 
@@ -51,6 +54,19 @@ class Entrance:
             raise SignInError(found)
         self.tries.succeeded(_typed(name), address)
         return self._at_todays_cost(living, password)
+
+    def vouched(self, name: str) -> User:
+        """The person whom the identity provider has let in under a name.
+
+        Raises
+        ------
+        SignInError
+            When nobody here has that name, or they are disabled.
+        """
+        found = self.named(name)
+        if found is None or found.disabled is not None:
+            raise SignInError(found, f"There is nobody called {_typed(name)} here who may sign in.")
+        return found
 
     def _at_todays_cost(self, user: User, password: str) -> User:
         """The same person, with a hash that costs what a new one would."""

@@ -68,6 +68,7 @@ STATUS: dict[str, int] = {
     "forbidden": 403,
     "form_refused": 403,
     "sign_in_refused": 401,
+    "provider_unavailable": 503,
     "host_unknown": 400,
     "request_unreadable": 400,
     "body_too_large": 413,

@@ -192,16 +192,29 @@ def message_page(viewer: Caller | None, business: str, status: int, says: str) -
     return HTMLResponse(told, status)
 
 
-def sign_in_page(token: str, problem: str, status: int, name: str) -> HTMLResponse:
+def sign_in_page(token: str, problem: str, status: int, name: str, provider: str) -> HTMLResponse:
     """The forms that ask for a name and a password or for a key.
 
     Parameters
     ----------
     problem
         Why the page is shown again; "" the first time.
+    provider
+        What people know the identity provider by; "" without one.
     """
-    told = PAGES.get_template("sign_in.html").render(token=token, problem=problem, name=name)
+    told = PAGES.get_template("sign_in.html").render(
+        token=token, problem=problem, name=name, provider=provider
+    )
     return HTMLResponse(told, status)
+
+
+def arrived_page(name: str, to: str) -> HTMLResponse:
+    """The way in for who comes from the identity provider.
+
+    A redirect from there would be the other site's request to the browser, which then keeps the
+    session's strict cookie to itself; a page of ours leads on by itself.
+    """
+    return HTMLResponse(PAGES.get_template("arrived.html").render(name=name, to=to))
 
 
 def docs_page(viewer: Caller | None) -> HTMLResponse:

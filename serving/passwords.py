@@ -3,6 +3,7 @@
 Takes a password; gives its hash, or whether it fits one. Knows nothing about whose it is.
 """
 
+import secrets
 import threading
 import unicodedata
 from collections.abc import Iterator
@@ -34,6 +35,10 @@ NOBODY = (
 )
 """What an unknown person's password is compared with; a test holds its cost to that of others."""
 
+ELSEWHERE = "elsewhere:"
+"""What the hash of a person begins with who has no password and signs in at the identity provider.
+More follows, since sessions are signed with it."""
+
 _turns = threading.BoundedSemaphore(AT_ONCE)
 
 
@@ -61,11 +66,17 @@ def hashed(password: str) -> str:
         return _hasher().hash(said)
 
 
+def no_password() -> str:
+    """The hash of a new person without a password; no password fits it."""
+    return f"{ELSEWHERE}{secrets.token_hex(16)}"
+
+
 def fits(password: str, kept: str | None) -> bool:
-    """Whether a password is that of a hash; of nobody's (None) never, after the same work."""
+    """Whether a password is that of a hash; where there is none never, after the same work."""
     from argon2.exceptions import Argon2Error, InvalidHashError
 
     said = _plain(password[: MOST + 1])
+    kept = None if kept is not None and kept.startswith(ELSEWHERE) else kept
     with _turn():
         try:
             _hasher().verify(NOBODY if kept is None else kept, said)

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from features.errors import ConfigError, nearest
 from serving.mailer import check_address, is_email
 
 PREFIX = "MILEPOST_"
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1", "[::1]"))
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class SettingsError(ConfigError):
@@ -77,11 +78,18 @@ class Settings(BaseModel):
     oidc_audience: str = "milepost"
     """Whom a token must be meant for."""
     oidc_keys: str = ""
-    """URL of the issuer's key set; ISSUER/.well-known/jwks.json if empty."""
+    """URL of the issuer's key set; the one that the issuer's own description names if empty."""
     oidc_workspace: str = "workspace"
     """The claim that names the workspace; a token without it counts for nothing."""
     oidc_scopes: str = "scope"
     """The claim that names the scopes, with blanks between or as a list."""
+    oidc_client: str = ""
+    """What the issuer calls this service; if set, people may sign in there, and `public_url` says
+    where browsers come back to."""
+    oidc_client_secret: str = ""
+    """What the service proves itself with to the issuer, beside PKCE; none if empty."""
+    oidc_name: str = "email"
+    """The claim that is a user's name here; an e-mail address has to be verified."""
     smtp_url: str = ""
     """The mail server of the digest: smtp://, smtp+starttls:// or smtps://, with user and password
     where it wants them. No e-mail if empty."""
@@ -122,6 +130,14 @@ class Settings(BaseModel):
     def _addresses(cls, value: str) -> str:
         given = [address.strip() for address in value.split(",") if address.strip()]
         return ",".join(str(ip_network(address)) for address in given)
+
+    @model_validator(mode="after")
+    def _sign_in(self) -> "Settings":
+        if self.oidc_client and not (is_safe(self.oidc_issuer) and self.public_url):
+            raise ValueError(
+                "OIDC_CLIENT needs an OIDC_ISSUER that begins with https://, and PUBLIC_URL"
+            )
+        return self
 
     def secure(self, scheme: str) -> bool:
         """Whether a request of this scheme came by TLS, as far as its browser knows."""
@@ -164,7 +180,18 @@ def read_settings(environment: Mapping[str, str], **flags: object) -> Settings:
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(step) for step in fault["loc"])
-        raise SettingsError(f"The setting {place} can't be used: {fault['msg']}.") from error
+        what = f"The setting {place} can't be used" if place else "Settings don't go together"
+        raise SettingsError(f"{what}: {fault['msg']}.") from error
+
+
+def is_safe(address: str) -> bool:
+    """Whether nobody between here and there can read along: TLS, or the same machine."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    plain = parts.scheme == "http" and parts.hostname in LOOPBACK
+    return bool(parts.hostname) and (parts.scheme == "https" or plain)
 
 
 def declare_place(parser: argparse.ArgumentParser, configs: str | int = "+") -> None:

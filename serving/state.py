@@ -31,6 +31,7 @@ from serving.metrics import Metrics
 from serving.migrations import upgrade
 from serving.owners import check_owner
 from serving.people import Roster, Users
+from serving.provider import Provider
 from serving.rates import Rates
 from serving.scoring import Scorer
 from serving.sessions import Links, Sessions
@@ -118,6 +119,7 @@ class State:
     ring: Ring = field(init=False)
     """The keys as requests are checked against them."""
     tokens: Tokens = field(init=False)
+    provider: Provider = field(init=False)
     roster: Roster = field(init=False)
     """The people as sessions are checked against them."""
     entrance: Entrance = field(init=False)
@@ -137,6 +139,7 @@ class State:
         self.keys = Keys(self.database)
         self.ring = Ring(self.keys)
         self.tokens = Tokens(self.settings)
+        self.provider = Provider(self.settings)
         users = Users(self.database)
         self.roster = Roster(users)
         tries = Tries(self.database, self.settings.secret)

@@ -13,6 +13,7 @@ from typing import Any
 
 import jwt
 
+from serving.discovery import ProviderError, describe
 from serving.keys import SCOPES, Caller
 from serving.settings import Settings
 
@@ -30,7 +31,7 @@ class Tokens:
 
     def __init__(self, settings: Settings) -> None:
         self.issuer, self.audience = settings.oidc_issuer, settings.oidc_audience
-        self.address = settings.oidc_keys or f"{self.issuer.rstrip('/')}/.well-known/jwks.json"
+        self.address = settings.oidc_keys
         self.workspace_claim, self.scope_claim = settings.oidc_workspace, settings.oidc_scopes
         self._keys: dict[str, Any] = {}
         self._fetched = -FRESH
@@ -65,10 +66,11 @@ class Tokens:
             return
         self._fetched, self._asked_for_more = time.monotonic(), False
         try:
-            with urllib.request.urlopen(self.address, timeout=3) as answer:  # noqa: S310 - a setting
+            address = self.address or describe(self.issuer).keys
+            with urllib.request.urlopen(address, timeout=3) as answer:  # noqa: S310 - a setting
                 found = json.loads(answer.read(MOST_BYTES))
             keys = [jwt.PyJWK(each) for each in found["keys"] if each.get("kid")]
-        except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError):
+        except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError, ProviderError):
             return
         self._keys = {str(k.key_id): k for k in keys if k.algorithm_name in ALGORITHMS}
         self._known = {}

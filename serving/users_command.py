@@ -15,7 +15,7 @@ from features.config import Business, read_config, slug
 from features.durations import SECOND, format_moment
 from serving.database import Database
 from serving.migrations import upgrade
-from serving.passwords import PasswordError, hashed
+from serving.passwords import PasswordError, hashed, no_password
 from serving.people import LEAD, MANAGER, ROLES, User, Users
 from serving.settings import declare_place, read_settings
 
@@ -45,6 +45,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
                 "--owner", help="what the histories call them ([people] owner in journey.toml)"
             )
             action.add_argument("--team", help="a lead sees the customers of all in their team")
+        if name == "add":
+            action.add_argument(
+                "--no-password", action="store_true", help="they sign in at the identity provider"
+            )
         if name in ("add", "email"):
             action.add_argument("--email", help="where the weekly digest goes; none if empty")
         declare_place(action, configs=1)
@@ -62,7 +66,7 @@ def run(chosen: argparse.Namespace) -> int:
         print(*(_line(user) for user in users.all() if user.workspace == workspace), sep="\n")
     elif chosen.action == "add":
         _warn(business, chosen)
-        hash_ = hashed(_password())
+        hash_ = no_password() if chosen.no_password else hashed(_password())
         users.add(workspace, chosen.name, chosen.role, hash_, chosen.owner, chosen.team,
                   chosen.email or None)  # fmt: skip
     elif chosen.action == "set-password":

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from hypothesis import settings
+from identity_provider import CLIENT, SECRET, IdentityProvider, identity_provider
 from journeys import make_shop
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,6 +93,7 @@ class Service:
         self.process = subprocess.Popen(
             [sys.executable, *command, "--port", str(port), *more],
             cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.log,
+            env={"MILEPOST_PUBLIC_URL": self.address, **os.environ},
         )  # fmt: skip
 
     def client(self, **more: Any) -> httpx.Client:
@@ -201,3 +203,17 @@ def owned_service(
     workspace = tmp_path_factory.mktemp("owned-session-workspace") / "copy"
     folder = tmp_path_factory.mktemp("owned-session-shop")
     yield from owned_shop(shop, shop_run, folder, workspace)
+
+
+@pytest.fixture(scope="session")
+def provider_service(
+    shop: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, IdentityProvider]]:
+    """A service without models where people sign in at an identity provider, and that provider."""
+    with identity_provider() as provider, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILEPOST_OIDC_ISSUER", provider.address)
+        patch.setenv("MILEPOST_OIDC_CLIENT", CLIENT)
+        patch.setenv("MILEPOST_OIDC_CLIENT_SECRET", SECRET)
+        for service in serve(shop, tmp_path_factory.mktemp("provider-workspace")):
+            patch.undo()
+            yield service, provider

@@ -33,6 +33,13 @@ def rows_of(names: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(values.astype(np.float64), columns=list(names))
 
 
+@pytest.fixture(autouse=True)
+def own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow puts the code that lies beside a model before all else on the path, for good; a
+    process that a later test starts would import that part of the project and not the project."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
 @pytest.fixture(scope="module")
 def served(shop_run: tuple[Path, CompletedProcess[str]], tmp_path_factory) -> Iterator[str]:
     """The address of `mlflow models serve` over the champion, started where no project lies."""
