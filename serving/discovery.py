@@ -4,6 +4,7 @@ Takes an issuer; gives the addresses that it publishes (OpenID Connect Discovery
 Knows nothing about who signs in.
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import httpx
@@ -74,7 +75,7 @@ def answer_of(method: str, address: str, **given: Any) -> dict[str, Any]:
         When there is none in time, or the provider refuses.
     """
     try:
-        response = httpx.request(method, address, timeout=PATIENCE, **given)
+        response = _client().request(method, address, **given)
         said = response.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise ProviderError(
@@ -90,3 +91,9 @@ def _address(said: dict[str, Any], name: str) -> str:
     if not is_safe(found):
         raise ProviderError(f"The provider's {name} is {found!r:.200}, not an https:// address.")
     return found
+
+
+@cache
+def _client() -> httpx.Client:
+    """One client, since making one reads all certificates of the machine anew."""
+    return httpx.Client(timeout=PATIENCE)

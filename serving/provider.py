@@ -122,14 +122,9 @@ class Provider:
 
     def _claims(self, text: str, nonce: str) -> dict[str, Any]:
         """What the provider says of who signed in, for this client and this sign-in."""
-        self._addresses()
-        assert self._keys is not None
         try:
-            key = self._keys.get_signing_key_from_jwt(text)
-            if key.algorithm_name not in ALGORITHMS:
-                raise jwt.InvalidKeyError
             claims: dict[str, Any] = jwt.decode(
-                text, key.key, algorithms=[key.algorithm_name], audience=self.client,
+                text, self._key(text), algorithms=ALGORITHMS, audience=self.client,
                 issuer=self.issuer, leeway=LEEWAY,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )  # fmt: skip
@@ -142,6 +137,18 @@ class Provider:
         if not ours or not hmac.compare_digest(nonce.encode(), said):
             raise NotVouchedError(f"What {self.called} says is not of this sign-in.")
         return claims
+
+    def _key(self, text: str) -> Any:
+        """The key that a token names; the provider's only one if it names none."""
+        self._addresses()
+        assert self._keys is not None
+        number = jwt.get_unverified_header(text).get("kid")
+        if number is not None:
+            return self._keys.get_signing_key(number).key
+        found = [k for k in self._keys.get_jwk_set().keys if k.public_key_use in (None, "sig")]
+        if len(found) != 1:
+            raise jwt.InvalidKeyError
+        return found[0].key
 
     def _name(self, claims: Mapping[str, Any], tokens: Mapping[str, Any]) -> str:
         """The claim that names the person, from the token or from where the provider keeps it."""

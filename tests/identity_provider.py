@@ -49,6 +49,7 @@ class IdentityProvider:
         self.sign: Callable[[dict[str, Any]], str] = lambda claims: jwt.encode(
             claims, private_key(), algorithm="RS256", headers={"kid": KID}
         )
+        self.more_keys: list[dict[str, Any]] = []
         self.status = 200
         self.codes: dict[str, dict[str, str]] = {}
         self.seen: list[str] = []
@@ -63,7 +64,7 @@ class IdentityProvider:
 
     def keys(self) -> dict[str, Any]:
         public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private_key().public_key()))
-        return {"keys": [{**public, "kid": KID, "alg": "RS256", "use": "sig"}]}
+        return {"keys": [{**public, "kid": KID, "alg": "RS256", "use": "sig"}, *self.more_keys]}
 
     def authorize(self, asked: dict[str, str]) -> str:
         """Where a browser is sent, with a code."""
@@ -147,7 +148,7 @@ def identity_provider() -> Iterator[IdentityProvider]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     # Another site than 127.0.0.1 to a browser, as a provider is.
     provider.address = f"http://localhost:{server.server_port}"
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield provider
     finally:

@@ -1,5 +1,6 @@
 """Signing in at an identity provider: whom it vouches for, and what is not believed."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -153,6 +154,9 @@ SIGNED: dict[str, Callable[[dict[str, Any]], str]] = {
     "unknown key": lambda c: jwt.encode(
         c, private_key(), algorithm="RS256", headers={"kid": "two"}
     ),
+    "secret from the key set": lambda c: jwt.encode(
+        c, "k" * 32, algorithm="HS256", headers={"kid": "oct"}
+    ),
     "no signature": lambda c: jwt.encode(c, None, algorithm="none", headers={"kid": KID}),
     "shared secret": lambda c: jwt.encode(c, "k" * 32, algorithm="HS256", headers={"kid": KID}),
     "nonsense": lambda _: "a.b.c",
@@ -164,9 +168,22 @@ SIGNED: dict[str, Callable[[dict[str, Any]], str]] = {
 def test_doubtful_signatures_are_not_believed(how: str, there: IdentityProvider) -> None:
     """Only a signature by a key pair that the provider publishes counts."""
     there.sign = SIGNED[how]
+    there.more_keys = [{"kty": "oct", "k": "a2tr" * 10 + "a2s", "kid": "oct"}]
     provider = ours(there)
     with pytest.raises(NotVouchedError, match="can't be believed"):
         provider.finish(*away(provider))
+
+
+def test_a_provider_with_one_key_need_not_name_it(there: IdentityProvider) -> None:
+    """A token without the name of its key is checked with the only one; of two, neither counts."""
+    there.sign = lambda claims: jwt.encode(claims, private_key(), algorithm="RS512")
+    assert "jane@example.com" == ours(there).finish(*away(ours(there)))
+    other = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private_key("two").public_key()))
+    there.more_keys = [{**other, "use": "enc"}]
+    assert "jane@example.com" == ours(there).finish(*away(ours(there)))
+    there.more_keys = [{**other, "use": "sig"}]
+    with pytest.raises(NotVouchedError, match="can't be believed"):
+        ours(there).finish(*away(ours(there)))
 
 
 def test_two_people_at_once_are_nobody(there: IdentityProvider) -> None:
