@@ -137,6 +137,7 @@ system: ## install what tests and benchmarks need from Debian (as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core \
 	  openjdk-17-jre-headless postgresql wrk
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gnumeric
 
 lock: ## resolve the newest versions again into both lock files (needs uv)
 	$(RESOLVE) pyproject.toml --extra demo --extra dev --output-file requirements.lock

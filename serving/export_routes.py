@@ -1,6 +1,6 @@
 """`GET /v1/export/…`: the whole book, streamed, as other systems take it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
@@ -22,8 +22,11 @@ from serving.errors import documented
 from serving.examples import BOOK_CSV, BOOK_LINES, PREDICTIVE_CSV, PREDICTIVE_LINES
 from serving.exports import (
     CSV,
+    LINES,
+    WORKBOOK,
     as_csv,
     as_lines,
+    as_xlsx,
     book_row,
     meaning_of_rising,
     predictive_score,
@@ -32,16 +35,22 @@ from serving.exports import (
 from serving.sight import sight_of
 from serving.state import State
 
-Format = Annotated[Literal["csv", "jsonl"], Query(alias="format")]
+Format = Annotated[Literal["csv", "jsonl", "xlsx"], Query(alias="format")]
 Rising = Annotated[
     Literal["improving", "declining"] | None,
     Query(description="what a rising probability means; by the problem's outcome if absent"),
 ]
-MEDIA = {"csv": "text/csv; charset=utf-8; header=present", "jsonl": "application/x-ndjson"}
+MEDIA = {"csv": "text/csv; charset=utf-8; header=present", "jsonl": "application/x-ndjson",
+         "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}  # fmt: skip
+
+WRITERS: dict[str, Callable[[Iterator[Mapping[str, Any]]], Iterator[str] | Iterator[bytes]]] = {
+    CSV: as_csv, LINES: as_lines, WORKBOOK: as_xlsx,
+}  # fmt: skip
 
 
 def _answers(lines: str, table: str) -> dict[int | str, dict[str, Any]]:
-    content = {"application/x-ndjson": {"example": lines}, "text/csv": {"example": table}}
+    content = {"application/x-ndjson": {"example": lines}, "text/csv": {"example": table},
+               MEDIA["xlsx"]: {"schema": {"type": "string", "format": "binary"}}}  # fmt: skip
     rows_of = {"description": "Rows, the highest probability first", "content": content}
     return {200: rows_of, **documented(404, 422, missing="problem")}
 
@@ -83,6 +92,6 @@ def add(app: FastAPI, state: State) -> None:
 
 
 def _stream(found: Iterator[Mapping[str, Any]], form: str, name: str) -> Response:
-    text = as_csv(found) if form == CSV else as_lines(found)
+    write = WRITERS[form]
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
-    return StreamingResponse(text, media_type=MEDIA[form], headers=headers)
+    return StreamingResponse(write(found), media_type=MEDIA[form], headers=headers)

@@ -1,7 +1,7 @@
-"""The book as other systems take it: CSV, JSON lines, and Dynamics-style predictive scores.
+"""The book as other systems take it: CSV, JSON lines, workbooks, Dynamics-style scores.
 
-Takes the book; gives text, some rows at a time, so that memory does not grow with the book. In CSV
-no cell of text begins as a formula would. Knows nothing about HTTP.
+Takes the book; gives a file some rows at a time, so that memory does not grow with the book. In
+CSV no cell of text begins as a formula would. Knows nothing about HTTP.
 """
 
 import csv
@@ -18,8 +18,9 @@ from serving.at_risk import BookMissingError, Question, conditions
 from serving.book_files import guarded
 from serving.book_store import B, BookStore
 from serving.book_tables import BOOK
+from serving.workbook import as_workbook
 
-CSV, LINES = "csv", "jsonl"
+CSV, LINES, WORKBOOK = "csv", "jsonl", "xlsx"
 ROWS_AT_ONCE = 2_000
 
 GRADES = {"very high": "A", "high": "B", "medium": "C", "low": "D"}
@@ -119,6 +120,11 @@ def as_csv(found: Iterator[Mapping[str, Any]]) -> Iterator[str]:
         if text.tell() > 32_000:
             yield _taken(text)
     yield _taken(text)
+
+
+def as_xlsx(found: Iterator[Mapping[str, Any]]) -> Iterator[bytes]:
+    """A workbook with the columns of the CSV."""
+    return as_workbook(map(_flat, found))
 
 
 def _taken(text: io.StringIO) -> str:

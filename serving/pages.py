@@ -109,7 +109,6 @@ def at_risk_page(
                 "problem": question.problem,
                 "snoozed": AWAKE,
                 **dict(parse_qsl(desk.query)),
-                "format": "csv",
             }
         ),
     }
