@@ -3,9 +3,11 @@
 Knows nothing about how a score is made.
 """
 
+from collections.abc import Callable
+from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WrapValidator, model_validator
 
 from serving.schemas import (
     MOST_EVENTS,
@@ -30,6 +32,22 @@ MOST_CUSTOMERS = 100_000
 
 Number = Annotated[float, Field(strict=True, ge=-MOST_NUMBER, le=MOST_NUMBER)]
 FeatureValue = Number | Annotated[str, Field(strict=True, max_length=300)] | None
+PLAIN = frozenset((float, type(None)))
+"""What nearly all values of a vector are."""
+
+
+def _plain_or_checked(value: Any, check: Callable[[Any], Any]) -> Any:
+    """The features of a request; those of plain numbers in one look.
+
+    Pydantic takes 60 µs for 200 of them, one by one, which is a twentieth of a request.
+    """
+    if type(value) is not dict or not PLAIN.issuperset(map(type, value.values())):
+        return check(value)
+    numbers = [number for number in value.values() if number is not None]
+    inside = not numbers or -MOST_NUMBER <= min(numbers) <= max(numbers) <= MOST_NUMBER
+    inside &= isfinite(sum(numbers))  # NaN is neither more nor less than anything
+    return value if inside and len(value) <= MOST_FEATURES else check(value)
+
 
 STORED: dict[str, Any] = {"problem": "churn", "customer": "555"}
 INLINE: dict[str, Any] = {
@@ -57,7 +75,10 @@ class ScoreRequest(Strict):
         None
     )
     """With `events`: what is known about the customer."""
-    features: Annotated[dict[str, FeatureValue], Field(max_length=MOST_FEATURES)] | bool = False
+    features: Annotated[
+        Annotated[dict[str, FeatureValue], Field(max_length=MOST_FEATURES)] | bool,
+        WrapValidator(_plain_or_checked),
+    ] = False
     """The model's features by name, all of them, null where missing, instead of a history. Or
     true: answer with the vector that was computed."""
     as_of: Time | None = None

@@ -21,7 +21,7 @@ from serving.errors import NotFoundError
 from serving.explaining import Asked, Case, changed, resting, supposed_document, touchpoints
 from serving.inline import InlineEvent, inline_journey
 from serving.ledger import Given, Ledger, new_id
-from serving.schemas_scores import WhatIfRequest
+from serving.schemas_scores import PLAIN, WhatIfRequest
 from serving.scoring import Score, Scorer, joined
 from serving.sight import UNKNOWN
 
@@ -29,9 +29,6 @@ BEYOND = ("beyond_history", "the stored histories end before as_of, so silence w
 
 
 Answer = bytes | Exception
-
-PLAIN = frozenset((float, type(None)))
-"""What a feature's value is, unless it is a level or a whole number."""
 
 
 def answer_all(asked: Sequence[Asked], ledger: Ledger) -> list[Answer]:
@@ -175,9 +172,9 @@ def vector_of(contract: Contract, given: dict[str, float | str | None]) -> Matri
         When a feature is missing, unknown, or of another kind.
     """
     names = contract.names
-    if given.keys() != set(names):
+    values = list(map(given.get, names))
+    if len(given) != len(names) or (None in values and given.keys() != set(names)):
         raise HistoryError(_which(names, given))
-    values = list(map(given.__getitem__, names))
     if not PLAIN.issuperset(map(type, values)):
         values = [_number(contract, i, value) for i, value in enumerate(values)]
     return np.array(values, np.float64).astype(np.float32)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from serving.bodies import (
     DEEPEST,
@@ -17,6 +17,7 @@ from serving.bodies import (
     fitted,
     strict_json,
 )
+from serving.schemas_scores import FeatureValue, ScoreRequest
 
 VALUES = st.recursive(
     st.none()
@@ -123,3 +124,37 @@ def test_a_body_is_described_by_reference() -> None:
     """The description of a body refers to a schema that the app puts into OpenAPI."""
     body = described(Lean, example={"count": 1})["requestBody"]["content"]["application/json"]
     assert {"$ref": "#/components/schemas/Lean"} == body["schema"]
+
+
+NUMBERS = (
+    st.none()
+    | st.floats(-1e15, 1e15)
+    | st.sampled_from([1e15, -1e15, 1.1e15, -1e300, float("nan"), float("inf"), 1, True, "a", []])
+)
+
+
+@given(st.dictionaries(st.text(max_size=3), NUMBERS, max_size=6))
+def test_a_vector_is_checked_alike_in_one_look(values: dict[str, Any]) -> None:
+    """A vector of plain numbers, which is not looked at one by one, is taken or refused as each of
+    its values is alone."""
+
+    def taken(features: dict[str, Any]) -> bool:
+        try:
+            found = fitted({"problem": "p", "features": features}, ScoreRequest)
+        except InvalidRequestError:
+            return False
+        assert found.features == features
+        return True
+
+    assert taken(values) == all(taken({name: value}) for name, value in values.items())
+    alone = all(pydantic_takes(value) for value in values.values())
+    assert taken(values) == alone
+
+
+def pydantic_takes(value: Any) -> bool:
+    """Whether a value of a vector is one, as its type says."""
+    try:
+        TypeAdapter(FeatureValue).validate_python(value)
+    except ValidationError:
+        return False
+    return True
