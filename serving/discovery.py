@@ -5,12 +5,13 @@ Knows nothing about who signs in.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
-
-import httpx
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from features.errors import MilepostError
 from serving.settings import is_safe
+
+if TYPE_CHECKING:
+    import httpx
 
 PLACE = "/.well-known/openid-configuration"
 PATIENCE = 5.0
@@ -74,6 +75,8 @@ def answer_of(method: str, address: str, **given: Any) -> dict[str, Any]:
     ProviderError
         When there is none in time, or the provider refuses.
     """
+    import httpx  # here, because it takes 70 ms and most services have no provider
+
     try:
         response = _client().request(method, address, **given)
         said = response.json()
@@ -94,6 +97,8 @@ def _address(said: dict[str, Any], name: str) -> str:
 
 
 @cache
-def _client() -> httpx.Client:
+def _client() -> "httpx.Client":
     """One client, since making one reads all certificates of the machine anew."""
+    import httpx
+
     return httpx.Client(timeout=PATIENCE)
