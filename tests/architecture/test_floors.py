@@ -28,8 +28,9 @@ def test_the_feature_engine_is_light() -> None:
 
 
 def test_serving_starts_without_the_heavy_libraries() -> None:
-    """Importing the service loads neither MLflow nor SHAP nor Matplotlib."""
-    assert set() == loaded_by("serving.app") & {"mlflow", "shap", "matplotlib"}
+    """Importing the service loads nothing that fits, tracks, explains or draws, and no pandas."""
+    heavy = {"sklearn", "lightgbm", "mlflow", "shap", "pandas", "matplotlib"}
+    assert set() == loaded_by("serving.app") & heavy
 
 
 def test_importing_changes_nothing(tmp_path: Path) -> None:

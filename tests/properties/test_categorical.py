@@ -29,6 +29,13 @@ def test_codes_spell_the_text(texts: list[str | None], layout: pa.DataType, a: i
     assert tuple(sorted({text for text in array.to_pylist() if text is not None})) == found.levels
 
 
+@given(st.lists(st.none() | TEXT))
+def test_a_list_is_encoded_as_a_column_is(texts: list[str | None]) -> None:
+    """A short list, which is put into Arrow's layout here, has the codes of Arrow's own array."""
+    ours, theirs = Categorical.of(texts), Categorical.of(pa.array(texts, pa.string()))
+    assert ours.levels == theirs.levels and ours.codes.tolist() == theirs.codes.tolist()
+
+
 @given(st.lists(TEXT), LAYOUTS, st.integers(0, 3))
 def test_runs_are_encoded_alike(texts: list[str], layout: pa.DataType, first: int) -> None:
     """Ascending runs are found as they are, and nothing else is taken for such."""

@@ -59,15 +59,19 @@ def test_the_files_of_two_models_do_not_mix(saved: Path) -> None:
 
 
 def test_a_model_answers_without_the_libraries_that_fitted_it(saved: Path) -> None:
-    """Loading a model, margins, contributions, weeks and personas need NumPy and Numba."""
+    """Loading a model, histories as lists, margins, contributions, weeks and personas need NumPy,
+    Numba and Arrow; pandas, which Arrow imports where it can, stays out."""
     code = f"""
 import sys
 from pathlib import Path
 import numpy as np
 from features.cutoffs import Moments
 from features.durations import days
-from features.engine import Rows
+from features.engine import Rows, warm_up
+from features.event_log import build_log
 from models.files import load
+warm_up()
+build_log(["c", "c"], np.array([1, 2]), ["a", "b"], categories={{"of": ["x", None]}})
 model = load(Path({str(saved)!r}))
 now = np.array([10**15])
 asked = Moments(Rows(np.zeros(1, np.int64), now, now), now, now + days(90))
