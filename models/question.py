@@ -24,7 +24,7 @@ def question(problem: Problem) -> str:
         return f"the probability of {spoken(outcome.event)}{within}{after}"
     return (
         f"the probability that “{spoken(outcome.not_ or '')}” does not come by the date in "
-        f"{outcome.by}{after}"
+        f"“{spoken(outcome.by or '')}”{after}"
     )
 
 
@@ -88,7 +88,7 @@ def followed(problem: Problem, words: Words) -> str:
     if outcome.event is not None:
         did = event_noun(outcome.event, words).did
         return f"{did or f'had {came_about(problem, words)}'}{during}"
-    return f"had {came_about(problem, words)} by the date in {spoken(outcome.by or '')}{during}"
+    return f"had {came_about(problem, words)} by the date in “{spoken(outcome.by or '')}”{during}"
 
 
 def asked_of(problem: Problem) -> str:

@@ -101,7 +101,7 @@ class Watcher:
         if self._client is None:
             if not os.environ.get(TRACKING_URI) and not (self.workspace / DATABASE).exists():
                 raise RegistryError(
-                    f"Nothing was trained in {self.workspace} yet. Train with: "
+                    "Nothing was trained in this workspace yet. Train with: "
                     "python -m training train CONFIG"
                 )
             self._client = connect(self.workspace)

@@ -79,7 +79,7 @@ WORDING: dict[str, Wording] = {
         "{Events} make up {n} of {all}", f"{LIKE} have {{n}}", "share", "No event at all {window}"),
     "trend": Wording(
         "Of the {events} in the last {longer}, {n} came in the later half", f"{LIKE} {{n}}",
-        "share", "No {event} in the last {longer}"),
+        "share", "No {event} in the last {longer}", otherwise=f"{LIKE} have some"),
     "recency": Wording(
         "The last {event} was {n}", f"{LIKE} {{n}}", "ago", NONE, otherwise=OF_NONE),
     "tenure": Wording(

@@ -10,6 +10,7 @@ from typing import Any
 from features.actions import KINDS
 from features.config import Problem
 from features.durations import MINUTE, format_moment, spell_duration
+from features.feature import spoken
 from models.question import came_about, came_or_not, followed
 from models.spoken import Words, capital
 from serving.action_log import EARLIEST, ledger, listed, new_id
@@ -169,7 +170,7 @@ def expected(problem: Problem, words: Words) -> tuple[str, str]:
     within = f" within {spell_duration(problem.horizon)}" if problem.horizon else ""
     if outcome is None or outcome.event is not None:
         return f"They will: {said}{within}", f"They won’t: {said}{within}"
-    by = f" by the date in {outcome.by}" if outcome.by else within
+    by = f" by the date in “{spoken(outcome.by)}”" if outcome.by else within
     return f"They will leave: {said}{by}", "They will stay"
 
 

@@ -82,7 +82,7 @@ def _add_pages(app: FastAPI, state: State) -> None:
         try:
             shown = list_answer(sight.tenant, page(book_of(sight.tenant), question), question)
         except BookMissingError:
-            return at_risk_page(desk, sight.tenant.business, question, None, "", "")
+            return _no_list(desk, sight, question)
         following = _link({**query, "cursor": shown.next}) if shown.next else ""
         first = _link(query) if cursor else ""
         return at_risk_page(desk, sight.tenant.business, question, shown, following, first)
@@ -100,9 +100,15 @@ def _add_pages(app: FastAPI, state: State) -> None:
         try:
             shown = list_answer(sight.tenant, page(book_of(sight.tenant), question), question)
         except BookMissingError:
-            return at_risk_page(desk, sight.tenant.business, question, None, "", "")
+            return _no_list(desk, sight, question)
         shown.customers.sort(key=lambda row: names.index(row.customer))
         return my_week_page(desk, sight.tenant.business, question, shown, week, len(names))
+
+
+def _no_list(desk: Desk, sight: Sight, question: Question) -> HTMLResponse:
+    """The page of a list that was not made yet."""
+    champion = question.problem in sight.tenant.champions.state().models
+    return at_risk_page(desk, sight.tenant.business, question, None, "", "", champion)
 
 
 def _add_forms(app: FastAPI, state: State) -> None:

@@ -22,6 +22,7 @@ from serving.at_risk import AWAKE, Question
 from serving.customer_page import FILTERS
 from serving.errors import TITLES
 from serving.keys import Caller
+from serving.page_words import date
 from serving.people import ADMIN, LEAD, ROLES, SCIENTIST
 from serving.schemas_lists import AtRisk
 from serving.worklist import View
@@ -90,10 +91,17 @@ class Desk:
 
 def at_risk_page(
     desk: Desk, business: Business, question: Question, shown: AtRisk | None,
-    next_page: str, first_page: str,
+    next_page: str, first_page: str, champion: bool = True,
 ) -> HTMLResponse:  # fmt: skip
-    """The list of customers; without one where the book was not made yet."""
+    """The list of customers; where the book was not made yet, why there is none.
+
+    Parameters
+    ----------
+    champion
+        Whether a model answers for the problem, so that the list will come by itself.
+    """
     more = {
+        "champion": champion,
         "search": question.prefix,
         "chosen": {
             "band": question.bands,
@@ -121,7 +129,7 @@ def my_week_page(
     """Whom a person took for the week that begins at a moment, in their order."""
     begun = format_moment(week)
     done = [row for row in shown.customers if row.last_action and row.last_action.at >= begun]
-    more = {"week": begun[:10], "taken": taken, "share": WEEKS_SHARE, "done": len(done)}
+    more = {"week": date(week), "taken": taken, "share": WEEKS_SHARE, "done": len(done)}
     return _list("my_week.html", desk, business, question, shown, more)
 
 
@@ -140,6 +148,7 @@ def _list(
         question=asked(problem),
         shown=shown,
         has_value=problem.value is not None,
+        unit=business.units.get(problem.value.sum, "") if problem.value else "",
         steps=KINDS,
         snoozes=SNOOZES,
         today=today.isoformat(),

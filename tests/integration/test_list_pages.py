@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from conftest import Service
+from identity_provider import IdentityProvider
 from owned import OWNERS, person, token
 from pages import faults, read_page
 
@@ -221,6 +222,23 @@ def test_the_export_of_a_list_is_that_list(service: Service) -> None:
         rows = list(csv.DictReader(io.StringIO(anna.get(link).text)))
         assert listed(anna, stage="support").keys() == {row["customer"] for row in rows}
         assert {"Anna Berg"} == {row["owner"] for row in rows} & set(OWNERS)
+
+
+def test_a_service_without_models_says_what_to_do(
+    provider_service: tuple[Service, IdentityProvider],
+) -> None:
+    """Nobody waits for a list that will not come: the page names the commands, and no path."""
+    made = provider_service[0]
+    with made.client() as client:
+        for path in ("/at-risk", "/my-week"):
+            told = client.get(path)
+            assert (200, True) == (told.status_code, "make train" in told.text)
+            assert "make promote" in told.text and "first minutes" not in told.text
+        for path in ("/journey-map", "/personas", "/model"):
+            told = client.get(path)
+            assert 503 == told.status_code
+            assert "python -m training train" in told.text
+            assert str(made.workspace) not in told.text
 
 
 def test_a_key_decides_over_the_api(service: Service) -> None:
