@@ -8,6 +8,7 @@ Knows nothing about events, files or models.
 import re
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from time import time
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -27,6 +28,11 @@ MISSING_TIME = -(2**63)
 """Marks an absent moment in an ``int64`` column."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def this_moment() -> int:
+    """The moment at which it is called, by this machine's clock."""
+    return int(time() * SECOND)
 
 
 def parse_duration(text: str) -> int:

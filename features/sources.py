@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import time
 
 import duckdb
 import numpy as np
@@ -30,10 +29,10 @@ from features.duck import (
 from features.durations import (
     BEGINNING,
     MISSING_TIME,
-    SECOND,
     days,
     format_day,
     format_moment,
+    this_moment,
 )
 from features.errors import SourceError, nearest
 from features.event_log import (
@@ -152,7 +151,7 @@ def read_tables(
     """Run a business's SQL; parameters and errors as of `read_histories`."""
     set_aside: list[tuple[str, str, str]] = []
     with connection(business.folder, business.attach) as duck:
-        now = int(time() * SECOND) if business.extracted_at is None else business.extracted_at
+        now = this_moment() if business.extracted_at is None else business.extracted_at
         duck.execute("create temp table rejected (source varchar, reason varchar, row varchar)")
         tables, accounts = [], []
         try:

@@ -10,10 +10,9 @@ import re
 import secrets
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from time import time
 
 from features.actions import FOLLOW_UP, event_of
-from features.durations import MINUTE, SECOND, format_moment, parse_moment
+from features.durations import MINUTE, format_moment, parse_moment, this_moment
 from features.errors import MilepostError
 from serving.actions import Action, Actions, FollowUp, Wanted
 from serving.bodies import InvalidRequestError
@@ -101,7 +100,7 @@ def write_down(intake: Intake, sight: Sight, who: str, done: Done) -> tuple[Acti
     StoreUnavailableError, NotKeptError
     """
     known_customer(sight, done.customer)
-    now, kept = _now(), ledger(sight)
+    now, kept = this_moment(), ledger(sight)
     before = None if done.id is None else kept.find(done.id)
     at = done.at
     if at is None:
@@ -199,7 +198,3 @@ def _kept(waiting: "Future[list[Result]]") -> None:
     (result,) = waiting.result(WAIT)
     if result.status not in (ACCEPTED, DUPLICATE):
         raise NotKeptError(f"The journey can't take this: {result.detail or result.reason}.")
-
-
-def _now() -> int:
-    return int(time() * SECOND)

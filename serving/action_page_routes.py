@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import Field
 
 from features.actions import KINDS
-from features.durations import parse_moment
+from features.durations import parse_moment, this_moment
 from features.errors import MilepostError
 from serving.access import tenant_of
 from serving.action_log import (
@@ -29,7 +29,7 @@ from serving.action_log import (
     read_cursor,
     write_down,
 )
-from serving.action_routes import Cursor, Who, called, now
+from serving.action_routes import Cursor, Who, called
 from serving.action_views import LISTED, actions_view, disagreements_view
 from serving.action_words import kind_words
 from serving.actions import OUTCOMES, FollowUp, Wanted
@@ -95,7 +95,7 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
     async def outcome(sight: Sight, caller: Caller, fields: Fields) -> str:
         given = {name: fields[name] for name in ("outcome", "note", "id") if name in fields}
         said = fitted(given, LogOutcome)
-        word = FollowUp(said.id or new_id(), now(), called(caller), said.outcome, said.note)
+        word = FollowUp(said.id or new_id(), this_moment(), called(caller), said.outcome, said.note)
         action = fields.get("action", "")[:64]
         await run_in_threadpool(follow_up, state.intake, sight, action, word)
         return "acts"
@@ -135,7 +135,7 @@ def _add_pages(app: FastAPI, state: State) -> None:
             found = listed(sight, Wanted(**chosen, before=read_cursor(cursor)), LISTED)
         except MilepostError as error:
             return message_page(viewer, business, status_of(error), str(error))
-        shown = actions_view(sight, found.actions, now())
+        shown = actions_view(sight, found.actions, this_moment())
         people = sorted({each["who"] for each in shown} | {called(viewer), who} - {""})
         view = {
             "business": business, "actions": shown, "next": found.next, "chosen": chosen,
@@ -151,7 +151,7 @@ def _add_pages(app: FastAPI, state: State) -> None:
         try:
             name = problem_of(tenant, problem or None)
             settle(tenant, name)
-            view = disagreements_view(sight_of(request, tenant), name, now())
+            view = disagreements_view(sight_of(request, tenant), name, this_moment())
         except MilepostError as error:
             return message_page(viewer, tenant.business.name, status_of(error), str(error))
         return disagreements_page(viewer, view)
@@ -202,7 +202,7 @@ async def _opinion(
         pass  # what a person thinks is worth keeping all the same
     opens, closes = spell or (None, None)
     return Opinion(
-        said.id, said.customer, problem, now(), who, int(said.says == "yes"), said.because,
+        said.id, said.customer, problem, this_moment(), who, int(said.says == "yes"), said.because,
         cutoff, opens, closes, found.get("probability"), found.get("band"),
         found.get("value_at_stake"), found.get("model", ""), found.get("model_version", ""),
         found.get("score_id", ""),
@@ -212,7 +212,7 @@ async def _opinion(
 def _write_note(sight: Sight, said: WriteNote, who: str) -> None:
     known_customer(sight, said.customer)
     kept = sight.tenant.kept
-    written = Note(said.id, now(), who, said.text)
+    written = Note(said.id, this_moment(), who, said.text)
     Notes(kept.database, kept.workspace).add(said.customer, written)
 
 

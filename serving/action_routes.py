@@ -3,14 +3,13 @@
 Takes requests; writes actions down and lists them, those about customers whom the caller sees.
 """
 
-from time import time
 from typing import Annotated
 
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from features.durations import SECOND, format_moment
+from features.durations import format_moment, this_moment
 from serving.access import tenant_of
 from serving.action_log import Done, follow_up, ledger, listed, new_id, read_cursor, write_down
 from serving.actions import Action, FollowUp, Wanted
@@ -63,7 +62,7 @@ def add(app: FastAPI, state: State) -> None:
         tenant = tenant_of(request, state, "ingest")
         said = await read_model(request, LogOutcome)
         sight, who = sight_of(request, tenant), _who(request, None)
-        word = FollowUp(said.id or new_id(), now(), who, said.outcome, said.note)
+        word = FollowUp(said.id or new_id(), this_moment(), who, said.outcome, said.note)
         found = await run_in_threadpool(follow_up, state.intake, sight, action, word)
         return json_answer((await run_in_threadpool(documents, sight, [found]))[0])
 
@@ -91,11 +90,6 @@ def documents(sight: Sight, actions: list[Action]) -> list[ActionOut]:
     """Actions with all that was said later of each."""
     later = ledger(sight).follow_ups([each.action for each in actions])
     return [_document(each, later.get(each.action, [])) for each in actions]
-
-
-def now() -> int:
-    """Microseconds UTC."""
-    return int(time() * SECOND)
 
 
 def _document(action: Action, later: list[FollowUp]) -> ActionOut:

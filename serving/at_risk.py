@@ -14,11 +14,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 
+from features.durations import this_moment
 from features.errors import MilepostError
 from models.contract import BANDS
 from serving.book_store import B, BookStore, Cell, Conditions, Generation
 from serving.book_tables import BOOK
-from serving.worklist import asleep, now
+from serving.worklist import asleep
 
 RANKS = {"probability": B.place, "expected_value": B.worth_place}
 """Ranks that every row knows its place in, the highest first."""
@@ -203,7 +204,7 @@ def _left_out(
     sums = [func.coalesce(func.sum(c), 0.0) for c in (B.value_at_stake, B.expected_value)]
     mine = [
         B.workspace == store.workspace, B.problem == made.problem, B.generation == made.number,
-        B.customer.in_(asleep(store.workspace, made.problem, now())),
+        B.customer.in_(asleep(store.workspace, made.problem, this_moment())),
     ]  # fmt: skip
     if owners is not None:
         mine.append(B.owner.in_(sorted(owners)))
@@ -267,7 +268,7 @@ def conditions(store: BookStore, generation: Generation, question: Question) -> 
     if question.among is not None:
         mine.append(B.customer.in_(question.among[:MOST_AMONG]))
     if question.snoozed != ALL:
-        out = B.customer.in_(asleep(store.workspace, generation.problem, now()))
+        out = B.customer.in_(asleep(store.workspace, generation.problem, this_moment()))
         mine.append(out if question.snoozed == ASLEEP else ~out)
     if question.prefix:
         mine.append(B.customer >= question.prefix)

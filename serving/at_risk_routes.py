@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 
-from features.durations import format_moment
+from features.durations import format_moment, this_moment
 from features.errors import nearest
 from serving.access import tenant_of
 from serving.actions import Action, Actions
@@ -34,7 +34,7 @@ from serving.schemas_lists import (
 )
 from serving.sight import Sight, sight_of
 from serving.state import State, Tenant
-from serving.worklist import Standing, now
+from serving.worklist import Standing
 
 NOTHING = Standing()
 """Nobody decided anything about a customer."""
@@ -152,7 +152,7 @@ def customer(row: Any, decided: Standing, action: Action | None) -> ListedCustom
     if decided.next_kind is not None:
         due = day(decided.next_due)
         step = NextStep(kind=decided.next_kind, due=due, planned_by=decided.done_by)
-    sleeps = decided.snoozed_until is not None and decided.snoozed_until > now()
+    sleeps = decided.snoozed_until is not None and decided.snoozed_until > this_moment()
     return ListedCustomer(
         customer=row.customer, probability=row.probability, interval=interval,
         percentile=row.percentile, band=row.band, band_before=row.band_before,

@@ -17,7 +17,7 @@ from time import monotonic, time
 
 import httpcore
 
-from features.durations import DAY, SECOND
+from features.durations import DAY, SECOND, this_moment
 from serving.children import declare_parent, orphaned
 from serving.database import Database, StoreUnavailableError
 from serving.hook_store import DEAD, DELIVERED, WAITING, Due, Outcome, forget, settle, take
@@ -67,7 +67,7 @@ class Courier:
             with contextlib.suppress(StoreUnavailableError):
                 told = await self.round()
                 if monotonic() - swept > SWEEP:
-                    await asyncio.to_thread(forget, self._database, _now() - KEPT)
+                    await asyncio.to_thread(forget, self._database, this_moment() - KEPT)
                     swept = monotonic()
             if not told:
                 await self._pause()
@@ -79,7 +79,7 @@ class Courier:
         n_free = min(AT_ONCE - len(self._under_way), AT_ONCE_EACH)
         if n_free <= 0:
             return settled
-        now, busy = _now(), Counter(due.subscription for due in self._under_way.values())
+        now, busy = this_moment(), Counter(due.subscription for due in self._under_way.values())
         full = [name for name, n in busy.items() if n > AT_ONCE_EACH]
         lease = now + int(LEASE * SECOND)
         taken = await asyncio.to_thread(take, self._database, now, lease, n_free, full)
@@ -126,7 +126,7 @@ class Courier:
         except Exception as fault:  # noqa: BLE001 - whatever a subscriber does, the next one is told
             error = f"no connection ({type(fault).__name__})"
         state, again = self._verdict(due, error, gone)
-        return Outcome(due, state, _now(), again, status, error)
+        return Outcome(due, state, this_moment(), again, status, error)
 
     async def _post(self, due: Due) -> int:
         """The status of the answer; its body is not read."""
@@ -140,12 +140,12 @@ class Courier:
 
     def _verdict(self, due: Due, error: str | None, gone: bool) -> tuple[str, int]:
         if error is None:
-            return DELIVERED, _now()
+            return DELIVERED, this_moment()
         if gone or due.tries + 1 >= TRIES:
-            return DEAD, _now()
+            return DEAD, this_moment()
         pause = min(self._first_pause * 4**due.tries, LONGEST_PAUSE)
         jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads tries, guards nothing
-        return WAITING, _now() + int(pause * jitter * SECOND)
+        return WAITING, this_moment() + int(pause * jitter * SECOND)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -169,7 +169,3 @@ async def _serve(settings: Settings, parent: int | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, courier.stop)
     await courier.run(lambda: orphaned(parent))
-
-
-def _now() -> int:
-    return int(time() * SECOND)

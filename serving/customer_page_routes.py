@@ -14,7 +14,7 @@ from fastapi import FastAPI, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
-from features.durations import DAY
+from features.durations import DAY, this_moment
 from features.errors import MilepostError
 from serving.access import may, tenant_of
 from serving.action_views import acts_view, alike_view, form_view, words_of
@@ -37,7 +37,6 @@ from serving.keys import Caller
 from serving.ledger import Recorded
 from serving.pages import customer_page, events_page, message_page
 from serving.schemas_scores import ScoreRequest, WhatIfRequest
-from serving.scores import now
 from serving.sight import Sight, sight_of
 from serving.state import State, Tenant
 from serving.supposing import forms, supposition
@@ -107,7 +106,7 @@ async def page_of(state: State, together: Together[Asked, bytes], wanted: Wanted
     here = await run_in_threadpool(tenant.kept.end)
     if wanted.cursor is not None:
         shown = Shown(
-            tenant.business, problem, wanted.customer, stored, here, None, "", (), now()
+            tenant.business, problem, wanted.customer, stored, here, None, "", (), this_moment()
         )  # fmt: skip
         return _events(wanted.viewer, shown, wanted.cursor)
     past = await run_in_threadpool(
@@ -115,7 +114,15 @@ async def page_of(state: State, together: Together[Asked, bytes], wanted: Wanted
     )
     answer, why_not = await _scored(together, wanted, past, here, len(stored.events))
     shown = Shown(
-        tenant.business, problem, wanted.customer, stored, here, answer, why_not, past, now()
+        tenant.business,
+        problem,
+        wanted.customer,
+        stored,
+        here,
+        answer,
+        why_not,
+        past,
+        this_moment(),
     )
     page, following = stored.page(EVENTS)
     view = customer_view(shown) | {
@@ -130,7 +137,7 @@ async def page_of(state: State, together: Together[Asked, bytes], wanted: Wanted
 
 def _written_down(wanted: Wanted, answer: dict[str, Any] | None) -> dict[str, Any]:
     """What people wrote down about the customer, the forms that write, and similar customers."""
-    sight, clock = wanted.sight, now()
+    sight, clock = wanted.sight, this_moment()
     problem = wanted.tenant.business.problems[wanted.problem]
     may_write = bool(wanted.viewer.token) and may(wanted.viewer, "POST", "/actions")
     return {

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
+from features.durations import this_moment
 from serving.access import ACTING, ForbiddenError
 from serving.at_risk import BookMissingError, Question, page
 from serving.at_risk_routes import book_of
@@ -19,7 +20,7 @@ from serving.keys import Caller
 from serving.ownership import said_owners
 from serving.people import ADMIN, LEAD, LONGEST
 from serving.sight import UNKNOWN, Sight
-from serving.worklist import MOST, WorklistError, monday, now
+from serving.worklist import MOST, WorklistError, monday
 
 SNOOZE, WAKE, PLAN, UNPLAN = "snooze", "wake", "plan", "unplan"
 ASSIGN, TAKE_BACK, PICK = "assign", "take_back", "pick"
@@ -156,7 +157,7 @@ def _pick(sight: Sight, caller: Caller, asked: Decision) -> None:
     if len(asked.customers) > MOST_PICKED:
         raise WorklistError(f"A week holds {MOST_PICKED} customers; {len(asked.customers):,} were.")
     kept = sight.tenant.worklist
-    kept.pick(asked.problem, caller.id, monday(now()), asked.customers)
+    kept.pick(asked.problem, caller.id, monday(this_moment()), asked.customers)
 
 
 def _check_assigns(caller: Caller) -> None:

@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from time import time
 
 from features.config import Business, read_config, slug
-from features.durations import DAY, HOUR, SECOND, WEEK, format_moment
+from features.durations import DAY, HOUR, SECOND, WEEK, format_moment, this_moment
 from features.errors import MilepostError, ModelFilesError
 from models.fitted import FittedModel
 from models.registry import model_name
@@ -211,7 +210,7 @@ def serve(
     while not stopping.is_set() and not orphaned(parent):
         for post in posts:
             try:
-                look(post, settings, _now())
+                look(post, settings, this_moment())
             except StoreUnavailableError as error:
                 LOG.warning("digests wait: %s", error)
             except MilepostError as error:
@@ -228,7 +227,7 @@ def look(post: Post, settings: Settings, now: int) -> tuple[int, int]:
 
 def _at_once(post: Post, chosen: argparse.Namespace) -> None:
     """Send everybody's or one person's now; the weekly one comes all the same."""
-    now = _now()
+    now = this_moment()
     for user in post.people(chosen.person):
         _, message = post.make(user, format_moment(now)[:10], now)
         plain, html = bodies(message)
@@ -241,7 +240,3 @@ def _at_once(post: Post, chosen: argparse.Namespace) -> None:
             (chosen.out / f"{user.name}.txt").write_text(plain, encoding="utf-8")
         else:
             print(plain)
-
-
-def _now() -> int:
-    return int(time() * SECOND)

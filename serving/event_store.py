@@ -12,7 +12,6 @@ one message, so it decides nothing there.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from time import time
 from typing import Any
 
 import msgspec
@@ -30,7 +29,7 @@ from sqlalchemy import (
 
 from features.actions import is_action
 from features.config import Business, slug
-from features.durations import SECOND
+from features.durations import SECOND, this_moment
 from features.event_log import CATEGORY
 from serving.database import Database
 from serving.inserting import insert, insert_new, insert_rows
@@ -165,7 +164,7 @@ class TenantStore:
                 f"select until from workspaces where workspace = {self.database.mark}",
                 (self.workspace,),
             ).fetchone()
-        now = int(time() * SECOND)
+        now = this_moment()
         return now if found is None or found[0] is None else min(int(found[0]), now)
 
     def arrival(self) -> int:
@@ -425,7 +424,7 @@ def _same(fact: Fact, stored: Fact) -> bool:
 
 def _stamp(reached: int | None) -> int:
     """The arrival's time: now, and later than every arrival before it."""
-    now = int(time() * SECOND)
+    now = this_moment()
     stepped_back = reached is not None and now <= reached < now + SECOND
     return reached + 1 if reached is not None and stepped_back else now
 

@@ -5,13 +5,12 @@ Takes requests; answers from the webhooks of the caller's workspace.
 
 import asyncio
 import uuid
-from time import time
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.responses import Response
 
-from features.durations import SECOND, format_moment
+from features.durations import format_moment, this_moment
 from serving.access import tenant_of
 from serving.bodies import described, read_model
 from serving.errors import documented, json_answer
@@ -69,7 +68,7 @@ def _add_subscriptions(app: FastAPI, state: State) -> None:
         wanted = await read_model(request, WebhookIn)
         check_url(wanted.url, state.settings.webhooks_private)
         types = list(dict.fromkeys(wanted.types))
-        made, secret = await asyncio.to_thread(hooks.subscribe, wanted.url, types, _now())
+        made, secret = await asyncio.to_thread(hooks.subscribe, wanted.url, types, this_moment())
         shown = WebhookMade(**_subscription(made).model_dump(), secret=secret)
         return Response(shown.model_dump_json(), 201, media_type="application/json")
 
@@ -105,7 +104,13 @@ def _add_deliveries(app: FastAPI, state: State) -> None:
     def test(request: Request, webhook: Id) -> Response:
         tenant = tenant_of(request, state, "admin")
         event = hook_event(
-            TEST, tenant.name, "", webhook, _now(), uuid.uuid4().hex, {"says": "This is a test."}
+            TEST,
+            tenant.name,
+            "",
+            webhook,
+            this_moment(),
+            uuid.uuid4().hex,
+            {"says": "This is a test."},
         )
         hooks_of(request, state).tell(webhook, event)
         return Response(status_code=202)
@@ -135,7 +140,7 @@ def _add_deliveries(app: FastAPI, state: State) -> None:
     async def replay(request: Request, webhook: Id) -> Response:
         hooks = hooks_of(request, state)
         which = await read_model(request, ReplayIn)
-        count = await asyncio.to_thread(hooks.replay, webhook, which.events, _now())
+        count = await asyncio.to_thread(hooks.replay, webhook, which.events, this_moment())
         return json_answer(Resent(replayed=count))
 
 
@@ -153,7 +158,3 @@ def _delivery(found: Delivery) -> DeliveryOut:
         next_try=format_moment(found.due) if found.state == WAITING else None,
         status=found.status, error=found.error,
     )  # fmt: skip
-
-
-def _now() -> int:
-    return int(time() * SECOND)

@@ -14,12 +14,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import pairwise
-from time import time
 from typing import Any
 
 import msgspec
 
-from features.durations import SECOND
+from features.durations import this_moment
 from serving.database import StoreUnavailableError
 from serving.event_store import (
     ACCEPTED,
@@ -159,7 +158,7 @@ class Intake:
 
         It fails with `StoreUnavailableError` when nothing of the request could be kept.
         """
-        received = Received(store, bodies, forms, int(time() * SECOND) if now is None else now)
+        received = Received(store, bodies, forms, this_moment() if now is None else now)
         received.check()
         future: Future[list[Result]] = Future()
         if not received.facts and not received.aside:

@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 
 import pyarrow as pa
 
 from features.config import Business, read_config, slug
-from features.durations import SECOND
+from features.durations import this_moment
 from features.errors import MilepostError
 from models.registry import model_name
 from models.shelf import Shelf
@@ -123,7 +123,7 @@ class Keeper:
         before = self.book.current(problem)
         wanted = Generation(
             problem, 0, MAKING, version.name, version.version, version.digest,
-            state[1], state[0], _now(), 0, {}, (), self.business.people.owner,
+            state[1], state[0], this_moment(), 0, {}, (), self.business.people.owner,
         )  # fmt: skip
         bands = {} if before is None else self.book.bands(problem, before.number)
         number = self.book.begin(wanted)
@@ -168,10 +168,16 @@ class Keeper:
                 "model_version_before": before.version,
             }  # fmt: skip
             yield hook_event(
-                MODEL_CHANGED, place.workspace, problem, version.name, _now(), str(number), data
+                MODEL_CHANGED,
+                place.workspace,
+                problem,
+                version.name,
+                this_moment(),
+                str(number),
+                data,
             )
         if BAND_CHANGED in wanted:
-            yield from band_changes(table, bands, place, _now())
+            yield from band_changes(table, bands, place, this_moment())
 
 
 class Watch:
@@ -282,7 +288,3 @@ def _keep_all(keeper: Keeper, due: dict[str, Version], stopping: threading.Event
 
 def _silent(_: int) -> None:
     pass
-
-
-def _now() -> int:
-    return int(time() * SECOND)

@@ -9,9 +9,9 @@ import hmac
 import math
 import secrets
 from dataclasses import dataclass
-from time import monotonic, time
+from time import monotonic
 
-from features.durations import DAY, SECOND
+from features.durations import DAY, this_moment
 from features.errors import MilepostError
 from serving.database import Database
 from serving.tables import KEYS
@@ -80,7 +80,7 @@ class Keys:
         if days is not None and not (math.isfinite(days) and 0 < days <= MOST_DAYS):
             raise KeyInvalidError(f"A key works for more than 0 and at most {MOST_DAYS} days.")
         number, secret = secrets.token_hex(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
-        now = _now()
+        now = this_moment()
         expires = None if days is None else now + int(days * DAY)
         row = Key(number, workspace, name, _hash(secret), tuple(scopes), now, expires)
         with self.database.writing() as connection:
@@ -97,7 +97,7 @@ class Keys:
         """End a key; False when there is none of that id that still works."""
         where = (KEYS.c.id == number) & KEYS.c.revoked.is_(None)
         with self.database.writing() as connection:
-            ended = connection.execute(KEYS.update().where(where).values(revoked=_now()))
+            ended = connection.execute(KEYS.update().where(where).values(revoked=this_moment()))
             return bool(ended.rowcount)
 
 
@@ -124,7 +124,7 @@ class Ring:
     def find(self, number: str) -> Key | None:
         """The living key of an id, None when there is none."""
         found = self._held.get(number)
-        return found if found is not None and found.alive(_now()) else None
+        return found if found is not None and found.alive(this_moment()) else None
 
     def check(self, text: str) -> Key | None:
         """The living key of a text, None when there is none."""
@@ -133,7 +133,7 @@ class Ring:
             self.refresh()  # it may have been made a moment ago
         found = self._held.get(number)
         right = hmac.compare_digest(_NOBODY if found is None else found.hash, _hash(secret))
-        return found if right and found is not None and found.alive(_now()) else None
+        return found if right and found is not None and found.alive(this_moment()) else None
 
 
 _NOBODY = bytes(32)
@@ -145,7 +145,3 @@ def _hash(secret: str) -> bytes:
 
 def _values(key: Key) -> dict[str, object]:
     return {**key.__dict__, "scopes": " ".join(key.scopes)}
-
-
-def _now() -> int:
-    return int(time() * SECOND)

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 
-from features.durations import DAY
+from features.durations import DAY, this_moment
 from features.errors import MilepostError
 from serving.access import tenant_of
 from serving.at_risk import ALL, AWAKE, BookMissingError, Question, page
@@ -48,7 +48,7 @@ from serving.pages import Desk, at_risk_page, message_page, my_week_page
 from serving.schemas_worklist import begin_of
 from serving.sight import Sight, sight_of
 from serving.state import State, Tenant
-from serving.worklist import View, WorklistError, monday, now
+from serving.worklist import View, WorklistError, monday
 
 PageBand = Annotated[Literal["", "low", "medium", "high", "very high"], Query()]
 """A form sends an empty text for all bands."""
@@ -91,7 +91,7 @@ def _add_pages(app: FastAPI, state: State) -> None:
     def my_week(request: Request, problem: ProblemName = None) -> HTMLResponse:
         sight = sight_of(request, tenant_of(request, state, "read"))
         caller: Caller = request.scope["caller"]
-        name, week = problem_of(sight.tenant, problem or None), monday(now())
+        name, week = problem_of(sight.tenant, problem or None), monday(this_moment())
         names = sight.tenant.worklist.picked(name, caller.id, week)
         question = question_of(
             sight, name, None, Filters(snoozed=ALL, among=tuple(names)), max(1, len(names))
@@ -154,7 +154,7 @@ def _decide(sight: Sight, caller: Caller, fields: Mapping[str, str]) -> str:
     days = fields.get("days", "")
     until = begin_of(fields.get("until"))
     if do == SNOOZE and days.isdecimal() and len(days) < 4:
-        until = (now() // DAY + int(days)) * DAY
+        until = (this_moment() // DAY + int(days)) * DAY
     if do not in DO:
         raise WorklistError("The list knows no such button.")
     decision = Decision(
@@ -171,7 +171,7 @@ def _take(sight: Sight, caller: Caller, fields: Mapping[str, str]) -> str:
     given = fields.get("many", "")
     if not (given.isdecimal() and 0 < len(given) < 4 and int(given) > 0):
         raise WorklistError("Say how many customers you can look after this week: 1 to 200.")
-    taken = frozenset(sight.tenant.worklist.picked(problem, caller.id, monday(now())))
+    taken = frozenset(sight.tenant.worklist.picked(problem, caller.id, monday(this_moment())))
     question = _asked(sight, problem, {})
     customers = best(sight, question, int(given), taken)
     if not customers:

@@ -8,9 +8,9 @@ import math
 import re
 import secrets
 from dataclasses import dataclass
-from time import monotonic, time
+from time import monotonic
 
-from features.durations import SECOND
+from features.durations import this_moment
 from features.errors import MilepostError, nearest
 from serving.audit import Asked
 from serving.database import Database
@@ -92,7 +92,7 @@ class Users:
             )
         _check(role, owner, team, email)
         number = secrets.token_hex(8)
-        made = User(number, workspace, name, role, owner, team, hash_, _now(), email=email)
+        made = User(number, workspace, name, role, owner, team, hash_, this_moment(), email=email)
         if self.find(name) is not None:
             raise PeopleError(f"The name {name} is taken; see: users list, users enable.")
         with self.database.writing() as connection:
@@ -193,9 +193,7 @@ def _check(role: str, owner: str | None, team: str | None, email: str | None) ->
 
 def _done(what: str, user: User) -> dict[str, object]:
     """A row of the audit: what was done to whom by a command."""
-    row = Asked(_now(), "", "COMMAND", f"users {what}", 200, 0.0, user.called, user.workspace)
+    row = Asked(
+        this_moment(), "", "COMMAND", f"users {what}", 200, 0.0, user.called, user.workspace
+    )
     return row._asdict()
-
-
-def _now() -> int:
-    return int(time() * SECOND)

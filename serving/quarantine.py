@@ -7,12 +7,11 @@ for. Knows nothing about HTTP.
 
 from collections import Counter
 from collections.abc import Sequence
-from time import time
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from features.durations import SECOND
+from features.durations import this_moment
 from serving.event_store import ACCEPTED, DUPLICATE, TenantStore
 from serving.intake import Intake, Result
 from serving.tables import QUARANTINE
@@ -68,7 +67,7 @@ def replay(store: TenantStore, intake: Intake, rows: Sequence[str] | None) -> Co
     if kept:
         mine = (QUARANTINE.c.workspace == store.workspace, QUARANTINE.c.row.in_(kept))
         with store.database.writing() as connection:
-            done = update(QUARANTINE).where(*mine).values(replayed=int(time() * SECOND))
+            done = update(QUARANTINE).where(*mine).values(replayed=this_moment())
             connection.execute(done)
     return Counter(result.status for result in results)
 

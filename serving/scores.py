@@ -6,12 +6,11 @@ the ledger. Knows nothing about HTTP and threads.
 """
 
 from collections.abc import Sequence
-from time import time
 
 import numpy as np
 
 from features.actions import is_action
-from features.durations import SECOND
+from features.durations import this_moment
 from features.engine import Matrix
 from features.errors import HistoryError, nearest
 from models.contract import Contract
@@ -82,7 +81,7 @@ def prepare(asked: Asked) -> Case:
     loaded, scorer = tenant.scorer(request.problem)
     contract = scorer.model.contract
     if isinstance(request.features, dict):
-        as_of = now() if request.as_of is None else request.as_of
+        as_of = this_moment() if request.as_of is None else request.as_of
         vector = vector_of(contract, request.features)
         return Case(asked, loaded, scorer, as_of, scorer.given(vector[None, :], as_of))
     if request.events is not None:
@@ -92,7 +91,7 @@ def prepare(asked: Asked) -> Case:
             if tenant.business.features.actions or not is_action(e.event)
         ]
         journey, unread = inline_journey(contract, given, request.attributes or {})
-        as_of = now() if request.as_of is None else request.as_of
+        as_of = this_moment() if request.as_of is None else request.as_of
     else:
         return _stored(asked, loaded, scorer)
     found = scorer.ask(journey.log, journey.attributes, as_of)
@@ -117,7 +116,7 @@ def finish(case: Case, ledger: Ledger) -> bytes:
     stored = request.customer is not None
     if case.beyond:
         score = Score(case.as_of, no_score=BEYOND)
-    score_id = new_id(now())
+    score_id = new_id(this_moment())
     if isinstance(request, WhatIfRequest):
         return ENCODE(supposed_document(case, score))
     document = score_document(
@@ -204,8 +203,3 @@ def _number(contract: Contract, place: int, value: float | str | None) -> float 
             )
         return float(feature.levels.index(value))
     return value if value is None else float(value)
-
-
-def now() -> int:
-    """Microseconds UTC."""
-    return int(time() * SECOND)

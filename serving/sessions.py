@@ -11,7 +11,7 @@ import secrets
 from dataclasses import replace
 from time import time
 
-from features.durations import MINUTE, SECOND
+from features.durations import MINUTE, SECOND, this_moment
 from features.errors import MilepostError
 from serving.database import Database
 from serving.keys import Caller, Key, Ring
@@ -72,7 +72,7 @@ class Sessions:
         self._ended |= {_hash(text)}
         row = {"hash": _hash(text), "until": int(time() + LASTS) * SECOND}
         with self.ring.keys.database.writing() as connection:
-            connection.execute(ENDED.delete().where(ENDED.c.until <= int(time() * SECOND)))
+            connection.execute(ENDED.delete().where(ENDED.c.until <= this_moment()))
             connection.execute(ENDED.delete().where(ENDED.c.hash == row["hash"]))
             connection.execute(ENDED.insert().values(**row))
 
@@ -114,7 +114,7 @@ class Links:
     def make(self, key: str) -> str:
         """The secret of a new link for the key of this id."""
         secret = secrets.token_urlsafe(32)
-        until = int(time() * SECOND) + LINK_LASTS
+        until = this_moment() + LINK_LASTS
         with self.database.writing() as connection:
             connection.execute(LINKS.insert().values(hash=_hash(secret), key=key, until=until))
         return secret
@@ -125,7 +125,7 @@ class Links:
         with self.database.writing() as connection:
             row = connection.execute(LINKS.select().where(where)).first()
             connection.execute(LINKS.delete().where(where))
-        return str(row.key) if row is not None and row.until > int(time() * SECOND) else None
+        return str(row.key) if row is not None and row.until > this_moment() else None
 
 
 def _hash(secret: str) -> str:

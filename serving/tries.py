@@ -6,12 +6,11 @@ it says the same. Knows nothing about passwords.
 
 import hmac
 from ipaddress import IPv6Address, ip_address
-from time import time
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from features.durations import MINUTE, SECOND
+from features.durations import MINUTE, this_moment
 from serving.database import Database
 from serving.errors import RateLimitedError
 from serving.people_tables import TRIES
@@ -37,7 +36,7 @@ class Tries:
         RateLimitedError
             When there were too many.
         """
-        now = int(time() * SECOND)
+        now = this_moment()
         with self.database.writing() as connection:
             connection.execute(TRIES.delete().where(TRIES.c.began <= now - WINDOW))
             over = [

@@ -9,10 +9,9 @@ import argparse
 import getpass
 import os
 import sys
-from time import time
 
 from features.config import Business, read_config, slug
-from features.durations import SECOND, format_moment
+from features.durations import format_moment, this_moment
 from serving.database import Database
 from serving.migrations import upgrade
 from serving.passwords import PasswordError, hashed, no_password
@@ -79,7 +78,7 @@ def run(chosen: argparse.Namespace) -> int:
     elif chosen.action == "email":
         users.change(workspace, chosen.name, chosen.action, email=chosen.email or None)
     else:
-        at = int(time() * SECOND) if chosen.action == "disable" else None
+        at = this_moment() if chosen.action == "disable" else None
         users.change(workspace, chosen.name, chosen.action, disabled=at)
     return 0
 

@@ -8,13 +8,12 @@ scores or HTTP.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import time
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, select, text
 
 from features.actions import KINDS
-from features.durations import DAY, SECOND
+from features.durations import DAY, SECOND, this_moment
 from features.errors import MilepostError
 from serving.book_owners import parts, reassign
 from serving.database import Database
@@ -104,7 +103,7 @@ class Worklist:
         self, kept: Mapping[str, str | None], shown: Mapping[str, str | None], by: str
     ) -> None:
         _bounded(kept)
-        moment = now()
+        moment = this_moment()
         rows = [
             {"workspace": self.workspace, "customer": customer, "owner": owner, "done_by": by,
              "done_at": moment}
@@ -126,7 +125,7 @@ class Worklist:
         WorklistError
             When the moment is past, or more than a year away.
         """
-        if until is not None and not now() < until <= now() + MOST_SNOOZED:
+        if until is not None and not this_moment() < until <= this_moment() + MOST_SNOOZED:
             raise WorklistError("A customer is left out until a day after today, within a year.")
         self._plan(problem, customers, by, {"snoozed_until": until})
 
@@ -142,7 +141,7 @@ class Worklist:
         """
         if kind is not None and kind not in KINDS:
             raise WorklistError(f"{kind!r} can't be planned; there are {', '.join(KINDS)}.")
-        if due is not None and not now() - DAY < due <= now() + MOST_SNOOZED:
+        if due is not None and not this_moment() - DAY < due <= this_moment() + MOST_SNOOZED:
             raise WorklistError("What is next is due from today on, within a year.")
         due = due if kind is not None else None
         self._plan(problem, customers, by, {"next_kind": kind, "next_due": due})
@@ -151,7 +150,7 @@ class Worklist:
         self, problem: str, customers: Sequence[str], by: str, values: dict[str, Any]
     ) -> None:
         _bounded(customers)
-        values |= {"done_by": by, "done_at": now()}
+        values |= {"done_by": by, "done_at": this_moment()}
         with self.database.writing() as connection:
             for some in parts(customers):
                 there = (*self._of(P, problem), P.customer.in_(some))
@@ -258,8 +257,3 @@ def monday(moment: int) -> int:
 def _bounded(customers: Mapping[str, Any] | Sequence[str]) -> None:
     if not 0 < len(customers) <= MOST:
         raise WorklistError(f"Choose 1 to {MOST:,} customers; {len(customers):,} were.")
-
-
-def now() -> int:
-    """Microseconds UTC."""
-    return int(time() * SECOND)

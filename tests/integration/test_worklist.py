@@ -10,11 +10,11 @@ from books import AS_OF, MANY, PROBLEM, put, scored, walked
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.durations import DAY
+from features.durations import DAY, this_moment
 from serving.at_risk import ALL, ASLEEP, AWAKE, Question, page
 from serving.book_owners import changed, with_owners
 from serving.book_store import BookStore
-from serving.worklist import MOST_VIEWS, Standing, View, Worklist, WorklistError, monday, now
+from serving.worklist import MOST_VIEWS, Standing, View, Worklist, WorklistError, monday
 from serving.worklist_tables import PLANNED
 
 OWNERS = st.sampled_from(["Anna", "Bert", "Dora", None])
@@ -43,7 +43,7 @@ def test_who_is_left_out_is_in_no_count_and_the_two_lists_make_the_whole(
 ) -> None:
     """Totals and choices are those of the rows, with and without who is left out."""
     put(book, MANY)
-    worklist.snooze(PROBLEM, ["c001", "c002", "c003", "c050"], now() + 2 * DAY, "anna")
+    worklist.snooze(PROBLEM, ["c001", "c002", "c003", "c050"], this_moment() + 2 * DAY, "anna")
     seen = {}
     for snoozed in (AWAKE, ASLEEP, ALL):
         pages = walked(book, by=by, limit=9, snoozed=snoozed, **asked)
@@ -75,10 +75,10 @@ def test_the_orders_that_are_made_when_asked_for_hold(book: BookStore) -> None:
 def test_left_out_ends_by_itself_and_by_hand(book: BookStore, worklist: Worklist) -> None:
     """A customer comes back when the moment is over, or when somebody says so."""
     put(book, MANY)
-    worklist.snooze(PROBLEM, ["c001", "c002"], now() + DAY, "anna")
+    worklist.snooze(PROBLEM, ["c001", "c002"], this_moment() + DAY, "anna")
     with book.database.writing() as connection:  # a day later
         connection.execute(PLANNED.update().where(PLANNED.c.customer == "c001").values(
-            snoozed_until=now() - 1))  # fmt: skip
+            snoozed_until=this_moment() - 1))  # fmt: skip
     assert {"c001"} == {"c001", "c002"} & rows_of(book).keys()
     worklist.snooze(PROBLEM, ["c002"], None, "anna")
     assert {"c001", "c002"} <= rows_of(book).keys()
@@ -86,7 +86,7 @@ def test_left_out_ends_by_itself_and_by_hand(book: BookStore, worklist: Worklist
 
 
 @pytest.mark.parametrize(
-    "until", [now() - 1, now() + 400 * DAY], ids=["the past", "more than a year"]
+    "until", [this_moment() - 1, this_moment() + 400 * DAY], ids=["the past", "more than a year"]
 )
 def test_nobody_is_left_out_until_a_moment_that_cant_be_meant(
     worklist: Worklist, until: int
@@ -99,7 +99,7 @@ def test_nobody_is_left_out_until_a_moment_that_cant_be_meant(
 
 def test_a_plan_is_kept_beside_a_snooze_and_forgotten_alone(worklist: Worklist) -> None:
     """One decision about a customer leaves the other one as it is."""
-    until, due = now() + DAY, now() + 3 * DAY
+    until, due = this_moment() + DAY, this_moment() + 3 * DAY
     worklist.snooze(PROBLEM, ["a"], until, "anna")
     worklist.plan(PROBLEM, ["a", "b"], "call", due, "bert")
     found = worklist.standing(PROBLEM, ["a", "b", "c"])
@@ -183,7 +183,7 @@ def test_two_who_assign_at_once_leave_counts_that_fit(book: BookStore, worklist:
 
 def test_a_weeks_share_keeps_its_order_and_its_week(worklist: Worklist) -> None:
     """Whom a person took stays, once each, and is theirs and that week's alone."""
-    week = monday(now())
+    week = monday(this_moment())
     worklist.pick(PROBLEM, "user:anna", week, ["b", "a", "b"])
     worklist.pick(PROBLEM, "user:anna", week, ["c", "a"])
     assert ["b", "a", "c"] == worklist.picked(PROBLEM, "user:anna", week)
@@ -225,6 +225,6 @@ def test_views_are_their_persons(worklist: Worklist) -> None:
 def test_the_books_time_is_not_needed(book: BookStore) -> None:
     """Histories that end years ago are worked with today."""
     put(book, MANY)
-    assert AS_OF < now() - 365 * DAY
+    assert AS_OF < this_moment() - 365 * DAY
     assert 101 == len(rows_of(book))
     assert json.loads(page(book, Question(PROBLEM)).rows[0].reasons)
