@@ -10,20 +10,17 @@ from contextlib import suppress
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
-from pydantic import Field
 
 from features.actions import KINDS
-from features.durations import parse_moment, this_moment
+from features.durations import this_moment
 from features.errors import MilepostError
 from serving.access import tenant_of
 from serving.action_log import (
     Done,
     follow_up,
-    known_customer,
     listed,
     new_id,
     read_cursor,
@@ -38,44 +35,25 @@ from serving.batching import Together
 from serving.bodies import InvalidRequestError, fitted
 from serving.customer_page_routes import Wanted as WantedPage
 from serving.customer_page_routes import address, page_of
-from serving.errors import ModelUnavailableError, status_of
+from serving.errors import status_of
 from serving.explaining import Asked
 from serving.forms import read_form
 from serving.keys import Caller
-from serving.notes import Note, Notes
-from serving.opinions import Opinion
 from serving.pages import acts_page, disagreements_page, message_page
-from serving.schemas import Strict, Text
-from serving.schemas_actions import Id, LogAction, LogOutcome
-from serving.schemas_scores import ScoreRequest
-from serving.settling import opinions_of, settle, window
+from serving.schemas import Strict
+from serving.schemas_actions import GiveOpinion, LogAction, LogOutcome, WriteNote
+from serving.settling import settle
 from serving.sight import Sight, sight_of
 from serving.state import State
-
-LONGEST_TEXT = 2_000
+from serving.writing import give_opinion, write_note
 
 PageKind = Annotated[Literal["", "call", "email", "offer", "training", "discount"], Query()]
 PageOutcome = Annotated[str, Query(max_length=40)]
 PageCustomer = Annotated[str, Query(max_length=300)]
-Written = Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_TEXT)]
 
 
-class WriteNote(Strict):
-    """A note on a customer."""
-
-    customer: Text
-    text: Written
-    id: Id
-
-
-class GiveOpinion(Strict):
-    """What a person thinks will become of a customer."""
-
-    customer: Text
-    says: Literal["yes", "no"]
-    because: Written
-    id: Id
-
+NOT_FIELDS = {"who", "problem"}
+"""What a form can't say, and what it says for its page as well."""
 
 Fields = Mapping[str, str]
 Kept = Callable[[Sight, Caller, Fields], Awaitable[str]]
@@ -102,15 +80,13 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
 
     async def note(sight: Sight, caller: Caller, fields: Fields) -> str:
         said = fitted(_some(fields, WriteNote), WriteNote)
-        await run_in_threadpool(_write_note, sight, said, called(caller))
+        await run_in_threadpool(write_note, sight, called(caller), said)
         return "notes"
 
     async def opinion(sight: Sight, caller: Caller, fields: Fields) -> str:
         said = fitted(_some(fields, GiveOpinion), GiveOpinion)
-        await run_in_threadpool(known_customer, sight, said.customer)
         problem = problem_of(sight.tenant, fields.get("problem") or None)
-        made = await _opinion(together, sight, problem, said, called(caller))
-        await run_in_threadpool(opinions_of(sight.tenant).add, made)
+        await give_opinion(together, sight, problem, called(caller), said)
         return "opinions"
 
     _add_form(app, state, together, "/actions", action)
@@ -185,37 +161,6 @@ def _add_form(
         return Response(status_code=303, headers={"Location": back})
 
 
-async def _opinion(
-    together: Together[Asked, bytes], sight: Sight, problem: str, said: GiveOpinion, who: str
-) -> Opinion:
-    """An opinion beside the score of now; without one where no model answers or it gives none."""
-    kept, found = sight.tenant.kept, dict[str, Any]()
-    body = {"problem": problem, "customer": said.customer, "reasons": 0}
-    cutoff, spell = kept.end(), None
-    try:
-        answer = await together.do(Asked(sight, fitted(body, ScoreRequest)))
-        found = msgspec.json.decode(answer)
-        cutoff = parse_moment(found["as_of"])
-        contract = sight.tenant.scorer(problem)[1].model.contract
-        spell = await run_in_threadpool(window, kept, contract, said.customer, cutoff)
-    except ModelUnavailableError:
-        pass  # what a person thinks is worth keeping all the same
-    opens, closes = spell or (None, None)
-    return Opinion(
-        said.id, said.customer, problem, this_moment(), who, int(said.says == "yes"), said.because,
-        cutoff, opens, closes, found.get("probability"), found.get("band"),
-        found.get("value_at_stake"), found.get("model", ""), found.get("model_version", ""),
-        found.get("score_id", ""),
-    )  # fmt: skip
-
-
-def _write_note(sight: Sight, said: WriteNote, who: str) -> None:
-    known_customer(sight, said.customer)
-    kept = sight.tenant.kept
-    written = Note(said.id, this_moment(), who, said.text)
-    Notes(kept.database, kept.workspace).add(said.customer, written)
-
-
 def _action_fields(fields: Fields) -> dict[str, Any]:
     """The fields of the form of an action as its schema reads them."""
     given: dict[str, Any] = {k: v for k, v in _some(fields, LogAction).items() if v != ""}
@@ -225,8 +170,8 @@ def _action_fields(fields: Fields) -> dict[str, Any]:
 
 
 def _some(fields: Fields, model: type[Strict]) -> dict[str, str]:
-    """The fields that a schema knows; pages send others beside them."""
-    return {name: fields[name] for name in model.model_fields if name in fields}
+    """The fields that a schema knows and a form sends as such; pages send others beside them."""
+    return {name: fields[name] for name in model.model_fields if name in fields.keys() - NOT_FIELDS}
 
 
 def _told(error: InvalidRequestError) -> str:

@@ -47,7 +47,7 @@ def add(app: FastAPI, state: State) -> None:
     async def log(request: Request) -> Response:
         tenant = tenant_of(request, state, "ingest")
         said = await read_model(request, LogAction)
-        sight, who = sight_of(request, tenant), _who(request, said.who)
+        sight, who = sight_of(request, tenant), who_of(request, said.who)
         done = Done(**said.model_dump(exclude={"who"}))
         action, _ = await run_in_threadpool(write_down, state.intake, sight, who, done)
         return json_answer((await run_in_threadpool(documents, sight, [action]))[0])
@@ -61,7 +61,7 @@ def add(app: FastAPI, state: State) -> None:
     async def outcome(request: Request, action: ActionId) -> Response:
         tenant = tenant_of(request, state, "ingest")
         said = await read_model(request, LogOutcome)
-        sight, who = sight_of(request, tenant), _who(request, None)
+        sight, who = sight_of(request, tenant), who_of(request, None)
         word = FollowUp(said.id or new_id(), this_moment(), who, said.outcome, said.note)
         found = await run_in_threadpool(follow_up, state.intake, sight, action, word)
         return json_answer((await run_in_threadpool(documents, sight, [found]))[0])
@@ -101,10 +101,10 @@ def _document(action: Action, later: list[FollowUp]) -> ActionOut:
     return ActionOut(**fields, follow_ups=[FollowUpOut(**word) for word in words])
 
 
-def _who(request: Request, said: str | None) -> str:
-    """Who did it: a person themselves, or whom a system names."""
+def who_of(request: Request, said: str | None) -> str:
+    """Who did or said it: a person themselves, or whom a system names."""
     caller: Caller = request.scope["caller"]
     if said is not None and caller.role and said != caller.name:
-        why = "a person writes down their own actions"
+        why = "a person writes down their own actions and words"
         raise InvalidRequestError([{"place": "body.who", "reason": why}])
     return said or called(caller)

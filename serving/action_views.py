@@ -121,9 +121,7 @@ def actions_view(sight: Sight, actions: Sequence[Action], now: int) -> list[View
 def disagreements_view(sight: Sight, name: str, now: int) -> View:
     """The queue, and how person and model did, of customers whom the reader sees."""
     words, problem = words_of(sight), sight.tenant.business.problems[name]
-    every = opinions_of(sight.tenant).of_problem(name, MOST_OPINIONS)
-    seen = sight.among({each.customer for each in every})
-    mine = [each for each in every if each.customer in seen]
+    mine, cut = seen_opinions(sight, name)
     waiting = queue(mine)
     over = [each for each in mine if each.truth is not None or each.why_unknown is not None]
     return {
@@ -138,9 +136,16 @@ def disagreements_view(sight: Sight, name: str, now: int) -> View:
         "unknown": sum(each.why_unknown is not None for each in over),
         "tally": tally(mine),
         "briers": _briers(tally(mine)),
-        "most": MOST_OPINIONS if len(every) == MOST_OPINIONS else None,
+        "most": MOST_OPINIONS if cut else None,
         "expected": expected(problem, words),
     }
+
+
+def seen_opinions(sight: Sight, name: str) -> tuple[list[Opinion], bool]:
+    """The newest opinions on customers whom the reader sees; whether older ones are left out."""
+    every = opinions_of(sight.tenant).of_problem(name, MOST_OPINIONS)
+    seen = sight.among({each.customer for each in every})
+    return [each for each in every if each.customer in seen], len(every) == MOST_OPINIONS
 
 
 def opinion_view(opinion: Opinion, problem: Problem, words: Words, now: int) -> View:

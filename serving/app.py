@@ -20,6 +20,7 @@ from serving import (
     insight_routes,
     journey_map_routes,
     list_page_routes,
+    opinion_routes,
     page_routes,
     provider_routes,
     score_routes,
@@ -41,7 +42,7 @@ ROUTES = (
     export_routes, hook_routes, sign_in_routes, provider_routes, action_routes, list_page_routes,
     worklist_routes, insight_routes, journey_map_routes,
 )  # fmt: skip
-SCORING = (score_routes, customer_page_routes, action_page_routes)
+SCORING = (score_routes, customer_page_routes, action_page_routes, opinion_routes)
 """Routes that ask for scores: one thread does them all, so that a page and the API agree."""
 
 ANYWHERE = (400, 401, 403, 405, 408, 413, 415, 429, 431, 503)

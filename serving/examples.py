@@ -126,6 +126,25 @@ ACTION = {
     "follow_ups": [{**OUTCOME_BODY, "at": "2018-01-04T10:00:00Z", "who": "jane.doe"}],
 }  # fmt: skip
 ACTIONS = {"actions": [ACTION], "next": None}
+NOTE_BODY = {
+    "customer": "555", "text": "Moves to the coast in spring.", "who": "jane.doe", "id": "note-17",
+}  # fmt: skip
+NOTE = {**NOTE_BODY, "at": NOW}
+OPINION_BODY = {
+    "customer": "555", "problem": "churn", "says": "no", "because": "Was on holiday.",
+    "who": "jane.doe", "id": "opinion-17",
+}  # fmt: skip
+OPINION = {
+    **OPINION_BODY, "at": NOW, "expects": "They will stay", "as_of": AS_OF,
+    "closes": "2018-01-28T00:00:00Z", "probability": 0.672, "band": "very high",
+    "value_at_stake": 13.34, **MODEL, "score_id": SCORE["score_id"], "disagrees": True,
+    "came": None,
+}  # fmt: skip
+DISAGREEMENTS = {
+    "problem": "churn", "waiting": 1, "disagreements": [OPINION],
+    "tally": {"known": 40, "person_right": 25, "model_right": 29, "person_brier": 0.375,
+              "model_brier": 0.214},
+}  # fmt: skip
 
 LISTED = {
     "customer": "555", **BAND, "interval": {"low": 0.559, "high": 0.716}, "band_before": "high",

@@ -32,8 +32,8 @@ class Notes:
     def __init__(self, database: Database, workspace: int) -> None:
         self.database, self.workspace = database, workspace
 
-    def add(self, customer: str, note: Note) -> None:
-        """Keep a note; the same sent again changes nothing.
+    def add(self, customer: str, note: Note) -> Note:
+        """Keep a note, and give it as it is kept; the same sent again changes nothing.
 
         Raises
         ------
@@ -44,8 +44,10 @@ class Notes:
         mine = (N.workspace == self.workspace, N.customer == customer, N.note == note.note)
         with self.database.writing() as connection:
             insert_new(connection, NOTES, [row])
-            if connection.execute(select(N.text).where(*mine)).scalar_one() != note.text:
-                raise UsedError
+            kept = Note(*connection.execute(select(N.note, N.at, N.who, N.text).where(*mine)).one())
+        if kept.text != note.text:
+            raise UsedError
+        return kept
 
     def of_customer(self, customer: str, limit: int) -> tuple[list[Note], int]:
         """The newest notes, and how many there are."""

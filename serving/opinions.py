@@ -134,21 +134,21 @@ class Opinions:
     def __init__(self, database: Database, workspace: int) -> None:
         self.database, self.workspace = database, workspace
 
-    def add(self, opinion: Opinion) -> None:
-        """Keep an opinion; the same sent again changes nothing.
+    def add(self, opinion: Opinion) -> Opinion:
+        """Keep an opinion, and give it as it is kept; the same sent again changes nothing.
 
         Raises
         ------
         UsedError
             When its id belongs to another one.
         """
-        said = (opinion.customer, opinion.problem, opinion.says, opinion.because)
         mine = (O.workspace == self.workspace, O.opinion == opinion.opinion)
         with self.database.writing() as connection:
             insert_new(connection, OPINIONS, [{"workspace": self.workspace, **vars(opinion)}])
-            asked = select(O.customer, O.problem, O.says, O.because).where(*mine)
-            if tuple(connection.execute(asked).one()) != said:
-                raise UsedError
+            kept = Opinion(*connection.execute(select(*_COLUMNS).where(*mine)).one())
+        if _said(kept) != _said(opinion):
+            raise UsedError
+        return kept
 
     def of_customer(self, customer: str, problem: str, limit: int) -> list[Opinion]:
         """A customer's opinions, the newest first."""
@@ -188,6 +188,11 @@ class Opinions:
         with self.database.reading() as connection:
             rows = connection.execute(asked.order_by(*(order or newest)).limit(limit)).all()
         return [Opinion(*row) for row in rows]
+
+
+def _said(opinion: Opinion) -> tuple[Any, ...]:
+    """What makes two opinions of one id the same."""
+    return opinion.customer, opinion.problem, opinion.says, opinion.because
 
 
 _COLUMNS: Sequence[Any] = [O[name] for name in Opinion.__dataclass_fields__]

@@ -24,6 +24,12 @@ FORMS = {
 }
 
 
+WORDS = {
+    "/v1/notes": {"text": "Moved."},
+    "/v1/opinions": {"says": "no", "because": "They signed."},
+}
+
+
 @pytest.fixture(scope="module")
 def whose(owned_service: Service) -> dict[str, list[str]]:
     """The customers of each owner, by name."""
@@ -231,6 +237,9 @@ def ways(customer: str, action: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("GET", "/actions", {"params": {"customer": customer}}),
         ("POST", "/v1/actions", {"json": {"customer": customer, "kind": "call"}}),
         ("POST", f"/v1/actions/{action}/outcome", {"json": {"outcome": "done"}}),
+        ("POST", "/v1/notes", {"json": {"customer": customer, "text": "x"}}),
+        ("POST", "/v1/opinions",
+         {"json": {"customer": customer, "says": "no", "because": "x"}}),
         ("POST", "/actions/outcome",
          {"data": {"customer": customer, "action": action, "outcome": "done"}}),
     ]  # fmt: skip
@@ -267,7 +276,7 @@ def test_anothers_customer_is_neither_read_nor_written(
                 said_of[who] = found
             assert said_of[theirs] == said_of["no-such-customer"]
             assert {404} == {status for status, _ in said_of[theirs]}
-            for path in ("/actions", "/v1/actions", "/disagreements"):
+            for path in ("/actions", "/v1/actions", "/disagreements", "/v1/disagreements"):
                 text = browser.get(path, params={"limit": 500}).text
                 assert "secret words" not in text and theirs not in text
     with person(owned_service, "cora") as cora:
@@ -314,6 +323,66 @@ def test_who_may_not_write_sees_no_form(
             assert 403 == sent(dora, path, customer, **fields).status_code
         body = {"customer": customer, "kind": "call"}
         assert 403 == dora.post("/v1/actions", json=body).status_code
+        for path, body in WORDS.items():
+            assert 403 == dora.post(path, json={"customer": customer, **body}).status_code
+        assert 200 == dora.get("/v1/disagreements").status_code
+
+
+def test_a_system_writes_notes_that_the_page_shows(
+    anna: httpx.Client, owned_service: Service, whose: dict[str, list[str]]
+) -> None:
+    """A note is kept once by its id, with who wrote it; the page shows it as text."""
+    customer = whose["Anna Berg"][8]
+    body = {"customer": customer, "text": f"From the CRM {SCRIPT}", "who": "jane", "id": "crm-1"}
+    with owned_service.client() as system:
+        first, again = (system.post("/v1/notes", json=body) for _ in range(2))
+        assert 200 == first.status_code and first.json() == again.json()
+        assert body == {name: first.json()[name] for name in body}
+        assert 409 == system.post("/v1/notes", json={**body, "text": "Other"}).status_code
+        for wrong in ({"text": ""}, {"text": "x" * 2_001}, {"id": "a b"}, {"at": "2024-01-01"}):
+            assert 422 == system.post("/v1/notes", json={**body, **wrong}).status_code
+    shown = anna.get(f"/customers/{customer}?problem=churn").text
+    assert 1 == shown.count("From the CRM") and "<script" not in shown
+    assert 422 == anna.post("/v1/notes", json={**body, "id": "own"}).status_code
+    own = anna.post("/v1/notes", json={"customer": customer, "text": "Mine"}).json()
+    assert "anna" == own["who"] and own["id"]
+
+
+def test_the_queue_over_the_api_is_that_of_the_page(
+    anna: httpx.Client, owned_service: Service, whose: dict[str, list[str]]
+) -> None:
+    """An opinion stands beside the score of the moment; where it says another thing than the
+    model it is in the queue, as JSON and on the page, and an agreeing one takes it out."""
+    customer = whose["Anna Berg"][9]
+    with owned_service.client() as system:
+        asked = {"problem": "churn", "customer": customer}
+        score = system.post("/v1/scores", json=asked).json()
+        warned = score["band"] in ("high", "very high") or score["probability"] >= 0.5
+        body = {**asked, "says": "no" if warned else "yes", "because": "They told me.",
+                "who": "jane", "id": "crm-2"}  # fmt: skip
+        first, again = (system.post("/v1/opinions", json=body) for _ in range(2))
+        assert 200 == first.status_code and first.json() == again.json()
+        made = first.json()
+        assert body == {name: made[name] for name in body}
+        assert score["probability"] == made["probability"]
+        assert (True, None) == (made["disagrees"], made["came"])
+        assert made["expects"].startswith("They will")
+        assert 409 == system.post("/v1/opinions", json={**body, "because": "x"}).status_code
+        for wrong in ({"says": "maybe"}, {"because": ""}, {"says": None}):
+            assert 422 == system.post("/v1/opinions", json={**body, **wrong}).status_code
+        assert 404 == system.post("/v1/opinions", json={**body, "problem": "x"}).status_code
+        assert 404 == system.get("/v1/disagreements", params={"problem": "x"}).status_code
+        told = anna.get("/v1/disagreements", params={"problem": "churn"}).json()
+        assert made in told["disagreements"]
+        assert told["waiting"] == len(told["disagreements"])
+        assert {"known", "person_right", "model_right"} < set(told["tally"])
+        page_said = said(page(anna, "/disagreements?problem=churn"))
+        assert all(one["customer"] in page_said for one in told["disagreements"])
+        assert 1 == len(anna.get("/v1/disagreements?limit=1").json()["disagreements"])
+        agreeing = {**body, "says": "yes" if warned else "no", "id": "crm-3"}
+        assert not system.post("/v1/opinions", json=agreeing).json()["disagrees"]
+        told = anna.get("/v1/disagreements").json()["disagreements"]
+        assert customer not in [one["customer"] for one in told]
 
 
 def test_a_person_writes_down_their_own_actions(

@@ -186,6 +186,11 @@ ASK: dict[tuple[str, str], Callable[[Business], Asked]] = {
     ("POST", "/v1/actions"): lambda other: {"json": {"customer": other.customer, "kind": "call"}},
     ("POST", "/v1/actions/{action}/outcome"): lambda other: {"json": {"outcome": "done"}},
     ("GET", "/v1/actions"): lambda other: {},
+    ("POST", "/v1/notes"): lambda other: {"json": {"customer": other.customer, "text": "x"}},
+    ("POST", "/v1/opinions"): lambda other: {
+        "json": {"customer": other.customer, "says": "no", "because": "x"}
+    },
+    ("GET", "/v1/disagreements"): lambda other: {},
     ("GET", "/actions"): lambda other: {},
     ("POST", "/actions"): lambda other: {"data": {"customer": other.customer, "kind": "call"}},
     ("POST", "/actions/outcome"): lambda other: {"data": {"action": other.action}},
@@ -232,7 +237,7 @@ FORMS = (
 
 NAMED_IN_BODY = [
     ("POST", "/v1/scores"), ("POST", "/v1/what-if"), ("POST", "/v1/actions"),
-    ("POST", "/v1/worklist"),
+    ("POST", "/v1/worklist"), ("POST", "/v1/notes"), ("POST", "/v1/opinions"),
 ]  # fmt: skip
 """Routes whose body names a thing of the other, and that can only say that it does not exist."""
 

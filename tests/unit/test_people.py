@@ -223,7 +223,7 @@ def test_every_role_stands_in_the_table_for_routes_that_there_are() -> None:
     asks = {"/v1/scores", "/v1/scores/batch", "/v1/what-if"}
     changing = {r for r, roles in ROLES_OF.items() if r[0] != "GET" and {MANAGER, LEAD} & {*roles}}
     acts = {"/v1/actions", "/v1/actions/{action}/outcome", "/actions", "/actions/outcome"}
-    acts |= {"/notes", "/opinions"}
+    acts |= {"/notes", "/opinions", "/v1/notes", "/v1/opinions"}
     works = {"/at-risk", "/my-week", "/views", "/v1/worklist"}
     assert asks | acts | works == {path for _, path in changing}
     assert not {route for route, scope in SCOPE_OF.items() if scope == "admin"} & {
