@@ -1,8 +1,9 @@
 """`python -m serving score CONFIG --out FILE`: everybody's score with reasons, as a file.
 
 Reads the workspace's histories from a copy that follows the store, scores them a bucket at a time
-here or on a Spark cluster, and writes one file. Standard output says how many customers were
-scored, and why the others were not.
+here or on a Spark cluster, and writes one file. Whom a lead assigned goes before the owner whom the
+histories name, as in the lists; histories that are given as buckets stand for themselves.
+Standard output says how many customers were scored, and why the others were not.
 """
 
 import argparse
@@ -26,12 +27,14 @@ from models.files import save
 from models.registry import Registered, connect, load_alias, model_name
 from serving.book import Wish
 from serving.book_files import check_path, write_book
+from serving.book_owners import with_owners
 from serving.book_parts import Done, Task, parts, processes, score_buckets, score_on, score_together
 from serving.database import Database
 from serving.event_store import store_of
 from serving.migrations import upgrade
 from serving.settings import Settings, declare_place, read_settings
 from serving.snapshot import FromStore
+from serving.worklist import Worklist
 
 LOCAL, SPARK = "local", "spark"
 MOST_REASONS = 20
@@ -71,13 +74,14 @@ def run(chosen: argparse.Namespace) -> int:
     business.problem(problem)
     settings = read_settings(os.environ, workspace=chosen.workspace, database=chosen.database)
     registered = load_alias(connect(settings.workspace), model_name(business.name, problem))
-    buckets = _buckets(business, settings, chosen.histories)
+    buckets, assigned = _histories(business, settings, chosen.histories)
     with tempfile.TemporaryDirectory(dir=chosen.out.parent, prefix=".milepost-") as scratch:
         wish = Wish(reasons=chosen.reasons, owner=business.people.owner)
         task = _task(registered, buckets, Path(scratch), wish)
         with _progress(buckets) as done:
             unscored = _scored(chosen, business, task, done)
-        rows = write_book(chosen.out, parts(task), _about(registered, buckets))
+        book = (with_owners(part, assigned) for part in parts(task))
+        rows = write_book(chosen.out, book, _about(registered, buckets))
     _tell(chosen.out, rows, unscored, perf_counter() - begun)
     return 0
 
@@ -98,16 +102,20 @@ def _scored(chosen: argparse.Namespace, business: Business, task: Task, done: Do
         return score_on(task, runner, done)
 
 
-def _buckets(business: Business, settings: Settings, histories: Path | None) -> Buckets:
+def _histories(
+    business: Business, settings: Settings, histories: Path | None
+) -> tuple[Buckets, dict[str, str]]:
+    """The histories to score, and who was assigned in the store that they come from."""
     if histories is not None:
-        return open_buckets(business, histories)
+        return open_buckets(business, histories), {}
     name = slug(business.name)
     folder = settings.workspace / name / "score-histories"
     database = Database(settings.database_url)
     upgrade(database)
     store = store_of(database, business)
     if store.arrival():
-        return FromStore(business, store, folder).copy().buckets
+        assigned = Worklist(database, store.workspace).assigned()
+        return FromStore(business, store, folder).copy().buckets, assigned
     raise SourceError(
         f"The store has no events of {business.name}. Import its sources with python -m serving "
         "import CONFIG, send events, or name buckets with --histories."
