@@ -15,7 +15,7 @@ from features.config import Business
 from features.cutoffs import OUTSIDE
 from features.durations import BEGINNING, DAY, parse_moment
 from models.peers import EVERYBODY
-from models.question import came_about, of_hundred, question
+from models.question import came_about, is_wanted, of_hundred, question
 from models.spoken import Words, capital, event_noun
 from serving.action_words import kind_words
 from serving.charts import Past, bars, history, steps, weekly
@@ -122,6 +122,7 @@ def _score(shown: Shown, answer: Mapping[str, Any]) -> View:
     stage, value = answer["stage"], problem.value
     view: View = {
         "means": of_hundred(problem, words, probability),
+        "wanted": is_wanted(problem, shown.problem),
         "stake": None,
         "stage_since": stage and when(stage["since"], shown.here),
         "sum": _sum(shown, answer),

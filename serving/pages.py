@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from features.actions import KINDS
 from features.config import Business
 from features.durations import format_moment
+from models.question import is_wanted
 from models.question import question as asked
 from serving.access import ACTING
 from serving.at_risk import AWAKE, Question
@@ -149,6 +150,7 @@ def _list(
         shown=shown,
         has_value=problem.value is not None,
         unit=business.units.get(problem.value.sum, "") if problem.value else "",
+        wanted=is_wanted(problem, question.problem),
         steps=KINDS,
         snoozes=SNOOZES,
         today=today.isoformat(),

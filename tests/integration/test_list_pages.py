@@ -224,6 +224,36 @@ def test_the_export_of_a_list_is_that_list(service: Service) -> None:
         assert {"Anna Berg"} == {row["owner"] for row in rows} & set(OWNERS)
 
 
+def test_what_to_talk_about_is_the_strongest_reason_that_can_be_influenced(
+    service: Service,
+) -> None:
+    """In the list and on the page of a customer the same kind of reason is picked out: one that
+    makes leaving likelier by a point or more and is no context; where there is none, nothing."""
+    with service.client() as client:
+        rows = client.get(LISTED, params={"limit": 1000}).json()["customers"]
+        told = client.get("/at-risk", params={"problem": "churn", "limit": 1000}).text
+        marked = {}
+        for row in read_page(told).all("tr")[1:]:
+            ((customer,),) = ([a.text for a in row.all("a")],)
+            chips = row.all("span", class_="actionable")
+            marked[customer] = [str(chip.parent.parts[0]).strip() for chip in chips if chip.parent]
+        picked = {row["customer"]: worth_talking(row["reasons"]) for row in rows}
+        assert picked == marked
+        some = [next(c for c in picked if picked[c]), next(c for c in picked if not picked[c])]
+        for customer in some:
+            asked = {"problem": "churn", "customer": customer, "reasons": 8}
+            reasons = client.post("/v1/scores", json=asked).json()["reasons"]
+            page = read_page(client.get(f"/customers/{customer}?problem=churn").text)
+            said = [p for p in page.all("p") if p.attributes.get("id") == "talk"]
+            assert worth_talking(reasons) == [p.all("strong")[0].text for p in said]
+
+
+def worth_talking(reasons: list[dict[str, Any]]) -> list[str]:
+    """The first reason that makes leaving likelier and can be influenced."""
+    found = [r["statement"] for r in reasons if r["kind"] == "actionable" and r["points"] >= 1]
+    return found[:1]
+
+
 def test_a_service_without_models_says_what_to_do(
     provider_service: tuple[Service, IdentityProvider],
 ) -> None:
