@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import run
 from hypothesis import given
 from hypothesis import strategies as st
 from stores import addresses, sent
@@ -36,6 +37,8 @@ def tenant(
 ) -> Iterator[Tenant]:  # fmt: skip
     """The trained shop in a store of its own."""
     business = read_config(shop)
+    watched = run("models", "watch", str(shop), "--workspace", str(shop_run[0]), "--once")
+    assert watched.returncode == 0, watched.stderr  # no service may have put it on the shelf yet
     with addresses(request.param, tmp_path_factory.mktemp("store")) as url:
         database = Database(url)
         upgrade(database)
