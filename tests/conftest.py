@@ -1,6 +1,7 @@
 """What tests share: a small shop, a trained workspace, and a real running service."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import httpx
 import pytest
 from hypothesis import settings
 from identity_provider import CLIENT, SECRET, IdentityProvider, identity_provider
-from journeys import make_shop
+from journeys import make_shop, shuffled
+from trained import Trained, made_once, shared_by_workers, trained_once
 
 ROOT = Path(__file__).resolve().parent.parent
 GROCERY = ROOT / "examples" / "grocery" / "journey.toml"
@@ -25,8 +27,21 @@ settings.register_profile("milepost", deadline=None, derandomize=True, print_blo
 settings.load_profile("milepost")
 
 
+LONG_FIRST = (
+    "integration/test_service.py", "integration/test_training.py",
+    "integration/test_killed_run.py", "integration/test_tune_command.py",
+    "integration/test_tracking_server.py", "integration/test_cluster.py",
+    "integration/test_reload.py", "behaviour/test_gate_on_noise.py",
+    "integration/test_book.py", "integration/test_faults.py", "integration/test_own_groups_text.py",
+    "integration/test_webhooks.py", "integration/test_audit_command.py", "unit/test_weekly_risk.py",
+)  # fmt: skip
+"""The files that take longest, longest first, so that no worker ends alone with one of them.
+
+The first two train what others share, the groceries and the shop, each on a worker of its own.
+"""
+
 SLOW_FIRST = ("integration", "behaviour", "browser", "docs")
-"""Kinds of tests in the order in which they begin, so that no worker ends with the longest."""
+"""Kinds of the other tests in the order in which they begin."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,8 +55,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    kind = item.path.relative_to(ROOT / "tests").parts[0]
-    return SLOW_FIRST.index(kind) if kind in SLOW_FIRST else len(SLOW_FIRST)
+    path = item.path.relative_to(ROOT / "tests")
+    if path.as_posix() in LONG_FIRST:
+        return LONG_FIRST.index(path.as_posix())
+    kind = path.parts[0]
+    return len(LONG_FIRST) + (SLOW_FIRST.index(kind) if kind in SLOW_FIRST else len(SLOW_FIRST))
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -56,6 +74,12 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         timeout=600,
         check=False,
     )
+
+
+def train(config: Path, workspace: Path) -> subprocess.CompletedProcess[str]:
+    """Train every problem of a business, started in the folder that holds the workspace."""
+    arguments = (str(config), "--workspace", str(workspace), "--json")
+    return run("training", "train", *arguments, cwd=workspace.parent)
 
 
 def crowned(config: Path, workspace: Path) -> None:
@@ -154,20 +178,51 @@ def serve(config: Path, workspace: Path, *more: str) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share."""
+    return shared_by_workers(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def shop(shared: Path) -> Path:
     """The journey.toml of a small shop."""
-    return make_shop(tmp_path_factory.mktemp("shop"))
+    return made_once(shared, "shop", make_shop)
+
+
+@pytest.fixture(scope="session")
+def smaller_shop(shared: Path) -> Path:
+    """A shop that trains in half the time, and whose first model passes the gate all the same."""
+    return made_once(shared, "smaller-shop", lambda folder: make_shop(folder, 120, seed=1))
+
+
+@pytest.fixture(scope="session")
+def shop_trained(shop: Path, shared: Path) -> Trained:
+    """The training of the shop that all workers share: to be read only."""
+    return trained_once(shared, "shop-trained", lambda workspace: train(shop, workspace))
 
 
 @pytest.fixture(scope="session")
 def shop_run(
-    shop: Path, tmp_path_factory: pytest.TempPathFactory
+    shop_trained: Trained, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A workspace in which the shop was trained, and what the command printed."""
-    workspace = tmp_path_factory.mktemp("shop-workspace")
-    done = run("training", "train", str(shop), "--workspace", str(workspace), "--json")
-    assert done.returncode == 0, done.stderr
-    return workspace, done
+    return shop_trained.copied(tmp_path_factory.mktemp("shop-workspace") / "copy")
+
+
+@pytest.fixture(scope="session")
+def second_trained(shop: Path, shop_trained: Trained, shared: Path) -> Trained:
+    """The shop trained a second time in a copy of the workspace of the first: to be read only.
+
+    Its files hold the same rows in another order, and the command says what it found to a person.
+    """
+
+    def again(workspace: Path) -> subprocess.CompletedProcess[str]:
+        shop_trained.copied(workspace)
+        shutil.rmtree(workspace / "shop")  # whatever lies there afterwards is of this run
+        config = made_once(shared, "shuffled-shop", lambda folder: shuffled(shop, folder))
+        return run("training", "train", str(config), "--workspace", str(workspace))
+
+    return trained_once(shared, "second-trained", again)
 
 
 @pytest.fixture(scope="session")
@@ -178,13 +233,11 @@ def shop_service(shop: Path, shop_run: tuple[Path, object]) -> Iterator[Service]
 
 @pytest.fixture(scope="session")
 def grocery_run(
-    tmp_path_factory: pytest.TempPathFactory,
+    shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A workspace in which the grocery example was trained, and what the command printed."""
-    workspace = tmp_path_factory.mktemp("grocery-workspace")
-    done = run("training", "train", str(GROCERY), "--workspace", str(workspace), "--json")
-    assert done.returncode == 0, done.stderr
-    return workspace, done
+    trained = trained_once(shared, "grocery-trained", lambda workspace: train(GROCERY, workspace))
+    return trained.copied(tmp_path_factory.mktemp("grocery-workspace") / "copy")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Journeys that tests make: tables in text, and a small shop with a known habit."""
 
+import shutil
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -132,6 +133,16 @@ horizon = "30d"
 every = "15d"
 value = { sum = "value", last = "90d" }
 '''
+
+
+def shuffled(shop: Path, folder: Path) -> Path:
+    """A copy of a shop whose files hold the same rows in another order; its journey.toml."""
+    shutil.copytree(shop.parent, folder)
+    for name in ("orders.csv", "tickets.csv", "customers.csv"):
+        head, *lines = (folder / name).read_text().splitlines()
+        np.random.default_rng(1).shuffle(lines)
+        (folder / name).write_text("\n".join([head, *lines]) + "\n")
+    return folder / "journey.toml"
 
 
 def make_shop(folder: Path, n_customers: int = 300, seed: int = 5) -> Path:

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 from subprocess import CompletedProcess
 
-import pytest
 from report_page import Page
+from trained import WORKSPACE, Trained
 
 from models.registry import connect
-from training.__main__ import main
 
 Run = tuple[Path, CompletedProcess[str]]
 
@@ -46,12 +45,9 @@ def test_the_version_carries_its_card(shop_run: Run, tmp_path: Path) -> None:
     assert "MODEL_CARD.md" in client.get_model_version("shop-churn", version).description
 
 
-def test_a_person_is_told_where_the_report_is(
-    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_person_is_told_where_the_report_is(second_trained: Trained) -> None:
     """Without `--json` the summary of a problem ends with the path of its page."""
-    assert 0 == main(["train", str(shop), "--workspace", str(tmp_path)])
-    last = capsys.readouterr().out.strip().splitlines()[-1]
-    path = (tmp_path / "shop" / "churn" / "report.html").resolve()
+    last = second_trained.done.stdout.strip().splitlines()[-1]
+    path = second_trained.folder / WORKSPACE / "shop" / "churn" / "report.html"
     assert f"  report: {path}" == last
     assert path.exists()

@@ -91,12 +91,12 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_training_goes_to_the_server_that_is_named(
-    server: TrackingServer, shop: Path, tmp_path: Path
+    server: TrackingServer, smaller_shop: Path, tmp_path: Path
 ) -> None:
     """`--tracking` names the server; run and model arrive there and nowhere else."""
     done = run(
-        "training", "train", str(shop), "--workspace", str(tmp_path), "--tracking", server.address,
-        "--json",
+        "training", "train", str(smaller_shop), "--workspace", str(tmp_path),
+        "--tracking", server.address, "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.strip().splitlines()[-1])
@@ -151,14 +151,14 @@ def test_the_model_of_the_server_is_served_bit_for_bit(
 
 
 def test_a_server_that_died_costs_no_model(
-    server: TrackingServer, shop: Path, shop_run: tuple[Path, object], tmp_path: Path
+    server: TrackingServer, smaller_shop: Path, tmp_path: Path
 ) -> None:
     """Killed before a run ends: exit code 3 in seconds, and `register` uploads the same bytes."""
     common = ["--workspace", str(tmp_path), "--tracking", server.address]
     before = version_at_server(server, tmp_path)
     server.kill()
     try:
-        done = run("training", "train", str(shop), *common, "--json")
+        done = run("training", "train", str(smaller_shop), *common, "--json")
         assert 3 == done.returncode, done.stderr
         assert "Traceback" not in done.stderr
         last = done.stderr.strip().splitlines()[-1]
@@ -168,13 +168,13 @@ def test_a_server_that_died_costs_no_model(
         assert summary["seconds"]["register"] < 60
         (entry,) = waiting(tmp_path, "shop", "churn")
         assert str(entry.folder) == summary["kept"]
-        again = run("training", "register", str(shop), *common)
+        again = run("training", "register", str(smaller_shop), *common)
         assert 2 == again.returncode and "can't be opened" in again.stderr
         assert [entry] == waiting(tmp_path, "shop", "churn")
         expected = files_of(entry.folder)
     finally:
         server.start()
-    done = run("training", "register", str(shop), *common)
+    done = run("training", "register", str(smaller_shop), *common)
     assert done.returncode == 0, done.stderr
     found = re.search(r"registered as version (\d+)", done.stdout)
     assert found is not None and found.group(1) != before
@@ -184,7 +184,9 @@ def test_a_server_that_died_costs_no_model(
         assert expected[f"model/{name}"] == logged[f"data/model/{name}"]
     code = {name for name in expected if name.startswith("code/")}
     assert all(expected[name] == logged[name] for name in code) and code
-    assert "no finished model waits" in run("training", "register", str(shop), *common).stdout
+    assert (
+        "no finished model waits" in run("training", "register", str(smaller_shop), *common).stdout
+    )
 
 
 def version_at_server(server: TrackingServer, workspace: Path) -> str | None:

@@ -3,14 +3,17 @@
 import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 from conftest import ROOT, run
 from journeys import make_shop, raven
+from trained import WORKSPACE, Trained
 
 from models.registry import CHALLENGER, CHAMPION, connect, load_alias, version_at
+from training.__main__ import main
 from training.logged_model import REQUIREMENTS
 
 KEYS = {
@@ -72,12 +75,11 @@ def test_everything_is_in_mlflow(shop_run: tuple[Path, CompletedProcess[str]]) -
     assert {*REQUIREMENTS, "mlflow"} == set(pinned)
 
 
-def test_the_first_model_is_champion_and_later_ones_challenge(tmp_path: Path) -> None:
+def test_the_first_model_is_champion_and_later_ones_challenge(
+    shop: Path, second_trained: Trained, tmp_path: Path
+) -> None:
     """A second version does not replace the champion until somebody promotes it."""
-    shop = make_shop(tmp_path / "shop", 300)
-    workspace = tmp_path / "workspace"
-    for _ in range(2):
-        last_json(run("training", "train", str(shop), "--workspace", str(workspace), "--json"))
+    workspace, _ = second_trained.copied(tmp_path / "workspace")
     client = connect(workspace)
     aliases = {a: version_at(client, "shop-churn", a) for a in (CHAMPION, CHALLENGER)}
     assert {CHAMPION: "1", CHALLENGER: "2"} == aliases
@@ -90,17 +92,14 @@ def test_the_first_model_is_champion_and_later_ones_challenge(tmp_path: Path) ->
     assert "2" == load_alias(client, "shop-churn").version
 
 
-def test_nothing_is_written_outside_the_workspace(
-    shop: Path, shop_run: tuple[Path, object], tmp_path: Path
-) -> None:
+def test_nothing_is_written_outside_the_workspace(shop_trained: Trained) -> None:
     """Training leaves no database, folder or log where it was started."""
-    done = run("training", "train", str(shop), "--workspace", str(tmp_path / "ws"), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert ["ws"] == [path.name for path in tmp_path.iterdir()]
-    with sqlite3.connect(tmp_path / "ws" / "mlflow.db") as database:
+    assert [WORKSPACE] == [path.name for path in shop_trained.folder.iterdir()]
+    workspace = shop_trained.folder / WORKSPACE
+    with closing(sqlite3.connect(f"file:{workspace}/mlflow.db?mode=ro", uri=True)) as database:
         query = "select artifact_location from experiments where name = 'shop-churn'"
         places = [row[0] for row in database.execute(query)]
-    assert [(tmp_path / "ws" / "artifacts" / "shop-churn").as_uri()] == places
+    assert [(workspace / "artifacts" / "shop-churn").as_uri()] == places
 
 
 @pytest.mark.parametrize(
@@ -116,7 +115,7 @@ def test_nothing_is_written_outside_the_workspace(
     ],
 )
 def test_bad_input_is_one_paragraph_and_exit_code_2(
-    old: str, new: str, says: str, shop: Path, tmp_path: Path
+    old: str, new: str, says: str, shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A person's mistake is named with its place and mend, and shows no traceback."""
     text = shop.read_text()
@@ -126,38 +125,39 @@ def test_bad_input_is_one_paragraph_and_exit_code_2(
     config = tmp_path / "journey.toml"
     config.write_text(text.replace(old, new, 1))
     workspace = str(tmp_path / "ws")
-    done = run("training", "train", str(config), "--problem", "churn", "--workspace", workspace)
-    assert 2 == done.returncode
-    assert "Traceback" not in done.stderr
-    last = done.stderr.strip().splitlines()[-1]
+    assert 2 == main(["train", str(config), "--problem", "churn", "--workspace", workspace])
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    last = told.strip().splitlines()[-1]
     assert last.startswith("error: ")
     assert re.search(says, last), last
 
 
 def test_a_csv_with_one_per_cent_of_broken_rows_stops_and_lists_them(
-    shop: Path, tmp_path: Path
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Broken rows are counted, listed in `rejected.parquet`, and the mend is named."""
     make_shop(tmp_path, 100)
     lines = (tmp_path / "orders.csv").read_text().splitlines()
     lines[100::100] = [line.replace("2023", "20x3") for line in lines[100::100]]
     (tmp_path / "orders.csv").write_text("\n".join(lines) + "\n")
-    command = ["training", "train", str(tmp_path / "journey.toml"), "--workspace", str(tmp_path)]
-    done = run(*command)
-    assert 2 == done.returncode
-    assert "unreadable rows" in done.stderr and "max_unreadable" in done.stderr
-    assert "Traceback" not in done.stderr
+    command = ["train", str(tmp_path / "journey.toml"), "--workspace", str(tmp_path)]
+    assert 2 == main(command)
+    told = capsys.readouterr().err
+    assert "unreadable rows" in told and "max_unreadable" in told
+    assert "Traceback" not in told
     assert (tmp_path / "shop" / "rejected.parquet").exists()
     config = tmp_path / "journey.toml"
     config.write_text(
         config.read_text().replace('name = "orders"', 'name = "orders"\nmax_unreadable = 0.02')
     )
-    done = run(*command)
-    assert done.returncode == 0, done.stderr
-    assert "with an event_time that is not a time" in done.stderr
+    assert 0 == main(command)
+    assert "with an event_time that is not a time" in capsys.readouterr().err
 
 
-def test_a_label_of_one_class_is_refused(shop: Path, tmp_path: Path) -> None:
+def test_a_label_of_one_class_is_refused(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A label table in which nothing differs has nothing to teach."""
     config = tmp_path / "journey.toml"
     labels = "select customer, date '2023-06-01' as cutoff_time, 0 as label from 'customers.csv'"
@@ -166,12 +166,14 @@ def test_a_label_of_one_class_is_refused(shop: Path, tmp_path: Path) -> None:
     )
     for name in ("orders.csv", "tickets.csv", "customers.csv"):
         (tmp_path / name).symlink_to(shop.parent / name)
-    done = run("training", "train", str(config), "--workspace", str(tmp_path / "ws"))
-    assert 2 == done.returncode
-    assert "nothing to tell apart" in done.stderr and "Traceback" not in done.stderr
+    assert 2 == main(["train", str(config), "--workspace", str(tmp_path / "ws")])
+    told = capsys.readouterr().err
+    assert "nothing to tell apart" in told and "Traceback" not in told
 
 
-def test_a_label_table_trains_as_well_as_a_declared_outcome(shop: Path, tmp_path: Path) -> None:
+def test_a_label_table_trains_as_well_as_a_declared_outcome(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Labels that the business computes itself, with or without a split, lead to a model."""
     query = """
         select customer, cutoff::date as cutoff_time,
@@ -190,8 +192,8 @@ def test_a_label_table_trains_as_well_as_a_declared_outcome(shop: Path, tmp_path
         shop.read_text().partition("[problems")[0]
         + f'[problems.churn]\nlabels = """{query}"""\nhorizon = "30d"\n'
     )
-    done = run("training", "train", str(config), "--workspace", str(tmp_path / "ws"), "--json")
-    summary = last_json(done)
+    assert 0 == main(["train", str(config), "--workspace", str(tmp_path / "ws"), "--json"])
+    summary = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert summary["auroc"] > 0.75
     assert "as given by the label table" == summary["split"]
 

@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 
 from models.files import load
 from models.registry import connect
+from training.__main__ import main
 from training.search_log import SEARCH_TAG
 from training.tuned import TUNED, read_tuned, write_tuned
 
@@ -124,8 +125,9 @@ def test_an_interrupted_search_tells_what_it_found(small_shop: Path, tmp_path: P
 
 
 def test_training_uses_what_was_found_and_says_so(
-    shop: Path, tuned: tuple[Path, CompletedProcess[str]], tmp_path: Path
-) -> None:
+    shop: Path, tuned: tuple[Path, CompletedProcess[str]], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     """The summary, MLflow and the contract name the parameters; `--untuned` leaves them aside."""
     workspace, folder = tmp_path, tmp_path / "shop" / "churn"
     found = read_tuned(tuned[0] / "shop" / "churn")
@@ -136,10 +138,10 @@ def test_training_uses_what_was_found_and_says_so(
     told = {}
     for option in ("--json", "--untuned"):
         arguments = ["train", str(shop), "--workspace", str(workspace), "--json"]
-        done = run("training", *dict.fromkeys((*arguments, option)))
-        assert done.returncode == 0, done.stderr
-        assert (option == "--json") == ("tuned parameters: " in done.stderr)
-        told[option] = json.loads(done.stdout.splitlines()[-1])
+        assert 0 == main([*dict.fromkeys((*arguments, option))])
+        out, err = capsys.readouterr()
+        assert (option == "--json") == ("tuned parameters: " in err)
+        told[option] = json.loads(out.splitlines()[-1])
         params = connect(workspace).get_run(told[option]["run_id"]).data.params
         assert str(option == "--json") == params["tuned"]
         assert (option == "--json") == (params["num_leaves"] == "3")
@@ -151,21 +153,25 @@ def test_training_uses_what_was_found_and_says_so(
 
 
 @pytest.mark.parametrize("option", [("--trials", "0"), ("--minutes", "-1"), ("--minutes", "nan")])
-def test_a_budget_is_above_zero(option: tuple[str, str], small_shop: Path, tmp_path: Path) -> None:
+def test_a_budget_is_above_zero(
+    option: tuple[str, str], small_shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """No time or no trials is a mistake that is named."""
-    done = run("training", "tune", str(small_shop), "--workspace", str(tmp_path), *option)
-    assert 2 == done.returncode
-    assert "above zero" in done.stderr
+    assert 2 == main(["tune", str(small_shop), "--workspace", str(tmp_path), *option])
+    assert "above zero" in capsys.readouterr().err
 
 
 def test_few_positives_are_not_tuned(
-    small_shop: Path, tuned: tuple[Path, CompletedProcess[str]]
+    small_shop: Path,
+    tuned: tuple[Path, CompletedProcess[str]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Where positives are few the fit has no parameters to tune, and training says so."""
     folder = tuned[0] / "shop" / "churn"
     found = read_tuned(folder)
     assert found is not None
     write_tuned(folder, replace(found, beats_noise=True))
-    done = run("training", "train", str(small_shop), "--workspace", str(tuned[0]), "--json")
-    assert "default parameters: positives are too few" in done.stderr
-    assert json.loads(done.stdout.splitlines()[-1])["tuned"] is None
+    assert 0 == main(["train", str(small_shop), "--workspace", str(tuned[0]), "--json"])
+    out, err = capsys.readouterr()
+    assert "default parameters: positives are too few" in err
+    assert json.loads(out.splitlines()[-1])["tuned"] is None

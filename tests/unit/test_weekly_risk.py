@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import run
 from hypothesis import given
 from hypothesis import strategies as st
 from journeys import read_table
@@ -20,6 +19,7 @@ from features.outcomes import first_happened, first_known
 from features.sources import read_histories
 from models.files import load
 from models.weekly_risk import WEEK, WeeklyRisk, n_weeks, weekly_risk_from_json
+from training.__main__ import main
 
 Array = np.ndarray
 NOTHING = np.empty((1, 0))
@@ -103,7 +103,9 @@ def test_a_trained_model_knows_when(shop: Path, shop_run: tuple[Path, object]) -
     assert unknown.weekly(vectors, asked) is None
 
 
-def test_trees_find_the_day_of_the_month(tmp_path: Path) -> None:
+def test_trees_find_the_day_of_the_month(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Bills that are paid every 30 days are foreseen to the week, far better than evenly."""
     rng = np.random.default_rng(5)
     lines = ["customer,event_time,event"]
@@ -120,11 +122,10 @@ def test_trees_find_the_day_of_the_month(tmp_path: Path) -> None:
         '[problems.pays]\noutcome = { event = "paid", repeats = true }\nhorizon = "28d"\n'
         'every = "28d"\n'
     )
-    done = run("training", "train", str(tmp_path / "journey.toml"), "--workspace",
-               str(tmp_path / "workspace"), "--json")  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    place = (str(tmp_path / "journey.toml"), "--workspace", str(tmp_path / "workspace"))
+    assert 0 == main(["train", *place, "--json"])
 
-    found = json.loads(done.stdout)["weekly_risk"]
+    found = json.loads(capsys.readouterr().out)["weekly_risk"]
     assert found["integrated_brier"] < 0.8 * found["integrated_brier_even"]
 
 
