@@ -157,7 +157,9 @@ def test_a_budget_is_above_zero(
     option: tuple[str, str], small_shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No time or no trials is a mistake that is named."""
-    assert 2 == main(["tune", str(small_shop), "--workspace", str(tmp_path), *option])
+    with pytest.raises(SystemExit) as ended:
+        main(["tune", str(small_shop), "--workspace", str(tmp_path), *option])
+    assert 2 == ended.value.code
     assert "above zero" in capsys.readouterr().err
 
 
