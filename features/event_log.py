@@ -61,6 +61,12 @@ class EventLog:
     groups: "Mapping[str, EventLog]" = field(default_factory=dict)
     """The journeys of groups, by the property that names them; their `customers` are the groups'
     ids. See `features.groups`."""
+    laid: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """Where compiled passes find the columns, by the pass: one that is asked again and again about
+    the same journey need not look for them. Addresses mean nothing to another process."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "laid": {}}
 
     @property
     def n_events(self) -> int:

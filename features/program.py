@@ -194,7 +194,19 @@ class Part:
         return len(self._tables) - 1
 
     def bind(self, log: EventLog) -> "tuple[Bound, Bound]":
-        """The program for a log's levels, and where the log's columns lie."""
+        """The program for a log's levels, and where the log's columns lie.
+
+        A short log keeps the answer: a journey that a service holds is asked about again.
+        """
+        found = log.laid.get(self)
+        if found is None:
+            found = self._bind(log)
+            if log.n_events <= SMALL:
+                log.laid[self] = found
+        bound: tuple[Bound, Bound] = found
+        return bound
+
+    def _bind(self, log: EventLog) -> "tuple[Bound, Bound]":
         columns = [_categorical(log, name) for name in self._code_names]
         levels = [column.levels for column in columns]
         bound = self._bound

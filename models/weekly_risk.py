@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from features.durations import DAY
 from features.engine import Matrix
-from models.calibration import sigmoid
 from models.trees import Trees, trees_from_text
+from models.weeks import begun, gather, spread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -85,34 +85,27 @@ class WeeklyRisk:
             `n_weeks` is that of the longest window; NaN after a row's last week, whose value
             is the row's probability to the bit. A row is the same alone and among others.
         """
-        weeks = n_weeks(opens, closes)
-        by = self.shares(margin, vectors, opens, closes)
-        score = probability[:, None]
-        curve = 1 - (1 - score) * by if self.waits else score * by
-        curve = np.maximum(curve, score) if self.waits else np.minimum(curve, score)
-        week = np.arange(1, curve.shape[1] + 1)
-        curve = np.where(week == weeks[:, None], score, curve)
-        return np.where(week > weeks[:, None], np.nan, curve)
+        curve = self.shares(margin, vectors, opens, closes)
+        spread(probability, n_weeks(opens, closes), self.waits, curve)
+        return curve
 
     def shares(self, margin: Floats, vectors: Matrix, opens: Ints, closes: Ints) -> Floats:
         """`G`, shape `(n_rows, n_weeks)`: rises to 1 at a row's last week and stays there."""
         weeks = n_weeks(opens, closes)
-        week = np.arange(1, int(weeks.max(initial=1)))
-        begun = week < weeks[:, None]  # (n_rows, n_weeks - 1)
-        out = np.ones((len(margin), len(week) + 1))
+        most = int(weeks.max(initial=1))
+        out = np.ones((len(margin), most))
         if self._hazard is None:
-            out[:, :-1] = np.where(begun, week * WEEK / (closes - opens)[:, None], 1.0)
+            week = np.arange(1, most)
+            before = week < weeks[:, None]  # (n_rows, n_weeks - 1)
+            out[:, :-1] = np.where(before, week * WEEK / (closes - opens)[:, None], 1.0)
             return out
-        block = max(1, CELLS // max(len(week), 1))
+        block = max(1, CELLS // max(most - 1, 1))
         for begin in range(0, len(margin), block):
-            here = slice(begin, begin + block)
-            rows, column = np.nonzero(begun[here])
-            rows += begin
-            seen = week_matrix(self._places, week[column], margin, vectors, opens, closes, rows)
-            stays = np.ones(begun[here].shape)
-            stays[rows - begin, column] = 1 - sigmoid(self._hazard.margins(seen))
-            left = np.multiply.accumulate(stays, axis=1)
-            out[here, :-1] = np.where(begun[here], 1 - left, 1.0)
+            some, shares = weeks[begin : begin + block], out[begin : begin + block]
+            rows = begin + np.repeat(np.arange(len(some)), some - 1)
+            week = begun(some, np.empty(len(rows), np.int64))
+            seen = week_matrix(self._places, week, margin, vectors, opens, closes, rows)
+            gather(self._hazard.margins(seen), some, shares)
         return out
 
     def to_json(self) -> dict[str, Any]:

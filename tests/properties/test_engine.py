@@ -1,5 +1,7 @@
 """What holds for every history: the engine against the reference, and against time."""
 
+import pickle
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -170,6 +172,28 @@ def test_a_small_log_s_own_levels_change_nothing(
     finally:
         program.SMALL = most
     assert small.tobytes() == large.tobytes()
+
+
+@given(histories, st.lists(rows, max_size=8), moments)
+def test_a_log_that_is_asked_again_answers_alike(
+    history: list[dict[str, str]], about: list[dict[str, str]], moment: tuple[int, int]
+) -> None:
+    """Asked again, by another plan in between, copied, cut, or sent to another process, a log gives
+    the bits of the first time: what it keeps of a plan belongs to its own columns alone."""
+    log, attributes = together(log_of(history), log_of(about))
+    asked = rows_at(log, *((c, format_moment(moment[0])) for c in log.customers))
+    first = compute_exact(PLAN, log, attributes, asked)
+    compute_exact(NAMING, log, attributes, asked)
+    sent = pickle.loads(pickle.dumps((log, attributes)))
+    fewer = replace(log, event_time=log.event_time - days(3)), attributes
+    assert not sent[0].laid and not fewer[0].laid
+    new = together(log_of(history), log_of(about))
+    new = replace(new[0], event_time=new[0].event_time - days(3)), new[1]
+    assert first.tobytes() == compute_exact(PLAN, log, attributes, asked).tobytes()
+    assert first.tobytes() == compute_exact(PLAN, *sent, asked).tobytes()
+    assert (
+        compute_exact(PLAN, *fewer, asked).tobytes() == compute_exact(PLAN, *new, asked).tobytes()
+    )
 
 
 @given(histories, moments)
