@@ -52,15 +52,17 @@ class _Pieces:
         return said
 
 
-def as_workbook(found: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """An XLSX file of rows that all have the first one's keys, which are its head."""
+def as_workbook(
+    found: Iterable[Mapping[str, Any]], most_rows: int = MOST_ROWS
+) -> Iterator[bytes]:  # fmt: skip
+    """An XLSX file of rows that all have the first one's keys, which are each sheet's head."""
     pieces, rows = _Pieces(), iter(found)
     sheets = 0
     with ZipFile(pieces, "w", ZIP_DEFLATED) as file:  # type: ignore[call-overload]
         first = next(rows, None)
         while first is not None or not sheets:
             sheets += 1
-            some = () if first is None else chain([first], islice(rows, MOST_ROWS - 1))
+            some = () if first is None else chain([first], islice(rows, most_rows - 1))
             with file.open(f"xl/worksheets/sheet{sheets}.xml", "w") as sheet:
                 for text in _sheet(iter(some)):
                     sheet.write(text.encode())

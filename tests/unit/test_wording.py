@@ -51,6 +51,7 @@ SENTENCES: list[tuple[Feature, float, float | None, str]] = [
     (events().days_active(WEEKS), 4, 7, "Active on 4 days in the last 8 weeks; customers like this usually on 7"),
     (LOGIN.share(days(28)), 0.4, 0.6, "Logins make up 40% of all events in the last 4 weeks; customers like this usually have 60%"),
     (LOGIN.trend(days(28)), 0.25, 0.5, "Of the logins in the last 8 weeks, 25% came in the later half; customers like this usually 50%"),
+    (LOGIN.trend(days(28)), NAN, 0.5, "No login in the last 8 weeks; customers like this usually have some"),
     (BUY.recency(), 48, 7, "Last bought 48 days ago; customers like this usually 7 days ago"),
     (LOGIN.recency(), NAN, 7, "No login so far; the last one of customers like this was usually 7 days ago"),
     (LOGIN.tenure(), 300, 340, "The first login was 300 days ago; customers like this usually 340 days ago"),
