@@ -111,7 +111,8 @@ def settle(problem: Problem, whole: Overview) -> Problem:
         )
     if problem.value is not None and whole.event_kinds.get(problem.value.sum) != NUMBER:
         raise ProblemError(
-            f"value.sum names {problem.value.sum!r}, but no source yields it as a number."
+            f"value.sum names {problem.value.sum!r}, but no source yields it as a number, or all "
+            "its values are missing."
             f"{nearest(problem.value.sum, whole.names(NUMBER))}"
         )
     if outcome is None:

@@ -163,7 +163,8 @@ def kind_of_column(source: str, column: str, columns: dict[str, str]) -> str:
     if column == "value":
         raise SourceError(
             f"The column 'value' of the source {source!r} is {kind}, not a number. Cast it in the "
-            "SQL: try_cast(value as double) as value makes what is no number missing."
+            "SQL: try_cast(value as double) as value makes what is no number missing, and 19,90 is "
+            "none; try_cast(replace(value, ',', '.') as double) as value reads a decimal comma."
         )
     return TIME if kind.startswith(("TIMESTAMP", "DATE")) else CATEGORY
 

@@ -346,7 +346,8 @@ def _furthest(stages: tuple[str, ...], value: float) -> str:
 
 def _rhythm(value: float) -> str:
     how = "come in bursts" if value > 0.3 else "come at no fixed rhythm"
-    return f"{'come regularly' if value < -0.3 else how} ({value:.1f} from -1, a clock, to 1)"
+    shown = round(value, 1) + 0.0  # without the sign of a zero
+    return f"{'come regularly' if value < -0.3 else how} ({shown:.1f} from -1, a clock, to 1)"
 
 
 def _slope(about: Property, value: float) -> str:

@@ -58,6 +58,9 @@ MOST_AMOUNTS = 6
 DECIMALS = 6
 """Digits of a stored number; more would differ between two machines' sums."""
 
+ALIKE = 1e-9
+"""Columns whose values lie nearer to each other tell nobody apart."""
+
 
 @dataclass(frozen=True)
 class Customers:
@@ -213,9 +216,10 @@ def _fitted(columns: tuple[int, ...], counted: tuple[int, ...], vectors: Matrix)
     if len(enough) < max(MIN_CUSTOMERS, SPREAD * len(vectors)) or len(columns) < 2:
         return
     roots = root(side.values(enough))
-    spread = np.nanstd(np.nan_to_num(roots), axis=0)
-    if (spread == 0).any():
-        left = tuple(column for column, s in zip(columns, spread, strict=True) if s > 0)
+    known = ~np.isnan(roots)
+    reach = np.where(known, roots, -np.inf).max(axis=0) - np.where(known, roots, np.inf).min(axis=0)
+    if not (reach > ALIKE).all():
+        left = tuple(column for column, r in zip(columns, reach, strict=True) if r > ALIKE)
         yield from _fitted(left, left if side.is_mix else counted, vectors)
         return
     spread = np.nanstd(roots, axis=0)

@@ -177,7 +177,8 @@ def _quiet(sources: Sequence[SourceAccount], end: int) -> Iterator[Finding]:
             "is a broken feed looks to the model like customers who left.",
             (
                 f"Look whether {account.name} still delivers, and read it again",
-                f"Say extracted_at = {format_day(account.last)} if later rows are strays",
+                f"Say extracted_at = {format_day(account.last)} if what other sources brought "
+                "later is astray",
             ),
             {
                 "events": account.kept, "first": format_day(account.first),

@@ -23,6 +23,8 @@ from training.clock import Clock
 from training.personas import customers_of, find_personas, personas_of
 from training.prepare import Prepared, ask, prepare
 
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")  # such as a division by a scale 0
+
 CHANNELS = ("email", "chat", "phone", "web")
 COUNTS = tuple(having("channel", level).count() for level in CHANNELS)
 ORDER = events("order")

@@ -61,6 +61,7 @@ SENTENCES: list[tuple[Feature, float, float | None, str]] = [
     (LOGIN.gap_max(), 48, 20, "The longest pause between logins was 48 days; customers like this usually have 20 days"),
     (LOGIN.gap_last(), 0.5, 7, "12 hours between the last two logins; customers like this usually have 7 days"),
     (LOGIN.burstiness(), 0.5, 0, "Logins come in bursts (0.5 from -1, a clock, to 1); those of customers like this usually come at no fixed rhythm (0.0 from -1, a clock, to 1)"),
+    (LOGIN.burstiness(), -0.04, None, "Logins come at no fixed rhythm (0.0 from -1, a clock, to 1)"),
     (LOGIN.busiest_day(), 3, 2, "At most 3 logins on one day; customers like this usually 2"),
     (LOGIN.sessions(WEEKS), 1, 7, "1 session with logins in the last 8 weeks; customers like this usually have 7"),
     (LOGIN.session_events(WEEKS), 1.5, 2, "1.5 logins a session in the last 8 weeks; customers like this usually 2"),
