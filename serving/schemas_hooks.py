@@ -5,12 +5,23 @@ Knows nothing about how events are delivered.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from serving.schemas import Strict
 from serving.targets import LONGEST
+from serving.webhooks import TYPES
 
-EventType = Literal["milepost.band.changed", "milepost.model.changed"]
+
+def _subscribable(name: str) -> str:
+    if name not in TYPES:
+        raise ValueError(f"Input should be one of {', '.join(TYPES)}")
+    return name
+
+
+EventType = Annotated[
+    str, AfterValidator(_subscribable), Field(json_schema_extra={"enum": list(TYPES)})
+]
+"""What `TYPES` holds, and the OpenAPI document says so."""
 
 EXAMPLE: dict[str, Any] = {
     "url": "https://crm.example.com/hooks/milepost",
@@ -25,7 +36,7 @@ class WebhookIn(Strict):
 
     url: Annotated[str, Field(min_length=9, max_length=LONGEST)]
     """A public HTTPS address that takes POST."""
-    types: Annotated[list[EventType], Field(min_length=1, max_length=2)] = Field(
+    types: Annotated[list[EventType], Field(min_length=1, max_length=len(TYPES))] = Field(
         default=["milepost.band.changed"]
     )
 

@@ -6,6 +6,8 @@ import httpx
 import pytest
 from conftest import Service
 
+from serving.webhooks import TYPES
+
 URL = "https://crm.example/hooks"
 JSON = {"Content-Type": "application/json"}
 
@@ -43,6 +45,14 @@ def test_a_webhook_comes_and_goes(client: httpx.Client) -> None:
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/test"), ("GET", "/deliveries")):
         refused = client.request(method, place + path)
         assert (404, "webhook_unknown") == (refused.status_code, refused.json()["code"])
+
+
+def test_all_that_is_told_can_be_subscribed_to(client: httpx.Client) -> None:
+    """Every type of event that there is may be named, and the OpenAPI document lists them."""
+    made = client.post("/v1/webhooks", json={"url": URL, "types": list(TYPES)})
+    assert (201, list(TYPES)) == (made.status_code, made.json()["types"])
+    body = client.get("/openapi.json").json()["components"]["schemas"]["WebhookIn"]
+    assert list(TYPES) == body["properties"]["types"]["items"]["enum"]
 
 
 @pytest.mark.parametrize(
