@@ -5,7 +5,8 @@ Takes a state; gives the application. Holds no route of its own.
 
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 
 from serving import (
     action_page_routes,
@@ -33,6 +34,8 @@ from serving.bodies import DEFINITIONS
 from serving.edge import Edge
 from serving.errors import documented, install
 from serving.examples import SHOWN
+from serving.keys import Caller
+from serving.pages import message_page
 from serving.schemas import ProblemDocument
 from serving.scores import answer_all
 from serving.state import State
@@ -63,7 +66,7 @@ def create_app(state: State) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.route_class = checked(state)
-    install(app)
+    install(app, partial(_error_page, state))
     together = Together(partial(answer_all, ledger=state.ledger))
     state.ends.append(together.stop)
     # Routes are looked at in turn: what is asked most stands first. Behind the fifty others a
@@ -75,6 +78,13 @@ def create_app(state: State) -> FastAPI:
     _complete_description(app)
     app.add_middleware(Edge, state=state)
     return app
+
+
+def _error_page(state: State, request: Request, status: int, says: str) -> Response:
+    """What went wrong, for a person who signed in or not."""
+    caller: Caller | None = request.scope.get("caller")
+    tenant = None if caller is None else state.tenants.get(caller.workspace)
+    return message_page(caller, "" if tenant is None else tenant.business.name, status, says)
 
 
 def _complete_description(app: FastAPI) -> None:

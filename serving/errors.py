@@ -1,10 +1,11 @@
-"""Errors over HTTP: RFC 9457 problem documents with a stable code.
+"""Errors over HTTP: RFC 9457 problem documents with a stable code, and pages for browsers.
 
 Takes domain errors and gives answers; the only place that knows which status an error has.
 An answer never echoes the request and never shows a traceback.
 """
 
 import logging
+from collections.abc import Callable
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +20,11 @@ from serving.bodies import places_of
 from serving.schemas import ProblemDocument
 
 MEDIA_TYPE = "application/problem+json"
+NO_PAGE = "There is no page at this address."
+
+Page = Callable[[Request, int, str], Response]
+"""Makes a page of a status and a sentence, for who asked."""
+
 LOG = logging.getLogger("milepost.serving")
 
 
@@ -197,35 +203,45 @@ def _document(
     )
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of the app a problem document."""
+def install(app: FastAPI, page: Page) -> None:
+    """Make every error of the app a problem document, or a page for who reads pages."""
 
     @app.exception_handler(MilepostError)
-    async def domain_error(_: Request, error: MilepostError) -> Response:
-        return problem_of(error)
+    async def domain_error(request: Request, error: MilepostError) -> Response:
+        return _as_read(request, problem_of(error), str(error), page)
 
     @app.exception_handler(RequestValidationError)
-    async def bad_request(_: Request, error: RequestValidationError) -> Response:
+    async def bad_request(request: Request, error: RequestValidationError) -> Response:
         places = places_of(error.errors())
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
             return answer(400, "request_unreadable", "The body is not valid JSON.", places)
-        first = f"{places[0]['place']}: {places[0]['reason']}"
-        return answer(422, "request_invalid", f"The request does not fit. {first}.", places)
+        says = f"The request does not fit. {places[0]['place']}: {places[0]['reason']}."
+        return _as_read(request, answer(422, "request_invalid", says, places), says, page)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         codes = {404: "not_found", 405: "method_not_allowed", 400: "request_unreadable"}
-        response = answer(
-            error.status_code, codes.get(error.status_code, "http_error"), str(error.detail)
-        )
+        says = str(error.detail)
+        response = answer(error.status_code, codes.get(error.status_code, "http_error"), says)
         response.headers.update(error.headers or {})
         if error.status_code == 405:
             response.headers["Allow"] = ", ".join(sorted(_methods(app, request)))
-        return response
+        return _as_read(request, response, NO_PAGE if error.status_code == 404 else says, page)
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         return unforeseen(request.url.path, error)
+
+
+def _as_read(request: Request, document: Response, says: str, page: Page) -> Response:
+    """A problem document, or the page that says the same: a browser would show the JSON raw."""
+    if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+        return document
+    shown = page(request, document.status_code, says)
+    for name in ("Allow", "Retry-After"):
+        if name in document.headers:
+            shown.headers[name] = document.headers[name]
+    return shown
 
 
 def _methods(app: FastAPI, request: Request) -> set[str]:

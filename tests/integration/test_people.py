@@ -96,6 +96,21 @@ def test_a_form_counts_in_its_own_session_alone(service: Service) -> None:
             assert 403 == other.post("/sign-in", data=form).status_code
 
 
+def test_what_a_browser_is_refused_is_a_page(service: Service) -> None:
+    """Who reads pages gets the sentence, the status and a way back; a program gets the document."""
+    with person(service, "anna") as browser:
+        for path, status in (("/model", 403), ("/nonsense", 404), ("/at-risk?problem=nope", 404)):
+            told = browser.get(path)
+            shown = browser.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+            assert (status, status) == (told.status_code, shown.status_code), path
+            assert "application/problem+json" == told.headers["content-type"]
+            page = read_page(shown.text)
+            assert [] == faults(page)
+            assert "/at-risk" in [a.attributes["href"] for a in page.one("main").all("a")]
+            says = "no page" if path == "/nonsense" else told.json()["detail"]
+            assert says in page.one("main").text
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_route_is_for_its_roles(role: str, service: Service) -> None:
     """Route by route, a person gets in exactly where the table names their role."""
