@@ -254,6 +254,12 @@ class Problem(Section):
             named += [outcome.silence_of, outcome.event, outcome.not_]
         return [name for name in named if name is not None]
 
+    @property
+    def endings(self) -> frozenset[str]:
+        """Events that leave nothing to ask: the awaited one, and those the cohort is without."""
+        awaited = [self.outcome.event, self.outcome.not_] if self.outcome else []
+        return frozenset(name for name in [*self.cohort.without, *awaited] if name is not None)
+
     def _check_outcome(self, outcome: Outcome) -> None:
         if self.horizon is None and not (outcome.not_ and self.before):
             raise ValueError('horizon is missing, the length of the outcome window, such as "28d"')

@@ -206,6 +206,7 @@ async def _supposed(
         return found
     contract = wanted.tenant.scorer(wanted.problem)[1].model.contract
     found["forms"] = forms(contract, stored, wanted.filled)
+    found["declared"] = contract.actionable.events is not None
     try:
         suppose = supposition(contract, stored, wanted.filled)
         if suppose is not None:

@@ -54,12 +54,16 @@ class Form:
 
 
 def forms(contract: Contract, stored: StoredCustomer, filled: Mapping[str, str]) -> list[Form]:
-    """What may be supposed of a customer; fields hold what was filled in, or what was last so."""
+    """What may be supposed of a customer; fields hold what was filled in, or what was last so.
+
+    An event that ends the question is never offered: with it there is no score to compare.
+    """
     declared, chosen = contract.actionable, filled.get(SUPPOSE)
     offered = [
         name
         for name in sorted(contract.seen.events, key=lambda name: -contract.seen.events[name].n)
-        if declared.events is None or name in declared.events
+        if (declared.events is None or name in declared.events)
+        and name not in contract.problem.endings
     ]
     found = []
     for name in offered[:MOST_FORMS]:

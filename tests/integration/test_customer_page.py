@@ -4,6 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,11 @@ import httpx
 import pytest
 from conftest import Service, serve
 from pages import Element, faults, read_page
+
+from features.config import Cohort, Outcome
+from models.files import load
+from serving.customer_events import StoredCustomer
+from serving.supposing import forms
 
 SCRIPT = "<script>alert(1)</script>"
 HOSTILE = f"a/b?{SCRIPT}&'\""
@@ -246,6 +252,20 @@ def test_what_if_is_the_answer_of_the_api(client: httpx.Client) -> None:
     assert shown.attributes["class"] == "answer refused"
     chosen = [each for each in page.all("details", class_="suppose") if "open" in each.attributes]
     assert ["An order now"] == [each.all("summary")[0].text for each in chosen]
+
+
+def test_what_ends_the_question_is_not_offered(shop_run: tuple[Path, object]) -> None:
+    """Neither the outcome itself nor an event that excludes from the cohort may be supposed."""
+    contract = load(shop_run[0] / "shop" / "churn" / "model").contract
+    nobody = StoredCustomer((), ())
+    for changes, offered in (
+        ({}, {"order", "ticket"}),
+        ({"outcome": Outcome(event="ticket")}, {"order"}),
+        ({"outcome": Outcome(**{"not": "ticket", "by": "until"})}, {"order"}),
+        ({"cohort": Cohort(without=["order"])}, {"ticket"}),
+    ):
+        asked = replace(contract, problem=contract.problem.model_copy(update=changes))
+        assert offered == {form.asks[1] for form in forms(asked, nobody, {})}
 
 
 def test_what_changed_is_the_answer_of_the_api(client: httpx.Client) -> None:
