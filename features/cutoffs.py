@@ -37,6 +37,15 @@ OUTSIDE = {
 }
 """Why a customer is not asked about at a cutoff: a stable code and a sentence."""
 
+
+def outside(problem: Problem, verdict: int) -> tuple[str, str] | None:
+    """Why a problem is not asked about a customer, naming what excludes; None in the cohort."""
+    if verdict != EXCLUDED or not problem.cohort.without:
+        return OUTSIDE.get(verdict)
+    names = " or ".join(repr(name) for name in problem.cohort.without)
+    return OUTSIDE[EXCLUDED][0], f"{names} has happened, which excludes from the cohort"
+
+
 MOST_ROWS = 4_000_000
 """Rows of a schedule before the cohort is judged; with more, the cutoffs stand farther apart."""
 

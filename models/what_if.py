@@ -13,7 +13,7 @@ import numpy as np
 
 from features.categorical import Categorical
 from features.config import Actionable
-from features.cutoffs import IN_COHORT, OUTSIDE, Moments, judge, with_windows
+from features.cutoffs import Moments, judge, outside, with_windows
 from features.durations import DAY, MISSING_TIME, format_moment
 from features.engine import Matrix, Rows
 from features.errors import MilepostError, nearest
@@ -244,8 +244,9 @@ def _vector(
     problem = model.contract.problem
     moments: Moments = with_windows(problem, rows, log, attributes)
     verdict = int(judge(problem, log, attributes, moments)[0])
-    if verdict != IN_COHORT:
-        code, why = OUTSIDE[verdict]
+    refused = outside(problem, verdict)
+    if refused is not None:
+        code, why = refused
         raise WhatIfError(code, f"There is no score to compare: {why}.")
     return model.vectors(log, attributes, rows)
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from features.cutoffs import ALREADY_HAPPENED, IN_COHORT, OUTSIDE, Moments, as_of_rows, windows
+from features.cutoffs import ALREADY_HAPPENED, IN_COHORT, Moments, as_of_rows, outside, windows
 from features.durations import DAY
 from features.engine import Matrix
 from features.event_log import EventLog
@@ -147,11 +147,12 @@ class Scorer:
 
     def _refused(self, found: Found) -> list[Why | None]:
         """Why each row gets no score; None where it gets one."""
-        outside = [OUTSIDE.get(verdict) for verdict in found.verdict.tolist()]
+        problem = self.model.contract.problem
+        out = [outside(problem, verdict) for verdict in found.verdict.tolist()]
         n_events = found.further[:, 0]
         counts = np.where(np.isnan(n_events), np.inf, n_events)  # of a given vector nobody knows
         strange = self.model.contract.familiarity.refused(found.vectors, counts)
-        return [first or second for first, second in zip(outside, strange, strict=True)]
+        return [first or second for first, second in zip(out, strange, strict=True)]
 
     def _scored(self, found: Found, reasons: Sequence[int]) -> list[Score]:
         if not len(found):

@@ -8,7 +8,7 @@ import pytest
 from journeys import log_of, nobody, read_table, together
 
 from features.config import Business, Problem
-from features.cutoffs import IN_COHORT, OUTSIDE, current, judge, resolve, schedule
+from features.cutoffs import IN_COHORT, OUTSIDE, current, judge, outside, resolve, schedule
 from features.durations import format_day, parse_moment
 from features.errors import MilepostError, ProblemError
 from features.event_log import EventLog
@@ -80,6 +80,16 @@ def test_a_customer_is_in_the_cohort_while_active() -> None:
         )
         assert inside == [code == IN_COHORT for code in verdict.tolist()]
     assert "not_active" == OUTSIDE[int(verdict[1])][0]
+
+
+def test_who_is_excluded_hears_by_what() -> None:
+    """The sentence names the events that exclude; the code stays as it is."""
+    log = read_table(BUYERS)
+    for without, says in ((["buy"], "'buy' has"), (["buy", "look"], "'buy' or 'look' has")):
+        problem = Problem(outcome={"silence_of": "look"}, cohort={"without": without}, horizon="3d")
+        rows = current(problem, log, nobody(log), parse_moment("2024-01-31"))
+        told = {outside(problem, v) for v in judge(problem, log, nobody(log), rows).tolist()}
+        assert ("excluded", f"{says} happened, which excludes from the cohort") in told
 
 
 LEAVERS = """
