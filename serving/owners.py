@@ -4,15 +4,13 @@ Takes statements about customers and the attribute that names owners (`[people] 
 owner as of a moment: what was said last and held by then. Knows nothing about people or HTTP.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from features.errors import ConfigError, nearest
-from features.event_log import CATEGORY, EventLog, Ints
+from features.event_log import EventLog, Ints
 
 WORDS = pa.dictionary(pa.int32(), pa.string())
 
@@ -52,32 +50,3 @@ def owner_said(statements: list[Any], name: str, as_of: int) -> str | None:
         if when <= as_of and recorded <= as_of and isinstance(owner, str):
             said.append((when, recorded, owner))
     return max(said)[2] if said else None
-
-
-def check_owner(name: str | None, stated: Mapping[str, str], happened: Mapping[str, str]) -> None:
-    """Refuse an attribute that doesn't say whose a customer is.
-
-    Parameters
-    ----------
-    stated, happened
-        The kinds of customers' attributes and of events' properties.
-
-    Raises
-    ------
-    ConfigError
-    """
-    if name is None or stated.get(name) == CATEGORY:
-        return
-    asked = f"[people] owner is {name!r}, but"
-    if name in stated:
-        raise ConfigError(
-            f"{asked} that attribute is a {stated[name]}. An owner is text; cast it in the SQL: "
-            f"{name}::varchar as {name}."
-        )
-    if name in happened:
-        raise ConfigError(
-            f"{asked} only events carry it. Yield it with [customers], dated by valid_from if "
-            "customers change hands."
-        )
-    texts = [each for each, kind in stated.items() if kind == CATEGORY]
-    raise ConfigError(f"{asked} no attribute of customers is called so.{nearest(name, texts)}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from features.config import Business, slug
 from features.engine import warm_up
 from features.errors import MilepostError, nearest
+from features.sources import check_owner
 from models.fitted import FittedModel
 from models.registry import models_of
 from models.shelf import Shelf, Standing
@@ -29,7 +30,6 @@ from serving.keys import Keys, Ring
 from serving.ledger import Ledger
 from serving.metrics import Metrics
 from serving.migrations import upgrade
-from serving.owners import check_owner
 from serving.people import Roster, Users
 from serving.provider import Provider
 from serving.rates import Rates

@@ -10,6 +10,7 @@ from journeys import read_table
 
 from features.errors import ConfigError
 from features.event_log import STATED, EventLog
+from features.sources import check_owner
 from serving.access import ROLES_OF, SCOPE_OF
 from serving.audit import asked_of
 from serving.database import Database
@@ -17,7 +18,7 @@ from serving.entrance import Entrance, SignInError
 from serving.errors import RateLimitedError
 from serving.keys import Keys, Ring
 from serving.migrations import upgrade
-from serving.owners import check_owner, owner_column, owner_said
+from serving.owners import owner_column, owner_said
 from serving.passwords import NOBODY, PasswordError, fits, hashed
 from serving.people import ADMIN, LEAD, MANAGER, ROLES, SCIENTIST, PeopleError, Roster, User, Users
 from serving.sessions import Sessions

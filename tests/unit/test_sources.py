@@ -8,7 +8,7 @@ from journeys import rejected_rows
 
 from features.config import Business, read_config
 from features.durations import parse_moment
-from features.errors import SourceError
+from features.errors import ConfigError, SourceError
 from features.sources import Histories, doubts, read_histories
 
 GOOD = """customer,event_time,event,value
@@ -175,6 +175,17 @@ def test_sources_are_merged_with_what_each_has(tmp_path: Path) -> None:
     np.testing.assert_array_equal([5, np.nan], histories.log.numbers["size"])
     assert [-1, 0] == histories.log.categories["kind"].codes.tolist()
     assert ("a", "z") == histories.log.customers == histories.attributes.customers
+
+
+def test_an_owner_that_no_source_yields_stops_the_run(tmp_path: Path) -> None:
+    """Who reads the histories hears of it: before training, not at the import after it."""
+    with pytest.raises(ConfigError, match="owner is 'agent', but no attribute"):
+        read(tmp_path, people={"owner": "agent"})
+    (tmp_path / "c.csv").write_text("customer,agent\na,Ann\n")
+    about = {"sql": "select * from 'c.csv'"}
+    assert ["agent"] == list(
+        read(tmp_path, people={"owner": "agent"}, customers=about).attributes.categories
+    )
 
 
 def test_two_undated_rows_of_a_customer_are_refused(tmp_path: Path) -> None:
