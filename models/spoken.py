@@ -225,6 +225,14 @@ def length(last: int) -> str:
     return spell_duration(last)
 
 
+def plain(value: float) -> float:
+    """A sum or a product without the noise of floats: 59.7 and not 59.699999999999996.
+
+    It keeps 12 significant digits, which no amount needs more of.
+    """
+    return float(f"{value:.12g}")
+
+
 def number(value: float) -> str:
     """A number with as many digits as a person wants."""
     if value == round(value) or abs(value) >= 100:

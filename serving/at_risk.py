@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, func, select
 from features.durations import this_moment
 from features.errors import MilepostError
 from models.contract import BANDS
+from models.spoken import plain
 from serving.book_store import B, BookStore, Cell, Conditions, Generation
 from serving.book_tables import BOOK
 from serving.worklist import asleep
@@ -295,7 +296,7 @@ def _totals(
         )
         with store.database.reading() as connection:
             count, stake, expected = connection.execute(query).one()
-        return Totals(int(count), float(stake or 0.0), float(expected or 0.0))
+        return Totals(int(count), plain(stake or 0.0), plain(expected or 0.0))
     cells = [
         cell
         for cell in there
@@ -308,8 +309,8 @@ def _totals(
         return Totals(0, 0.0, 0.0)
     return Totals(
         customers,
-        fsum(cell.value_at_stake for cell in cells),
-        fsum(cell.expected_value for cell in cells),
+        plain(fsum(cell.value_at_stake for cell in cells)),
+        plain(fsum(cell.expected_value for cell in cells)),
     )
 
 

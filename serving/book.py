@@ -31,6 +31,7 @@ from features.outcomes import happened
 from models.contract import BANDS
 from models.fitted import Explained, FittedModel
 from models.persona import NO_PERSONA
+from models.spoken import plain
 from serving.book_reasons import Speaker, no_reasons
 from serving.owners import WORDS, owner_column
 
@@ -114,7 +115,7 @@ def score_book(
         columns["week_ago"] = _week_ago(model, log, attributes, asked, as_of)
     probability = columns["probability"].to_numpy()
     stake = columns["value_at_stake"].to_numpy(zero_copy_only=False)
-    columns["expected_value"] = numbers(probability * stake)
+    columns["expected_value"] = amounts(probability * stake)
     base, reasons = speaker.columns(vectors, explained, wish.reasons)
     columns["base_points"] = numbers(base)
     return Part(_table(columns, len(asked), reasons), unscored)
@@ -160,6 +161,11 @@ def numbers(values: Floats) -> pa.Array:
     return pa.array(values, pa.float64(), from_pandas=True)
 
 
+def amounts(values: Floats) -> pa.Array:
+    """A column of sums or products as they are shown; NaN is null."""
+    return numbers(np.array([plain(value) for value in values.tolist()], np.float64))
+
+
 def _scores(model: FittedModel, explained: Explained) -> dict[str, pa.Array]:
     margins, probability = explained.margins, explained.probabilities
     percentile = model.percentiles(probability)
@@ -190,7 +196,7 @@ def _about(
     if problem.value is not None:
         stake = Feature("sum", of=problem.value.sum, last=problem.value.last)
         values = compute_exact([stake], log, attributes, rows)[:, 0]
-        found["value_at_stake"] = numbers(values)
+        found["value_at_stake"] = amounts(values)
     if stages := _stages(model):
         now = compute_exact([stage_feature("stage_now", stages)], log, attributes, rows)[:, 0]
         codes = np.where(np.isnan(now), -1, now).astype(np.int32)

@@ -13,7 +13,7 @@ from features.durations import format_moment
 from models.contract import Contract
 from models.persona import NOT_TOLD_APART, Persona
 from models.question import question
-from models.spoken import Words, number
+from models.spoken import Words, number, plain
 from serving.book_store import B, BookStore, Generation
 from serving.page_words import amount, percentage
 from serving.schemas_insight import InBook, PersonasAnswer, PersonaTold, TraitTold
@@ -115,7 +115,7 @@ def _counted(
     query = select(B.persona, func.count(), *sums).where(*where).group_by(B.persona)
     with of.store.database.reading() as connection:
         return {
-            persona: Count(int(count), float(mean), float(stake or 0.0), float(expected or 0.0))
+            persona: Count(int(count), float(mean), plain(stake or 0.0), plain(expected or 0.0))
             for persona, count, mean, stake, expected in connection.execute(query)
         }
 

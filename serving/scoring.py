@@ -23,6 +23,7 @@ from features.outcomes import happened
 from models.fitted import FittedModel, band
 from models.persona import NO_PERSONA, NOT_TOLD_APART, TOO_THIN, Persona
 from models.reasons import Reason
+from models.spoken import plain
 from models.weekly_risk import WEEK
 
 Floats = NDArray[np.float64]
@@ -253,7 +254,7 @@ class Scorer:
         """What is at stake for each row; None where the problem names no value."""
         if not self._stake:
             return [None] * len(further)
-        return [known(value) for value in further[:, 1].tolist()]
+        return [known(plain(value)) for value in further[:, 1].tolist()]
 
     def _stages(self, found: Found) -> list[Stage | None]:
         """The stage of each row's last event that belongs to one, and since when."""

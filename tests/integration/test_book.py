@@ -58,6 +58,8 @@ def test_the_book_says_what_a_single_score_says(shop: Path, champion: Registered
         row = rows.pop(who)
         for name in ("probability", "percentile", "band", "value_at_stake"):
             assert getattr(score, name) == row[name]
+        for name in ("value_at_stake", "expected_value"):
+            assert row[name] == float(f"{row[name]:.12g}")  # no noise of floats
         assert score.interval is not None
         assert score.interval[:2] == (row["interval_low"], row["interval_high"])
         for rank, reason in enumerate(score.reasons, 1):
