@@ -28,3 +28,9 @@ def said_owners(
         return dict.fromkeys(customers)
     end, said = store.end(), store.journeys.statements_of(frozenset(customers))
     return {who: owner_said(said.get(who, []), attribute, end) for who in customers}
+
+
+def known_owners(store: TenantStore, attribute: str) -> set[str]:
+    """Everybody who was named by the histories at some time, or to whom a lead assigned."""
+    assigned = Worklist(store.database, store.workspace).assigned()
+    return store.journeys.ever_said(attribute) | set(assigned.values())

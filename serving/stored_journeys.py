@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
+import msgspec
 from sqlalchemy import Table
 
 from features.actions import is_action
@@ -86,6 +87,16 @@ class StoredJourneys:
                 for customer, *row in cursor.execute(asked, (self.workspace, *some)).fetchall():
                     found.setdefault(str(customer), []).append(row)
         return found
+
+    def ever_said(self, name: str) -> set[str]:
+        """All texts that an attribute ever had, of whatever customer; reads all statements."""
+        asked = f"select properties from statements where workspace = {self.database.mark}"
+        with self.database.cursor() as cursor:
+            found = {
+                msgspec.json.decode(properties).get(name)
+                for (properties,) in cursor.execute(asked, (self.workspace,))
+            }
+        return {text for text in found if isinstance(text, str)}
 
     def of(self, customer: str, contract: Contract) -> Journey | None:
         """One customer's history with the columns of a contract; None of nobody.

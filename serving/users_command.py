@@ -12,8 +12,11 @@ import sys
 
 from features.config import Business, read_config, slug
 from features.durations import format_moment, this_moment
+from features.errors import nearest
 from serving.database import Database
+from serving.event_store import store_of
 from serving.migrations import upgrade
+from serving.ownership import known_owners
 from serving.passwords import PasswordError, hashed, no_password
 from serving.people import LEAD, MANAGER, ROLES, User, Users
 from serving.settings import declare_place, read_settings
@@ -65,6 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
         print(*(_line(user) for user in users.all() if user.workspace == workspace), sep="\n")
     elif chosen.action == "add":
         _warn(business, chosen)
+        _warn_of_owner(business, database, chosen.owner)
         hash_ = no_password() if chosen.no_password else hashed(_password())
         users.add(workspace, chosen.name, chosen.role, hash_, chosen.owner, chosen.team,
                   chosen.email or None)  # fmt: skip
@@ -75,6 +79,7 @@ def run(chosen: argparse.Namespace) -> int:
         given = {name: value or None for name, value in asked.items() if value is not None}
         users.change(workspace, chosen.name, chosen.action, **given)
         _warn(business, chosen)
+        _warn_of_owner(business, database, chosen.owner)
     elif chosen.action == "email":
         users.change(workspace, chosen.name, chosen.action, email=chosen.email or None)
     else:
@@ -115,6 +120,17 @@ def _warn(business: Business, chosen: argparse.Namespace) -> None:
     else:
         return
     print(f"note: {said}", file=sys.stderr)
+
+
+def _warn_of_owner(business: Business, database: Database, owner: str | None) -> None:
+    """Say that an owner is nobody's, who would see no customer; perhaps it is misspelt."""
+    attribute = business.people.owner
+    if not owner or attribute is None:
+        return
+    known = known_owners(store_of(database, business), attribute)
+    if known and owner not in known:
+        said = f"no customer has the owner {owner!r} so far.{nearest(owner, known)}"
+        print(f"note: {said}", file=sys.stderr)
 
 
 def _line(user: User) -> str:

@@ -207,6 +207,10 @@ def test_a_command_changes_what_a_person_may(service: Service) -> None:
     new = "quite another password"
     done = command(service, "add", "--name", "eve", "--role", MANAGER, typed=f"{PASSWORD}\n")
     assert 0 == done.returncode and "without --owner" in done.stderr
+    for owner, note in (("Bert Coal", "Did you mean 'Bert Cole'?"), ("Bert Cole", "")):
+        told = command(service, "role", "--name", "eve", "--owner", owner)
+        assert 0 == told.returncode and note in told.stderr
+        assert bool(note) == ("no customer has the owner" in told.stderr)
     with person(service, "eve") as eve:
         assert 403 == eve.get("/metrics").status_code
         assert 0 == command(service, "role", "--name", "eve", "--role", SCIENTIST).returncode
