@@ -20,6 +20,7 @@ from models.spoken import Words, capital, event_noun
 from serving.action_words import kind_words
 from serving.charts import Past, bars, history, steps, weekly
 from serving.customer_events import Row, StoredCustomer
+from serving.freshness import silence
 from serving.ledger import Recorded
 from serving.page_words import (
     amount,
@@ -101,6 +102,8 @@ def customer_view(shown: Shown) -> View:
     view |= {
         "as_of": when(answer["as_of"], shown.here),
         "valid_until": maybe(answer["valid_until"], shown.here),
+        "silent": list(_silent(answer)),
+        "silence": silence(answer["sources"], "late", "dead"),
         "warnings": list(_warnings(shown, answer)),
         "sources": [_source(shown, each) for each in answer["sources"]],
         "marks": marks,
@@ -175,8 +178,8 @@ def _changed(shown: Shown, changed: Mapping[str, Any] | None) -> View | None:
     return {**changed, "at": when(changed["since_as_of"], shown.here), "strongest": strongest}
 
 
-def _warnings(shown: Shown, answer: Mapping[str, Any]) -> Iterable[str]:
-    """What stands against trusting the score, in sentences."""
+def _silent(answer: Mapping[str, Any]) -> Iterable[str]:
+    """The sources that have gone silent, a sentence each."""
     for source in answer["sources"]:
         if source["status"] in ("late", "dead"):
             silent, usual = (lasting(source[n]) for n in ("silent_days", "usual_pause_days"))
@@ -184,7 +187,12 @@ def _warnings(shown: Shown, answer: Mapping[str, Any]) -> Iterable[str]:
                 f"The source {source['name']} is {source['status']}: nothing came for {silent}; "
                 f"its usual pause is {usual}. What it did not bring is missing from the score."
             )
-        elif source["status"] == "empty":
+
+
+def _warnings(shown: Shown, answer: Mapping[str, Any]) -> Iterable[str]:
+    """What else stands against trusting the score, in sentences."""
+    for source in answer["sources"]:
+        if source["status"] == "empty":
             yield f"The source {source['name']} has brought nothing yet."
     until = answer["valid_until"]
     if until is not None and parse_moment(until) < shown.now:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlencode
 
+import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
@@ -43,6 +44,7 @@ from serving.deciding import (
 )
 from serving.errors import status_of
 from serving.forms import read_form
+from serving.freshness import silence
 from serving.keys import Caller
 from serving.pages import Desk, at_risk_page, message_page, my_week_page
 from serving.schemas_worklist import begin_of
@@ -211,10 +213,11 @@ def _desk(
     """What a person finds around the list."""
     tenant = sight.tenant
     forms = bool(caller.token) and may_decide(caller)
+    sources = msgspec.json.decode(tenant.sources.at(tenant.kept.end()))
     return Desk(
         caller, urlencode(query), tenant.worklist.views(caller.id) if caller.token else [],
         forms, _colleagues(state, tenant, sight) if forms and may_assign(caller) else [],
-        did if did in DO else "", many,
+        did if did in DO else "", many, silence(sources, "dead"),
     )  # fmt: skip
 
 

@@ -88,6 +88,8 @@ class Desk:
     did: str = ""
     """What was decided last, and about how many."""
     many: int = 0
+    silence: str = ""
+    """Which sources are dead, in a sentence."""
 
 
 def at_risk_page(

@@ -13,6 +13,8 @@ from models.spoken import Words
 from serving.charts import Past, bars, history, steps, weekly
 from serving.customer_events import StoredCustomer
 from serving.customer_page import Shown, customer_view
+from serving.event_store import Feed
+from serving.freshness import freshness, silence, source_document
 from serving.ledger import Recorded
 from serving.page_words import date, properties, share, signed, when
 from serving.timeline import NEAR, Mark, ticks_of_time, timeline
@@ -201,3 +203,18 @@ def test_a_curve_tells_its_numbers_to_who_cannot_see_it() -> None:
     said = drawn(weekly(weeks, HERE, "no purchase")).all("desc")[0].text
     assert ["80%", "70%", "60%", "50%"] == re.findall(r"\d+%", said)
     assert f"by {date(weeks[0][0])} 80%" in said
+
+
+def test_many_silent_sources_are_one_sentence() -> None:
+    """It names the longest silent, counts the others, and leaves out who still brings events."""
+    names = ("visits", "payments", "calls", "mails", "chats", "orders")
+    feeds = [Feed(name, 100, 0, (100 + n) * DAY, HERE) for n, name in enumerate(names)]
+    feeds.append(Feed("alive", 2_000, 0, 1_999 * DAY, HERE))
+    told = [source_document(freshness(feed, 2_000 * DAY)) for feed in feeds]
+    said = silence(told, "dead")
+    assert "The sources visits, payments and 4 more bring nothing any more since" in said
+    assert "16 Apr 1970" in said and "alive" not in said
+    assert "The source visits brings nothing any more since 11 Apr 1970." == silence(
+        [told[0], told[-1]], "dead"
+    )
+    assert "" == silence([told[-1]], "dead")
