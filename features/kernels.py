@@ -96,10 +96,6 @@ CHUNK_ROWS = 256
 
 NAN = np.nan
 
-LAST_BITS = 1e-28
-"""Of the sum of all squares up to a window: what is left of equal values by the exact sums' last
-bits, which would say that they vary by 0.00000000002."""
-
 SOURCES = sha256("".join(map(getsource, (operations, pointers, sweep))).encode()).hexdigest()
 """Numba looks at this file alone when it decides whether a compiled copy on the disk is still
 good, so that what stands in others becomes part of the copy's key."""
@@ -400,7 +396,7 @@ def _spreads(v, x, slots, begin, end, out, s):
                 a, b = _multiply(a, b, a, b)
                 c, d = _multiply(c, d, m, 0.0)
                 c, d = _add(c, d, -a, -b)
-                value = np.sqrt(c / m / (m - 1.0)) if c > LAST_BITS * m * qh[high] else 0.0
+                value = np.sqrt(max(c, 0.0) / m / (m - 1.0))
             out[column * v.stride + r] = value
 
 

@@ -26,6 +26,9 @@ PARTICIPLES = frozenset((
 SYMBOLS = "$€£¥₹₩₽₺₫฿"
 """Units that stand before the number."""
 
+NOISE = 1e-9
+"""Below it a number is the last bits of sums."""
+
 MEASURES = ("seconds", "minutes", "hours", "days", "weeks", "months", "years")
 """Units that a property's own name may end in: `wait_hours` is a wait in hours."""
 
@@ -234,7 +237,9 @@ def plain(value: float) -> float:
 
 
 def number(value: float) -> str:
-    """A number with as many digits as a person wants."""
+    """A number with as many digits as a person wants; what is less than a billionth is 0."""
+    if abs(value) < NOISE:
+        return "0"
     if value == round(value) or abs(value) >= 100:
         return f"{value:,.0f}" if value else "0"
     if abs(value) >= 1:

@@ -50,7 +50,8 @@ WRITERS: dict[str, Callable[[Iterator[Mapping[str, Any]]], Iterator[str] | Itera
 
 def _answers(lines: str, table: str) -> dict[int | str, dict[str, Any]]:
     content = {"application/x-ndjson": {"example": lines}, "text/csv": {"example": table},
-               MEDIA["xlsx"]: {"schema": {"type": "string", "format": "binary"}}}  # fmt: skip
+               MEDIA["xlsx"]: {"schema": {"type": "string", "format": "binary"},
+                               "example": "PK, the bytes of a workbook"}}  # fmt: skip
     rows_of = {"description": "Rows, the highest probability first", "content": content}
     return {200: rows_of, **documented(404, 422, missing="problem")}
 

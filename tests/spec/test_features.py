@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from journeys import log_of, plain, read_table, rows_at, together
+from journeys import plain, read_table, rows_at, together
 from worked_examples import ATTRIBUTES, CASES, CUTOFF, JOURNEY, SUPPORT, SUPPORT_CASES
 
 from features.durations import days, parse_moment
@@ -31,22 +31,6 @@ def test_both_engines_give_what_the_journey_says(
     slow = value_at(feature, plain(log, 0), plain(attributes, 0), moment, moment)
     np.testing.assert_allclose([fast, slow], [expected, expected], rtol=1e-5)
     np.testing.assert_allclose(fast, slow, rtol=1e-9)
-
-
-def test_equal_values_do_not_vary() -> None:
-    """The last payments are 19.90 each: their standard deviation is 0 to the bit, whatever was
-    paid before; a cent more is not."""
-    before = [1e6, 3.3, 250_000.7, 19.9, 59.7]
-    for last, expected in ((19.9, 0.0), (19.91, 0.01 / math.sqrt(5))):
-        values = [*before, 19.9, 19.9, 19.9, 19.9, last]
-        rows = [
-            {"event": "pay", "event_time": f"2024-01-{day + 1:02}", "value": str(value)}
-            for day, value in enumerate(values)
-        ]
-        log, attributes = together(log_of(rows), read_table(ATTRIBUTES))
-        feature = events("pay").std("value", events=5)
-        found = compute_exact([feature], log, attributes, rows_at(log, ("c", "2024-02-01")))
-        assert found[0, 0] == pytest.approx(expected, rel=1e-9, abs=0.0)
 
 
 def test_every_kind_has_a_case() -> None:

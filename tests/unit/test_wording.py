@@ -192,3 +192,8 @@ def test_amounts_shares_and_lengths_are_said_with_their_units() -> None:
 def test_a_plural_and_back_is_the_word(word: str) -> None:
     """Several of a noun, taken as one again, is the noun."""
     assert word == singular(plural(word))
+
+
+def test_the_last_bits_of_a_sum_are_nothing() -> None:
+    """Equal values vary by what is left of all sums before them; a person reads 0."""
+    assert ["0", "0", "0.0000012"] == [number(value) for value in (2.6e-11, -2.6e-11, 1.2e-6)]
