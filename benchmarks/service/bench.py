@@ -52,7 +52,9 @@ class Bench:
 
     def __init__(self, chosen: argparse.Namespace, folder: Path) -> None:
         self.chosen, self.folder = chosen, folder
-        self.workspace: Path = chosen.workspace or trained(chosen.config, folder / "workspace")
+        self.workspace: Path = (
+            chosen.workspace or trained(chosen.config, folder / "workspace")
+        ).resolve()
         self.place = [
             str(chosen.config), "--workspace", str(self.workspace),
             "--database", f"sqlite:///{folder / 'bench.db'}",
