@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ctypes import addressof, c_char
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,12 +62,18 @@ class EventLog:
     groups: "Mapping[str, EventLog]" = field(default_factory=dict)
     """The journeys of groups, by the property that names them; their `customers` are the groups'
     ids. See `features.groups`."""
-    laid: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
-    """Where compiled passes find the columns, by the pass: one that is asked again and again about
-    the same journey need not look for them. Addresses mean nothing to another process."""
+    laid: WeakKeyDictionary[Any, Any] = field(
+        init=False, repr=False, compare=False, default_factory=WeakKeyDictionary
+    )
+    """Where compiled passes find the columns, by the pass and as long as there is one: a plan that
+    is asked again and again about the same journey need not look for them. Addresses mean nothing
+    to another process."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "laid": {}}
+        return {name: value for name, value in self.__dict__.items() if name != "laid"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, laid=WeakKeyDictionary())
 
     @property
     def n_events(self) -> int:

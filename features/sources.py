@@ -5,7 +5,7 @@ account of every row that was set aside and why. Knows nothing about problems or
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from features.durations import (
     format_moment,
     this_moment,
 )
-from features.errors import ConfigError, SourceError, nearest
+from features.errors import SourceError, nearest
 from features.event_log import (
     CATEGORY,
     LARGEST,
@@ -46,6 +46,7 @@ from features.event_log import (
     union,
 )
 from features.groups import with_groups
+from features.people import check_owner
 
 NOT_A_PROPERTY = (
     "customer", "event_time", "recorded_time", "event", "event_id", "valid_from",
@@ -432,35 +433,6 @@ def merged(business: Business, read: Tables) -> Histories:
     log = with_groups(log, business.features.groups)
     end = int(log.recorded_time.max()) if business.extracted_at is None else business.extracted_at
     return Histories(log, attributes, read.sources, end, digest(log, attributes))
-
-
-def check_owner(name: str | None, stated: Mapping[str, str], happened: Mapping[str, str]) -> None:
-    """Refuse an attribute that doesn't say whose a customer is.
-
-    Parameters
-    ----------
-    stated, happened
-        The kinds of customers' attributes and of events' properties.
-
-    Raises
-    ------
-    ConfigError
-    """
-    if name is None or stated.get(name) == CATEGORY:
-        return
-    asked = f"[people] owner is {name!r}, but"
-    if name in stated:
-        raise ConfigError(
-            f"{asked} that attribute is a {stated[name]}. An owner is text; cast it in the SQL: "
-            f"{name}::varchar as {name}."
-        )
-    if name in happened:
-        raise ConfigError(
-            f"{asked} only events carry it. Yield it with [customers], dated by valid_from if "
-            "customers change hands."
-        )
-    texts = [each for each, kind in stated.items() if kind == CATEGORY]
-    raise ConfigError(f"{asked} no attribute of customers is called so.{nearest(name, texts)}")
 
 
 def _merge(tables: list[pa.Table]) -> EventLog:

@@ -31,7 +31,7 @@ def gather(margins, weeks, out):
     for row in range(len(weeks)):
         left = 1.0
         for week in range(weeks[row] - 1):
-            small = np.exp(-abs(margins[place]))
+            small = np.exp(-abs(margins[place]))  # the sigmoid of `models.calibration`, compiled
             left *= 1 - (1.0 if margins[place] >= 0 else small) / (1 + small)
             out[row, week] = 1 - left
             place += 1

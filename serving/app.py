@@ -70,7 +70,7 @@ def create_app(state: State) -> FastAPI:
     together = Together(partial(answer_all, ledger=state.ledger))
     state.ends.append(together.stop)
     # Routes are looked at in turn: what is asked most stands first. Behind the fifty others a
-    # score took a tenth longer.
+    # score took half as much again of the event loop.
     for scoring in SCORING:
         scoring.add(app, state, together)
     for module in ROUTES:

@@ -20,7 +20,6 @@ from models.spoken import Words, capital, event_noun
 from serving.action_words import kind_words
 from serving.charts import Past, bars, history, steps, weekly
 from serving.customer_events import Row, StoredCustomer
-from serving.freshness import silence
 from serving.ledger import Recorded
 from serving.page_words import (
     amount,
@@ -30,6 +29,7 @@ from serving.page_words import (
     properties,
     share,
     signed,
+    silence,
     when,
 )
 from serving.timeline import Mark, timeline

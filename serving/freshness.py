@@ -4,23 +4,17 @@ Takes what the store knows of each source; compares its silence with its usual r
 nothing about how rows come in.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 
 import msgspec
 
-from features.durations import BEGINNING, DAY, format_moment, parse_moment
+from features.durations import BEGINNING, DAY, format_moment
 from serving.event_store import Feed, TenantStore
-from serving.page_words import date
 
 LATE, DEAD = 4, 14
 """So many usual pauses without an event make a source late, and dead. Of events that come by
 chance a pause longer than 4 means happens once in 55 times, one longer than 14 never."""
-
-NAMED = 2
-"""Of many silent sources so many are named in a sentence."""
 
 LEAST_PAUSE = DAY
 """Many sources come once a day, whatever the times of their events."""
@@ -92,19 +86,3 @@ def source_document(fresh: Freshness) -> dict[str, object]:
 
 def _moment(moment: int | None) -> str | None:
     return None if moment is None or moment <= BEGINNING else format_moment(moment)
-
-
-def silence(sources: Sequence[Mapping[str, Any]], *states: str) -> str:
-    """One sentence that names the sources in these states, the longest silent first; "" of none."""
-    still = [each for each in sources if each["status"] in states and each["last_event"]]
-    if not still:
-        return ""
-    still.sort(key=lambda each: str(each["last_event"]))
-    names = [str(each["name"]) for each in still]
-    if len(names) > NAMED + 1:
-        names = [*names[:NAMED], f"{len(names) - NAMED} more"]
-    since = date(parse_moment(str(still[-1]["last_event"])) // DAY * DAY)
-    if not names[1:]:
-        return f"The source {names[0]} brings nothing any more since {since}."
-    listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"The sources {listed} bring nothing any more since {since} or longer."

@@ -44,8 +44,8 @@ from serving.deciding import (
 )
 from serving.errors import status_of
 from serving.forms import read_form
-from serving.freshness import silence
 from serving.keys import Caller
+from serving.page_words import silence
 from serving.pages import Desk, at_risk_page, message_page, my_week_page
 from serving.schemas_worklist import begin_of
 from serving.sight import Sight, sight_of

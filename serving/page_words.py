@@ -4,7 +4,7 @@ Takes numbers and ISO text; gives words beside what is exact. What is missing is
 word, never an empty place. Knows nothing about which page says them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from models.spoken import Words, number, property_of
 
 LONGEST_TEXT = 400
 """Characters of a property that a page shows."""
+
+NAMED = 2
+"""Of many silent sources so many are named in a sentence."""
 
 SMALL = 0.1
 """Percentage points below which a second decimal is shown."""
@@ -130,3 +133,19 @@ def property_value(name: str, value: Any, words: Words) -> str:
         return amount(float(value), name, words)
     said = str(value)
     return said if len(said) <= LONGEST_TEXT else f"{said[:LONGEST_TEXT]}…"
+
+
+def silence(sources: Sequence[Mapping[str, Any]], *states: str) -> str:
+    """One sentence that names the sources in these states, the longest silent first; "" of none."""
+    still = [each for each in sources if each["status"] in states and each["last_event"]]
+    if not still:
+        return ""
+    still.sort(key=lambda each: str(each["last_event"]))
+    names = [str(each["name"]) for each in still]
+    if len(names) > NAMED + 1:
+        names = [*names[:NAMED], f"{len(names) - NAMED} more"]
+    since = date(parse_moment(str(still[-1]["last_event"])) // DAY * DAY)
+    if not names[1:]:
+        return f"The source {names[0]} brings nothing any more since {since}."
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"The sources {listed} bring nothing any more since {since} or longer."

@@ -13,7 +13,7 @@ from pathlib import Path
 from features.config import Business, slug
 from features.engine import warm_up
 from features.errors import MilepostError, nearest
-from features.sources import check_owner
+from features.people import check_owner
 from models.fitted import FittedModel
 from models.registry import models_of
 from models.shelf import Shelf, Standing

@@ -67,7 +67,7 @@ class Tokens:
         self._fetched, self._asked_for_more = time.monotonic(), False
         try:
             address = self.address or describe(self.issuer).keys
-            with urllib.request.urlopen(address, timeout=3) as answer:  # noqa: S310 - a setting
+            with urllib.request.urlopen(address, timeout=3) as answer:  # noqa: S310 - set, or https
                 found = json.loads(answer.read(MOST_BYTES))
             keys = [jwt.PyJWK(each) for each in found["keys"] if each.get("kid")]
         except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError, ProviderError):

@@ -58,6 +58,7 @@ def as_workbook(
     """An XLSX file of rows that all have the first one's keys, which are each sheet's head."""
     pieces, rows = _Pieces(), iter(found)
     sheets = 0
+    # The stub asks for all of a file; ZipFile writes to what can only be written to.
     with ZipFile(pieces, "w", ZIP_DEFLATED) as file:  # type: ignore[call-overload]
         first = next(rows, None)
         while first is not None or not sheets:

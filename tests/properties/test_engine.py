@@ -1,5 +1,6 @@
 """What holds for every history: the engine against the reference, and against time."""
 
+import gc
 import pickle
 from dataclasses import replace
 from random import Random
@@ -194,6 +195,19 @@ def test_a_log_that_is_asked_again_answers_alike(
     assert (
         compute_exact(PLAN, *fewer, asked).tobytes() == compute_exact(PLAN, *new, asked).tobytes()
     )
+
+
+def test_a_log_keeps_nothing_of_a_plan_that_is_gone() -> None:
+    """Plans that are made for one question, as those of groups are, leave nothing behind in a
+    journey that a service holds."""
+    log, attributes = together(log_of([{"event": "order", "event_time": "2024-01-01"}]))
+    asked = rows_at(log, *((c, "2024-02-01") for c in log.customers))
+    for _ in range(3):
+        compute_exact([events().count()], log, attributes, asked)
+    gc.collect()
+    assert not log.laid
+    compute_exact(PLAN, log, attributes, asked)
+    assert log.laid
 
 
 @given(histories, moments)

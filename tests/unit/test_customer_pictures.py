@@ -14,9 +14,9 @@ from serving.charts import Past, bars, history, steps, weekly
 from serving.customer_events import StoredCustomer
 from serving.customer_page import Shown, customer_view
 from serving.event_store import Feed
-from serving.freshness import freshness, silence, source_document
+from serving.freshness import freshness, source_document
 from serving.ledger import Recorded
-from serving.page_words import date, properties, share, signed, when
+from serving.page_words import date, properties, share, signed, silence, when
 from serving.timeline import NEAR, Mark, ticks_of_time, timeline
 
 HERE = parse_moment("2017-12-31")

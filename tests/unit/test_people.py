@@ -10,7 +10,7 @@ from journeys import read_table
 
 from features.errors import ConfigError
 from features.event_log import STATED, EventLog
-from features.sources import check_owner
+from features.people import check_owner
 from serving.access import ROLES_OF, SCOPE_OF
 from serving.audit import asked_of
 from serving.database import Database
