@@ -36,9 +36,6 @@ THREAD_CELLS = 400_000
 
 Matrix = NDArray[np.float32]
 
-EDGES_OF_ONE, FIRST = np.array([0, 1]), np.zeros(1, np.int64)
-"""How one row is asked for."""
-
 NO_FLOAT, NO_DOUBLE = np.empty((0, 0), np.float32), np.empty((0, 0), np.float64)
 
 
@@ -165,7 +162,7 @@ def _compute(
         lowest, highest = rows.customer.min(), rows.customer.max()
     if lowest < 0 or highest >= log.n_customers:
         raise ValueError(f"rows name customers beyond the log's {log.n_customers:,}")
-    most = len(os.sched_getaffinity(0)) if threads is None else threads
+    most = threads or (len(os.sched_getaffinity(0)) if len(rows) > 1 else 1)
     for number, part in enumerate(plan.parts):
         source = attributes if part.source == ATTRIBUTES else log
         report = progress if number == 0 else None
@@ -205,9 +202,13 @@ def _run(
     threads: int,
 ) -> None:
     """Fill the columns of one part, a block of customers at a time."""
+    out = out_float if len(out_float) else out_double
+    if len(rows) == 1:
+        _run_one(part, log, rows, out)
+        _report(progress, 1, 1)
+        return
     program, columns = part.bind(log)
     customers, edges, order = _by_customer(rows.customer, log.n_customers)
-    out = out_float if len(out_float) else out_double
     # One array of everything, because asking for an address takes longer than many a feature.
     given = (customers, edges, order, rows.cutoff_time, rows.known_time, part.matrix_columns)
     kept = np.concatenate(given, dtype=np.int64)
@@ -234,6 +235,20 @@ def _run(
                     _report(progress, reported, len(rows))
 
 
+def _run_one(part: Part, log: EventLog, rows: Rows, out: Matrix | Floats) -> None:
+    """Fill one row, as a request asks for: what takes long there is to say what is asked."""
+    program, columns = part.bind(log)
+    # The customer, where its rows begin in the order, the order, both times; then `Asked`.
+    row = np.empty(6 + len(Asked._fields), np.int64)
+    at = address(row)
+    row[:] = (
+        rows.customer[0], 0, 1, 0, rows.cutoff_time[0], rows.known_time[0],
+        at, at + 8, at + 24, at + 32, at + 40, part.columns_address,
+        len(part.columns), address(out), out.shape[1], out.itemsize == 4,
+    )  # fmt: skip
+    kernels.fill(columns.fields, program.fields, row[6:], 0, 1)
+
+
 def _report(progress: Callable[[int, int], None] | None, done: int, of: int) -> None:
     if progress is not None:
         progress(done, of)
@@ -242,8 +257,6 @@ def _report(progress: Callable[[int, int], None] | None, done: int, of: int) -> 
 def _by_customer(customer: Ints, n_customers: int) -> tuple[Ints, Ints, Ints]:
     """Customers that have rows, where each one's rows begin in `order`, and `order`."""
     n = len(customer)
-    if n == 1:
-        return customer, EDGES_OF_ONE, FIRST
     if n * 8 > n_customers:
         order, edges = kernels.group_rows(_owned(customer), n_customers)
         some = np.flatnonzero(np.diff(edges))

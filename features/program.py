@@ -160,6 +160,11 @@ class Part:
         """`columns` as the compiled pass reads them, once every feature is there."""
         return np.array(self.columns, np.int64)
 
+    @cached_property
+    def columns_address(self) -> int:
+        """Where `matrix_columns` lie."""
+        return address(self.matrix_columns)
+
     def _column(self, feature: Feature) -> int:
         reads = KINDS[feature.kind].reads
         if reads == STAGES:
