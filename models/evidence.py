@@ -120,7 +120,7 @@ def _positions(feature: Feature, log: EventLog, cutoff_time: int, seen: Ints) ->
     if feature.kind in STEPS:
         return _steps(feature, log, chosen, cutoff_time)
     inside = _window(feature, log, chosen, cutoff_time, feature.last)
-    having = inside if feature.of is None else inside[_having(feature, log)[inside]]
+    having = inside if feature.of is None else inside[_having(feature, log, inside)]
     if feature.kind in LAST or not len(having):
         return having[-1:]
     narrow = NARROWED.get(feature.kind)
@@ -140,8 +140,11 @@ def _chosen(where: Where, log: EventLog, seen: Ints) -> Ints:
         column = _column(condition, log)
         if column is None:
             return seen[:0]
-        table = accepted(column, Where((condition,), "one"))
-        seen = seen[table[column.codes[seen] + 1] == 1]
+        codes = column.codes[seen]
+        if len(condition.levels) == 1 and not condition.contains:
+            seen = seen[codes == column.code(condition.levels[0])]
+        else:
+            seen = seen[accepted(column, Where((condition,), "one"))[codes + 1] == 1]
     return seen
 
 
@@ -158,16 +161,16 @@ def _window(
     return some if last is None else some[log.event_time[some] > cutoff_time - last]
 
 
-def _having(feature: Feature, log: EventLog) -> NDArray[np.bool_]:
-    """Whether each event of the log carries the property."""
+def _having(feature: Feature, log: EventLog, some: Ints) -> NDArray[np.bool_]:
+    """Which of some events carry the property."""
     of = feature.of or ""
     if of in log.numbers:
-        return ~np.isnan(log.numbers[of])
+        return ~np.isnan(log.numbers[of][some])
     if of in log.categories:
-        return np.asarray(log.categories[of].codes != ABSENT)
+        return np.asarray(log.categories[of].codes[some] != ABSENT)
     if of in log.times:
-        return np.asarray(log.times[of] != MISSING_TIME)
-    return np.zeros(log.n_events, dtype=bool)
+        return np.asarray(log.times[of][some] != MISSING_TIME)
+    return np.zeros(len(some), dtype=bool)
 
 
 def _values(feature: Feature, log: EventLog, some: Ints) -> NDArray[Any]:
@@ -177,7 +180,7 @@ def _values(feature: Feature, log: EventLog, some: Ints) -> NDArray[Any]:
 
 def _steps(feature: Feature, log: EventLog, chosen: Ints, cutoff_time: int) -> Ints:
     """Events of the window whose property changed, and the one before each."""
-    having = chosen[_having(feature, log)[chosen]]
+    having = chosen[_having(feature, log, chosen)]
     inside = _window(feature, log, having, cutoff_time, feature.last)
     if not len(having):
         return having

@@ -1,7 +1,7 @@
 """Whether a customer is like those the model has seen.
 
 Takes vectors in the contract's order; says whose history is too short, and who lies far outside
-what the training rows held. Plain numbers and a few steps of NumPy. Knows nothing about how the
+what the training rows held. Plain numbers. Knows nothing about how the
 numbers were found.
 """
 
@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models import loops
+
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Vectors = NDArray[np.floating[Any]]
 
 TOO_THIN = ("history_too_thin", "fewer events are known than of nearly any customer that the model "
@@ -51,11 +54,12 @@ class Familiarity:
     """Of fewer visible events nothing was learned."""
 
     @cached_property
-    def _arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats, Floats]:
-        low, high = np.array(self.low), np.array(self.high)
+    def _arrays(self) -> tuple[Ints, Ints, Floats, Floats, Floats]:
+        low, high = np.array(self.low, np.float64), np.array(self.high, np.float64)
         width = high - low
         width = np.where(width > 0, width, np.maximum(np.abs(high), 1.0))
-        return np.array(self.columns), np.array(self.starts), low, high, width
+        edges = np.array([*self.starts, len(self.columns)], np.int64)
+        return np.array(self.columns, np.int64), edges, low, high, width
 
     def outside(self, vectors: Vectors) -> Floats:
         """How far each column lies outside its range, in widths, `(n_rows, n_columns)`."""
@@ -66,10 +70,10 @@ class Familiarity:
 
     def distances(self, vectors: Vectors) -> Floats:
         """How far outside each row lies, shape `(n_rows,)`."""
-        if not self.columns:
-            return np.zeros(len(vectors))
-        farthest = np.maximum.reduceat(self.outside(vectors), self._arrays[1], axis=-1)
-        return np.asarray(farthest.sum(axis=-1))
+        out = np.zeros(len(vectors))
+        if self.columns:
+            loops.distances(np.ascontiguousarray(vectors, np.float32), *self._arrays, FARTHEST, out)
+        return out
 
     def refused(
         self, vectors: Vectors, n_events: NDArray[np.integer[Any]]

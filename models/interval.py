@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import Calibration, calibration_from_json, logs, sigmoid, within
+from models.calibration import LEAST, Calibration, calibration_from_json
+from models.loops import band
 
 Floats = NDArray[np.float64]
 
@@ -58,15 +59,14 @@ class Interval:
 
         The calibrated probabilities lie within. A row is the same alone and among others.
         """
-        (aa, ab, ac), (_, bb, bc), (_, _, cc) = self.covariance
-        low, high = logs(margin)
-        # Written out, because a matrix product of one row may differ in its last bit.
-        spread = aa * low * low + bb * high * high + cc
-        spread = spread + 2 * (ab * low * high + ac * low + bc * high)
-        reach = self._quantile * np.sqrt(np.maximum(spread, 0.0))
+        lower, upper = np.empty(len(margin)), np.empty(len(margin))
         middle = self.centre.log_odds(margin)
-        lower, upper = within(sigmoid(middle - reach)), within(sigmoid(middle + reach))
-        return np.minimum(lower, probability), np.maximum(upper, probability)
+        band(margin, middle, probability, self._covariance, self._quantile, LEAST, lower, upper)
+        return lower, upper
+
+    @cached_property
+    def _covariance(self) -> Floats:
+        return np.array(self.covariance, np.float64)
 
     @cached_property
     def _quantile(self) -> float:

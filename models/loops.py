@@ -1,12 +1,18 @@
-"""Compiled loops over the weeks of rows, where an array a step takes longer than all steps.
+"""Compiled loops over rows, where an array a step takes longer than all steps of a few rows.
 
-Takes arrays, fills arrays. Knows nothing about trees or what a week is: see `models.weekly_risk`.
+Takes arrays, fills arrays, a row at a time, so that a row is the same alone and among others.
+Knows nothing about what the numbers mean: weeks are those of `models.weekly_risk`, sides and
+centres those of `models.persona`, ranges those of `models.familiarity`, bands those of
+`models.interval`.
 """
 
 # mypy: disable-error-code="untyped-decorator, no-untyped-def, no-untyped-call"
 
 import numpy as np
 from numba import njit, types
+
+VECTORS = types.Array(types.float32, 2, "C", readonly=True)
+PLACES, NUMBERS, POINTS = types.int64[::1], types.float64[::1], types.float64[:, ::1]
 
 
 @njit(types.int64[::1](types.int64[::1], types.int64[::1]), cache=True)
@@ -55,3 +61,110 @@ def spread(score, weeks, waits, curve):
                 curve[row, week] = max(1 - (1 - p) * by, p)
             else:
                 curve[row, week] = min(p * by, p)
+
+
+@njit(
+    types.void(
+        VECTORS, PLACES, PLACES, PLACES, PLACES, NUMBERS, NUMBERS, types.float64, POINTS, NUMBERS
+    ),
+    cache=True,
+    error_model="numpy",
+)  # fmt: skip
+def standardise(vectors, columns, edges, counted, counted_edges, centre, scale, most, out, least):
+    """Fill the columns of all sides, and the number of events behind the thinnest side.
+
+    Parameters
+    ----------
+    columns, counted
+        Columns of the vectors, those of side `k` from `edges[k]` to `edges[k + 1]`. A side
+        whose lists are the same is a mix.
+    most
+        Values are cut here.
+    out
+        Shape `(n_rows, len(columns))`.
+    least
+        Shape `(n_rows,)`.
+    """
+    for row in range(len(vectors)):
+        least[row] = np.inf
+        for side in range(len(edges) - 1):
+            begin, end = edges[side], edges[side + 1]
+            first, last = counted_edges[side], counted_edges[side + 1]
+            n_events = 0.0
+            for k in range(first, last):
+                value = float(vectors[row, counted[k]])
+                n_events += value if value == value else 0.0
+            least[row] = min(least[row], n_events)
+            is_mix = end - begin == last - first
+            for k in range(end - begin):
+                is_mix = is_mix and columns[begin + k] == counted[first + k]
+            for k in range(begin, end):
+                value = float(vectors[row, columns[k]])
+                if is_mix:
+                    value /= n_events if n_events != 0 else np.nan
+                value = (np.copysign(np.sqrt(abs(value)), value) - centre[k]) / scale[k]
+                out[row, k] = min(max(value, -most), most) if value == value else 0.0
+
+
+@njit(types.void(POINTS, POINTS, types.int64[::1]), cache=True)
+def nearest(points, centres, out):
+    """The nearest centre of each point; of two that are equally near, the first."""
+    for row in range(len(points)):
+        best = np.inf
+        out[row] = 0
+        for k in range(len(centres)):
+            far = 0.0
+            for j in range(points.shape[1]):
+                step = points[row, j] - centres[k, j]
+                far += step * step
+            if far < best:
+                best, out[row] = far, k
+
+
+@njit(
+    types.void(VECTORS, PLACES, PLACES, NUMBERS, NUMBERS, NUMBERS, types.float64, NUMBERS),
+    cache=True,
+    error_model="numpy",
+)
+def distances(vectors, columns, edges, low, high, width, most, out):
+    """How far outside its ranges each row lies: the farthest column of each group, added up."""
+    for row in range(len(vectors)):
+        far = 0.0
+        for group in range(len(edges) - 1):
+            farthest = 0.0
+            for k in range(edges[group], edges[group + 1]):
+                value = float(vectors[row, columns[k]])
+                beyond = max(low[k] - value, value - high[k]) / width[k]
+                if beyond > farthest:  # not where the value is missing
+                    farthest = beyond
+            far += min(farthest, most)
+        out[row] = far
+
+
+@njit
+def _chance(log_odds):
+    small = np.exp(-abs(log_odds))
+    return (1.0 if log_odds >= 0 else small) / (1 + small)
+
+
+@njit(
+    types.void(
+        types.float64[:], types.float64[:], types.float64[:], types.float64[:, ::1],
+        types.float64, types.float64, types.float64[::1], types.float64[::1],
+    ),
+    cache=True,
+)  # fmt: skip
+def band(margin, middle, probability, covariance, quantile, least, lower, upper):
+    """Fill both bounds of a band around the middles (log-odds), which hold the probabilities."""
+    for row in range(len(margin)):
+        m = margin[row]
+        small = np.log1p(np.exp(-abs(m)))
+        low, high = min(m, 0.0) - small, max(m, 0.0) + small
+        spread = covariance[0, 0] * low * low + covariance[1, 1] * high * high + covariance[2, 2]
+        spread += 2 * (
+            covariance[0, 1] * low * high + covariance[0, 2] * low + covariance[1, 2] * high
+        )
+        reach = quantile * np.sqrt(max(spread, 0.0))
+        below = min(max(_chance(middle[row] - reach), least), 1 - least)
+        above = min(max(_chance(middle[row] + reach), least), 1 - least)
+        lower[row], upper[row] = min(below, probability[row]), max(above, probability[row])

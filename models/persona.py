@@ -2,18 +2,20 @@
 
 Takes feature vectors in the contract's order and plain numbers: sides of behaviour, and the
 centres of the segments. Gives a segment a row, or none where the history is too thin. Knows
-nothing about how the segments were found, and needs nothing but NumPy to assign one.
+nothing about how the segments were found.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.engine import Matrix
+from models.loops import nearest, standardise
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -57,9 +59,8 @@ class Side:
         return self.columns == self.counted
 
     @cached_property
-    def _arrays(self) -> tuple[Codes, Codes, Floats, Floats]:
-        columns, counted = np.array(self.columns, np.int64), np.array(self.counted, np.int64)
-        return columns, counted, np.array(self.centre), np.array(self.scale)
+    def _arrays(self) -> tuple[Codes, Codes]:
+        return np.array(self.columns, np.int64), np.array(self.counted, np.int64)
 
     def evidence(self, vectors: Matrix) -> Floats:
         """Events behind the side, shape `(n_rows,)`."""
@@ -69,13 +70,6 @@ class Side:
     def values(self, vectors: Matrix) -> Floats:
         """Shares or amounts, shape `(n_rows, n_columns)`; NaN where missing."""
         return self._values(vectors, self.evidence(vectors))
-
-    def standardised(self, vectors: Matrix, evidence: Floats) -> Floats:
-        """What distances are measured on, `(n_rows, n_columns)`; nothing is missing."""
-        _, _, centre, scale = self._arrays
-        values = (root(self._values(vectors, evidence)) - centre) / scale
-        values = np.minimum(np.maximum(values, -FARTHEST), FARTHEST)
-        return np.where(np.isnan(values), 0.0, values)
 
     def _values(self, vectors: Matrix, evidence: Floats) -> Floats:
         values = vectors.take(self._arrays[0], axis=1).astype(np.float64)
@@ -177,8 +171,9 @@ class Personas:
         same answer alone and among a million.
         """
         points, thick = self._measured(vectors)
-        distance = np.stack([in_turn((points - centre) ** 2) for centre in self._centres], axis=1)
-        return np.where(thick, distance.argmin(axis=1), NO_PERSONA)
+        found = np.empty(len(points), np.int64)
+        nearest(points, self._centres, found)
+        return found if thick.all() else np.where(thick, found, NO_PERSONA)
 
     def thick(self, vectors: Matrix) -> NDArray[np.bool_]:
         """Whether each row has enough events behind every side, shape `(n_rows,)`."""
@@ -189,17 +184,29 @@ class Personas:
         return self._measured(vectors)[0]
 
     @cached_property
-    def _centres(self) -> list[Floats]:
-        return [np.array(persona.centre) for persona in self.personas]
+    def _centres(self) -> Floats:
+        centres = [persona.centre for persona in self.personas]
+        return np.array(centres, np.float64).reshape(len(centres), -1)
+
+    @cached_property
+    def _sides(self) -> tuple[Codes, Codes, Codes, Codes, Floats, Floats]:
+        """All sides one after the other, and where each one's columns begin."""
+        columns, counted = (
+            [getattr(side, name) for side in self.sides] for name in ("columns", "counted")
+        )
+        centre, scale = (
+            np.array([number for side in self.sides for number in getattr(side, name)], np.float64)
+            for name in ("centre", "scale")
+        )
+        return *_chained(columns), *_chained(counted), centre, scale
 
     def _measured(self, vectors: Matrix) -> tuple[Floats, NDArray[np.bool_]]:
         """What distances are measured on, and whether there is enough behind every side."""
-        points, thick = [], np.ones(len(vectors), dtype=bool)
-        for side in self.sides:
-            evidence = side.evidence(vectors)
-            thick &= evidence >= LEAST_EVENTS
-            points.append(side.standardised(vectors, evidence))
-        return np.concatenate(points, axis=1), thick
+        n = len(vectors)
+        points, least = np.empty((n, len(self._sides[0]))), np.empty(n)
+        some = np.ascontiguousarray(vectors, np.float32)
+        standardise(some, *self._sides, FARTHEST, points, least)
+        return points, least >= LEAST_EVENTS
 
     def of(self, code: int) -> Persona | None:
         """The persona that `assign` meant."""
@@ -249,6 +256,12 @@ def personas_from_json(data: Mapping[str, Any], names: Sequence[str]) -> Persona
         ),
         data["trust"],
     )
+
+
+def _chained(lists: Sequence[tuple[int, ...]]) -> tuple[Codes, Codes]:
+    """Lists one after the other, and where each begins and ends."""
+    edges = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+    return np.array(list(chain.from_iterable(lists)), np.int64), edges
 
 
 def in_turn(values: Floats) -> Floats:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from features.durations import DAY
 from features.engine import Matrix
+from models.loops import begun, gather, spread
 from models.trees import Trees, trees_from_text
-from models.weeks import begun, gather, spread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

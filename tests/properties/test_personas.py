@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from features.language import events, having
-from models.persona import Persona, Personas, Side
+from models.persona import FARTHEST, LEAST_EVENTS, NO_PERSONA, Persona, Personas, Side
 from training.personas import customers_of, find_personas
 
 COUNT = st.one_of(st.integers(0, 2000).map(float), st.just(np.nan))
@@ -44,6 +44,29 @@ def test_a_row_alone_gets_what_it_gets_among_others(rows: np.ndarray) -> None:
         assert alone == PERSONAS.assign(layout).tolist()
     order = np.random.default_rng(0).permutation(len(rows))
     assert np.array_equal(together[order], PERSONAS.assign(rows[order]))
+
+
+@given(ROWS)
+def test_personas_are_the_nearest_centres_of_standardised_values(rows: np.ndarray) -> None:
+    """Points, too thin histories and nearest centres are those of the formula."""
+    rows = rows.astype(np.float32)
+    points, thick = [], np.ones(len(rows), bool)
+    for side in PERSONAS.sides:
+        n_events = side.evidence(rows)
+        thick &= n_events >= LEAST_EVENTS
+        values = side.values(rows)
+        with np.errstate(invalid="ignore"):
+            roots = np.sign(values) * np.sqrt(np.abs(values))
+        points.append((roots - np.array(side.centre)) / np.array(side.scale))
+    expected = np.nan_to_num(np.clip(np.concatenate(points, axis=1), -FARTHEST, FARTHEST), nan=0.0)
+    assert np.array_equal(PERSONAS.points(rows), expected)
+    assert np.array_equal(PERSONAS.thick(rows), thick)
+    centres = np.array([persona.centre for persona in PERSONAS.personas])
+    far = ((expected[:, None, :] - centres) ** 2).sum(axis=2)
+    found = PERSONAS.assign(rows)
+    assert np.array_equal(found == NO_PERSONA, ~thick)
+    nearest = far[np.arange(len(rows)), np.where(thick, found, 0)]
+    assert (nearest[thick] <= far.min(axis=1)[thick] * (1 + 1e-12)).all()
 
 
 @given(st.integers(0, 2**31 - 1))

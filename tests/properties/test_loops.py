@@ -1,0 +1,46 @@
+"""The compiled loops over rows beside the same arithmetic written with arrays."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from models.calibration import Beta, logs, sigmoid, within
+from models.familiarity import FARTHEST, Familiarity
+from models.interval import Interval
+
+RANGES = Familiarity((0, 1, 3, 4, 2), (0, 2, 4), (0, 1, -9, -2, 5), (40, 1, 90, 3, 5), 2.5)
+BAND = Interval(
+    0.9, Beta(0.9, 1.2, -0.1), ((0.04, -0.01, 0.02), (-0.01, 0.03, 0.01), (0.02, 0.01, 0.05))
+)
+VALUE = st.floats(-1e3, 1e3, width=32) | st.just(np.nan)
+ROWS = st.integers(1, 40).flatmap(lambda n: arrays(np.float32, (n, 5), elements=VALUE))
+MARGINS = arrays(np.float64, st.integers(1, 40), elements=st.floats(-40, 40))
+
+
+@given(ROWS)
+def test_a_distance_is_the_sum_of_each_groups_farthest_column(rows: np.ndarray) -> None:
+    """A missing value lies nowhere, one group counts for three widths at most."""
+    beyond = RANGES.outside(rows)
+    expected = sum(
+        np.fmin(beyond[:, a:b].max(axis=1), FARTHEST) for a, b in ((0, 2), (2, 4), (4, 5))
+    )
+    assert np.allclose(RANGES.distances(rows), expected, rtol=1e-12, atol=0)
+    alone = [RANGES.distances(rows[i : i + 1])[0] for i in range(len(rows))]
+    assert np.array_equal(RANGES.distances(rows), alone)
+
+
+@given(MARGINS)
+def test_a_band_is_the_quadratic_form_of_its_covariance(margins: np.ndarray) -> None:
+    """Bounds are those of the matrix product, hold the score, and are a row's own."""
+    probability = BAND.centre.probability(margins)
+    low, high = BAND.bounds(margins, probability)
+    design = np.column_stack([*logs(margins), np.ones(len(margins))])
+    spread = np.einsum("ij,jk,ik->i", design, np.array(BAND.covariance), design)
+    reach = 1.6448536269514722 * np.sqrt(np.maximum(spread, 0))
+    middle = BAND.centre.log_odds(margins)
+    assert np.allclose(low, np.minimum(within(sigmoid(middle - reach)), probability), rtol=1e-9)
+    assert np.allclose(high, np.maximum(within(sigmoid(middle + reach)), probability), rtol=1e-9)
+    assert ((low <= probability) & (probability <= high)).all()
+    alone = [BAND.bounds(margins[[i]], probability[[i]]) for i in range(len(margins))]
+    assert [(a[0], b[0]) for a, b in alone] == list(zip(low, high, strict=True))
