@@ -12,6 +12,7 @@ from typing import Any
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import MilepostError
 from serving.keys import Caller
@@ -189,6 +190,11 @@ def checked(state: State) -> type[APIRoute]:
     """The class of the service's routes: a stranger learns nothing of what a route reads."""
 
     class Checked(APIRoute):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            if _is_plain(self.endpoint):
+                self.app = _direct(self.get_route_handler())
+
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = self.endpoint if _is_plain(self.endpoint) else super().get_route_handler()
             path, guarded = self.path_format, self.path.startswith("/v1/")
@@ -203,6 +209,19 @@ def checked(state: State) -> type[APIRoute]:
             return answer
 
     return Checked
+
+
+def _direct(answer: Callable[[Request], Coroutine[Any, Any, Response]]) -> ASGIApp:
+    """A route's application without FastAPI's stacks of dependencies, of which it has none.
+
+    What goes wrong is answered by the application's own handler of errors, as elsewhere.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await answer(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return app
 
 
 def _is_plain(endpoint: Callable[..., Any]) -> bool:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from features.durations import format_moment
 from features.errors import MilepostError
 from serving.database import Database
+from serving.inserting import add_rows
 from serving.tables import AUDIT
 
 MOST = 100_000
@@ -59,7 +60,7 @@ class Log:
         if rows:
             try:
                 with self.database.writing() as connection:
-                    connection.execute(AUDIT.insert(), [row._asdict() for row in rows])
+                    add_rows(connection, AUDIT, rows)
             except MilepostError:
                 self._rows.extendleft(reversed(rows))
 

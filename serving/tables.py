@@ -218,4 +218,5 @@ SCORES = Table(
 """The ledger: every score that was given. `score_id` begins with the moment, so ids ascend;
 `digest` names the model's files; the hashes are SHA-256 of the vector (float32) and of the
 contributions (float64) as they lie in memory; `vector` holds the numbers themselves where no store
-could give them again; `answer` is the JSON that was sent. Both are compressed with zlib."""
+could give them again; `answer` is the JSON that was sent, its length (4 bytes, little-endian) and
+then LZ4."""
