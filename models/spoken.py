@@ -6,7 +6,7 @@ people say them. Knows nothing about features' kinds or scores.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -68,13 +68,11 @@ def noun(feature: Feature, words: Words, seen: Seen) -> Noun:
     where, over = feature.where, feature.over
     first = [c for c in where.conditions if c.column == EVENT][:1]
     read = [feature.of or "", *(c.column for c in where.conditions)]
-    carriers = next((seen.carriers[of] for of in read if of in seen.carriers), None)
     if first:
         said = _of_names(first[0].levels, where.label, words)
-    elif carriers is not None:
-        said = _of_names(carriers, "", words)
     else:
-        said = Noun("event", "events", None if where.conditions else "active")
+        anything = Noun("event", "events", None if where.conditions else "active")
+        said = carriers(read, words, seen) or anything
     for condition in where.conditions:
         if condition not in first:
             one, many = _narrowed(condition)
@@ -83,6 +81,12 @@ def noun(feature: Feature, words: Words, seen: Seen) -> Noun:
         return said
     whole = f" of the whole {spoken(over)}"
     return Noun(said.one + whole, said.many + whole)
+
+
+def carriers(properties: Iterable[str], words: Words, seen: Seen) -> Noun | None:
+    """Events that carry one of the properties, where they are of few kinds."""
+    names = next((seen.carriers[of] for of in properties if of in seen.carriers), None)
+    return None if names is None else _of_names(names, "", words)
 
 
 def _of_names(names: tuple[str, ...], label: str, words: Words) -> Noun:

@@ -12,9 +12,13 @@ import numpy as np
 
 from features.engine import Matrix
 from features.event_log import EventLog, Ints
-from features.feature import EVENT, Feature, spoken
+from features.feature import Feature
+from models.meaning import NOTHING_SEEN
 from models.persona import Codes, Facts, Floats, Personas, Side, Trait
-from training.personas import DECIMALS
+from models.seen import Seen
+from models.spoken import Words, capital
+from training.persona_names import Mix, mix, says_the_same
+from training.personas import DECIMALS, NO_WORDS
 from training.pictures import wilson
 from training.prepare import ENOUGH_ROWS, Prepared
 
@@ -27,7 +31,11 @@ SHARE = "share"
 
 
 def with_facts(
-    personas: Personas, ready: Prepared, stages: Mapping[str, Sequence[str]]
+    personas: Personas,
+    ready: Prepared,
+    stages: Mapping[str, Sequence[str]],
+    words: Words = NO_WORDS,
+    seen: Seen = NOTHING_SEEN,
 ) -> Personas:
     """The personas, each with its facts.
 
@@ -37,6 +45,8 @@ def with_facts(
         Prepared rows whose features the personas read.
     stages
         Which events belong to which stage, in the business's order.
+    words, seen
+        What the business calls things, and what its histories held.
     """
     matrix, label = ready.parts["train"]
     step = -(-len(matrix) // ENOUGH_ROWS)
@@ -58,8 +68,9 @@ def with_facts(
         path, share = ((), None) if paths is None else commonest(paths[theirs], tuple(stages))
         facts = Facts(
             int(theirs.sum()), int(mine.sum()), _short(label[mine].mean()), _short(low),
-            _short(high), _traits(ready.features, personas.sides, matrix[known], theirs), path,
-            share,
+            _short(high),
+            _traits(ready.features, personas.sides, matrix[known], theirs, words, seen),
+            path, share,
         )  # fmt: skip
         found.append(replace(persona, facts=facts))
     return replace(personas, personas=tuple(found))
@@ -72,37 +83,44 @@ def _last_rows(who: Codes, cutoff: Codes) -> Ints:
 
 
 def _traits(
-    features: Sequence[Feature], sides: Sequence[Side], vectors: Matrix, mine: np.ndarray
+    features: Sequence[Feature],
+    sides: Sequence[Side],
+    vectors: Matrix,
+    mine: np.ndarray,
+    words: Words,
+    seen: Seen,
 ) -> tuple[Trait, ...]:
     """What is usual here and among everybody, first of what tells personas apart."""
     of_sides = [
         (column, side.is_mix, values)
         for side in sides
+        for same in [says_the_same(side, vectors)]
         for column, values in zip(side.columns, side.values(vectors).T, strict=True)
+        if column != same
     ]
     ranked = sorted(of_sides, key=lambda one: -abs(leaning_of(one[2], mine)))
     chosen = [one for one in ranked[:OF_SIDES] if abs(leaning_of(one[2], mine)) >= TELLING]
     chosen = chosen or ranked[:1]
-    told = [_mean(features[column], is_mix, values, mine) for column, is_mix, values in chosen]
-    read = {features[column].group for column, _, _ in of_sides}
+    told = []
+    for column, is_mix, values in chosen:
+        of = mix(features[column], words, seen) if is_mix else None
+        told.append(_mean(features[column], of, values, mine))
+    read = {features[column].group for side in sides for column in side.columns}
     for column, values in _others(features, vectors, mine, read):
         here, everybody = (_short(float(np.nanmedian(some))) for some in (values[mine], values))
         if here != everybody:
             about = features[column]
-            told.append(Trait(_capital(about.description), here, everybody, about.unit))
+            told.append(Trait(capital(about.description), here, everybody, about.unit))
         if len(told) == len(chosen) + OF_OTHERS:
             break
     return tuple(told)
 
 
-def _mean(feature: Feature, is_mix: bool, values: Floats, mine: np.ndarray) -> Trait:
+def _mean(feature: Feature, of: Mix | None, values: Floats, mine: np.ndarray) -> Trait:
     here, everybody = (_short(float(np.nanmean(some))) for some in (values[mine], values))
-    if not is_mix:
-        return Trait(_capital(feature.description), here, everybody, feature.unit)
-    condition = feature.where.conditions[0]
-    by = "" if condition.column == EVENT else f" by {spoken(condition.column)}"
-    says = f"Share of {spoken(condition.levels[0])} among their events{by}"
-    return Trait(says, here, everybody, SHARE)
+    if of is None:
+        return Trait(capital(feature.description), here, everybody, feature.unit)
+    return Trait(capital(of.trait), here, everybody, SHARE)
 
 
 def _others(
@@ -176,7 +194,3 @@ def commonest(paths: Codes, stages: Sequence[str]) -> tuple[tuple[str, ...], flo
 def _short(value: float) -> float:
     """As many digits as two machines agree on."""
     return round(float(value), DECIMALS)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

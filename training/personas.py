@@ -17,7 +17,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features.engine import Matrix
 from features.feature import EVENT, Feature
+from models.meaning import NOTHING_SEEN
 from models.persona import LEAST_EVENTS, Codes, Floats, Persona, Personas, Side, root
+from models.seen import Seen
+from models.spoken import Words
 from training.persona_names import named
 from training.prepare import ENOUGH_ROWS, Prepared
 
@@ -58,6 +61,9 @@ MOST_AMOUNTS = 6
 DECIMALS = 6
 """Digits of a stored number; more would differ between two machines' sums."""
 
+NO_WORDS = Words()
+"""What a business calls things that said nothing about it."""
+
 ALIKE = 1e-9
 """Columns whose values lie nearer to each other tell nobody apart."""
 
@@ -93,15 +99,23 @@ class _Cut:
         return self.silhouette * self.repeated * self.kept
 
 
-def personas_of(ready: Prepared) -> Personas | None:
-    """The personas of a problem's training part, whose rows may be thinned."""
+def personas_of(
+    ready: Prepared, words: Words = NO_WORDS, seen: Seen = NOTHING_SEEN
+) -> Personas | None:
+    """The personas of a problem's training part, whose rows may be thinned.
+
+    Parameters
+    ----------
+    words, seen
+        What the business calls things, and what its histories held, for names and sentences.
+    """
     matrix = ready.parts["train"][0]
     matrix = matrix[:: -(-len(matrix) // ENOUGH_ROWS)]
     rows = ready.labelled.moments.rows
     train = ready.split.train
     train = train[:: -(-len(train) // ENOUGH_ROWS)]
     customers = customers_of(matrix, rows.customer[train], rows.cutoff_time[train])
-    return find_personas(ready.features, customers, ready.problem.seed)
+    return find_personas(ready.features, customers, ready.problem.seed, words, seen)
 
 
 def account_of(personas: Personas | None) -> str:
@@ -111,7 +125,13 @@ def account_of(personas: Personas | None) -> str:
     return "; ".join(f"{one.name} ({one.share:.0%})" for one in personas.personas)
 
 
-def find_personas(features: Sequence[Feature], customers: Customers, seed: int) -> Personas | None:
+def find_personas(
+    features: Sequence[Feature],
+    customers: Customers,
+    seed: int,
+    words: Words = NO_WORDS,
+    seen: Seen = NOTHING_SEEN,
+) -> Personas | None:
     """Segments of customers, the largest first; None where they do not fall apart.
 
     One side of behaviour after the other (the mix of events, of channels, of any other
@@ -124,6 +144,8 @@ def find_personas(features: Sequence[Feature], customers: Customers, seed: int) 
     ----------
     features
         Those of the model; the personas read columns among them.
+    words, seen
+        What names and sentences are made of.
     """
     some = _some(customers, seed)
     with threadpool_limits(1):  # sums of several threads come in no fixed order
@@ -134,7 +156,7 @@ def find_personas(features: Sequence[Feature], customers: Customers, seed: int) 
             if (cut := _cut((side,), some, n, seed)) is not None
         ]
         best = _best(cuts, seed)
-    return None if best is None else _described(features, best, customers.last)
+    return None if best is None else _described(features, best, customers.last, words, seen)
 
 
 def _best(cuts: list[_Cut], seed: int) -> _Cut | None:
@@ -290,12 +312,14 @@ def _plain(values: Floats) -> tuple[float, ...]:
     return tuple(float(value) for value in np.round(values, DECIMALS) + 0.0)
 
 
-def _described(features: Sequence[Feature], best: _Cut, vectors: Matrix) -> Personas:
+def _described(
+    features: Sequence[Feature], best: _Cut, vectors: Matrix, words: Words, seen: Seen
+) -> Personas:
     """Names, sentences and shares."""
     label = _unnamed(best.sides, best.centres).assign(vectors)
     known = label >= 0
     shares = np.bincount(label[known], minlength=len(best.centres)) / known.sum()
-    words = named(features, best.sides, vectors[known], label[known])
+    told = named(features, best.sides, vectors[known], label[known], words, seen)
     trust = {
         "silhouette": round(best.silhouette, 3),
         "repeated": round(best.repeated, 3),
@@ -306,9 +330,7 @@ def _described(features: Sequence[Feature], best: _Cut, vectors: Matrix) -> Pers
         best.sides,
         tuple(
             Persona(name, says, round(float(share), 4), tuple(centre))
-            for (name, says), share, centre in zip(
-                words, shares, best.centres.tolist(), strict=True
-            )
+            for (name, says), share, centre in zip(told, shares, best.centres.tolist(), strict=True)
         ),
         trust,
     )

@@ -17,6 +17,7 @@ from models.fitted import FittedModel
 from models.journey_map import Map
 from models.persona import Personas
 from models.registry import GATE_TAG, JUDGEMENT_TAG, REASONS_TAG, model_name
+from models.spoken import Words
 from training.assembly import fit_judged, refit_on_all
 from training.audited import Audited, question_of, recall, remember
 from training.baselines import rule_score
@@ -76,7 +77,7 @@ def train(
     record = Record(business=business.name, problem=name)
     folder = (workspace / slug(business.name) / slug(name)).resolve()
     whole, checks = _rows(business, name, engine, folder, clock, say)
-    ready, personas = _columns(business, whole, clock)
+    ready, personas = _columns(business, whole, engine, clock)
     tuned, why = (None, "") if untuned else usable(folder, business, name)
     if tuned is not None and is_few(ready):
         tuned, why = None, "default parameters: positives are too few for tuned ones"
@@ -153,16 +154,19 @@ def _rows(
     return whole, checks
 
 
-def _columns(business: Business, whole: Prepared, clock: Clock) -> tuple[Prepared, Personas | None]:
+def _columns(
+    business: Business, whole: Prepared, engine: Engine, clock: Clock
+) -> tuple[Prepared, Personas | None]:
     """The rows with the columns that are worth fitting on, and personas found among all."""
+    words = Words(business.words, business.units)
     with clock.stage("personas") as told:
-        personas = personas_of(whole)
+        personas = personas_of(whole, words, engine.seen)
         told.append(account_of(personas))
     with clock.stage("screen") as told:
         ready, personas = screened(whole, own_features(business.features.own), personas)
         told.append(f"{len(ready.features)} of {len(whole.features)} columns are worth fitting on")
     if personas is not None:
-        personas = with_facts(personas, ready, business.stages)
+        personas = with_facts(personas, ready, business.stages, words, engine.seen)
     # Found among all columns: the one that counts every event need not be worth a split.
     fewest = fewest_events(whole.features, whole.parts["train"][0])
     return replace(ready, fewest_events=fewest), personas

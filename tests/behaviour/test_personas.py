@@ -86,8 +86,8 @@ def test_names_say_what_was_planted(software: tuple[World, Prepared, EventLog]) 
         area = ("report", "export", "automation", "api", "dashboard")[
             int(np.argmax(MANNERS[most][0]))
         ]
-        assert persona.name.startswith(f"Mostly {area}")
-        assert f"of their events by area are {area}" in persona.says
+        assert persona.name.startswith(f"Area is mostly {area}")
+        assert persona.says.startswith(f"Area is {area} in ")
         assert 0.05 <= persona.share <= 0.7
 
 
