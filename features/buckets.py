@@ -211,7 +211,10 @@ def open_buckets(business: Business, folder: Path, grouped: bool = False) -> Buc
     try:
         data = json.loads((folder / MANIFEST).read_text())
         n_events = tuple(bucket["n_events"] for bucket in data["buckets"])
-        accounts = tuple(SourceAccount(**account) for account in data["sources"])
+        accounts = tuple(
+            SourceAccount(**{**account, "events": tuple(account.get("events", ()))})
+            for account in data["sources"]
+        )
         whole = Overview.from_json(data["overview"])
         if data["format"] != FORMAT:
             raise BucketError(

@@ -90,6 +90,10 @@ class SourceAccount:
     """The first and last event time that was kept."""
     immense: dict[str, int] = field(default_factory=dict)
     """Values that are infinite or beyond `LARGEST` and so count as missing, by column."""
+    customers: int | None = None
+    """How many customers the kept events are of; None where nobody counted."""
+    events: tuple[str, ...] = ()
+    """The names of the kept events."""
 
 
 @dataclass(frozen=True)
@@ -225,13 +229,16 @@ def _read_events(
     if "event_id" in columns:
         typed_columns["event_id"] = identifier("event_id", columns)
     _judge_rows(duck, rules, typed_columns)
-    read, first, last = duck.execute(
-        f"select count(*), min(event_time) filter ({REASON} is null), "
-        f"max(event_time) filter ({REASON} is null) from judged"
+    first, last, customers, names = duck.execute(
+        "select min(event_time), max(event_time), count(distinct customer), "
+        f"list_sort(list(distinct event)) from judged where {REASON} is null"
     ).fetchall()[0]
     counts = _set_aside(duck, name)
     table = _good_rows(duck)
-    account = SourceAccount(name, read, table.num_rows, counts, first, last, _immense(table))
+    account = SourceAccount(
+        name, table.num_rows + sum(counts.values()), table.num_rows, counts, first, last,
+        _immense(table), customers, tuple(names or ()),
+    )  # fmt: skip
     _check_unreadable(duck, source, account)
     return table, account
 

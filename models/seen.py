@@ -16,6 +16,10 @@ NEARLY_ALL = 0.9
 FEW = 2
 """So many kinds of event are named in a sentence about a property that no other carries."""
 
+ONCE = 1.01
+"""Events that come once a customer, such as signing up, are no more than so many a customer: now
+and then one is delivered twice."""
+
 
 @dataclass(frozen=True)
 class Values:
@@ -51,6 +55,18 @@ class SeenEvent:
     busiest_day: int
     """The most of them that a customer had on one day, in UTC."""
     values: Values = Values()
+    customers: int = 0
+    """Who had any; 0 where a model is from before they were counted."""
+
+    @property
+    def comes_once(self) -> bool:
+        """Whether nobody has a second one."""
+        return come_once(self.n, self.customers)
+
+
+def come_once(n: int, customers: int) -> bool:
+    """Whether so many events of so many customers come once a customer."""
+    return 0 < n <= ONCE * customers
 
 
 @dataclass(frozen=True)
@@ -84,6 +100,7 @@ class Seen:
                     "n": event.n,
                     "busiest_day": event.busiest_day,
                     "values": event.values.to_json(),
+                    "customers": event.customers,
                 }
                 for name, event in self.events.items()
             },
@@ -94,7 +111,9 @@ class Seen:
 def seen_from_json(data: Mapping[str, Any]) -> Seen:
     """What `Seen.to_json` wrote."""
     events = {
-        name: SeenEvent(item["n"], item["busiest_day"], _values(item["values"]))
+        name: SeenEvent(
+            item["n"], item["busiest_day"], _values(item["values"]), item.get("customers", 0)
+        )
         for name, item in data["events"].items()
     }
     return Seen(events, _values(data["attributes"]))

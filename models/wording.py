@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from features.feature import Feature, spoken
+from features.feature import EVENT, Feature, spoken
 from features.groups import MEMBER
 from features.kinds import CATEGORY, KINDS
 from models.meaning import NOTHING_SEEN
@@ -208,6 +208,16 @@ DID: dict[str, Wording] = {
 }  # fmt: skip
 """The words of a few kinds, where a business said what the customer does."""
 
+ONCE: dict[str, Wording] = {
+    "last_level": Wording(
+        "The {of} of the {event} was {n}", FOR_LIKE + " {n}", "level",
+        "The {of} of the {event} is not known or new"),
+    "level_share": Wording(
+        "The {of} of the {event} was {n}", "for customers like this it usually was {n}", "whether",
+        UNKNOWN),
+}  # fmt: skip
+"""The words of a few kinds, where events come once a customer: a share of one thing is odd."""
+
 ANYTHING = ("days_active", "recency", "tenure")
 """Of events of any kind, only these are said by what the customer does: it was active."""
 
@@ -260,6 +270,8 @@ def phrase(feature: Feature, words: Words, seen: Seen = NOTHING_SEEN) -> Phrase:
     said = noun(feature, words, seen)
     anything = not feature.where.conditions and not feature.over
     wording = WORDING[feature.kind]
+    if feature.kind in ONCE and _comes_once(feature, seen):
+        wording = ONCE[feature.kind]
     if feature.kind in DID and said.did and (not anything or feature.kind in ANYTHING):
         wording = DID[feature.kind]
     about = _property(feature, words)
@@ -275,6 +287,16 @@ def phrase(feature: Feature, words: Words, seen: Seen = NOTHING_SEEN) -> Phrase:
         shows, short, fill(wording.says), fill(wording.zero), fill(wording.missing),
         fill(wording.usually), fill(wording.otherwise or wording.usually),
     )  # fmt: skip
+
+
+def _comes_once(feature: Feature, seen: Seen) -> bool:
+    """Whether the events that a feature reads come once a customer."""
+    if feature.over is not None:
+        return False
+    named = next((c.levels for c in feature.where.conditions if c.column == EVENT), None)
+    names = seen.carriers.get(feature.of or "", ()) if named is None else named
+    known = [seen.events[name] for name in names if name in seen.events]
+    return len(names) == len(known) == 1 and known[0].comes_once
 
 
 def _property(feature: Feature, words: Words) -> Property:
@@ -317,6 +339,7 @@ def _shows(how: str, feature: Feature, said: Noun, about: Property) -> tuple[Sho
         "share": share, "ago": ago, "days": days, "times": times, "minutes": minutes, "when": when,
         "multiple": lambda value: f"{value:.1f} times", "rhythm": _rhythm,
         "short": about.short, "level": partial(_level, feature.levels),
+        "whether": partial(_whether, *feature.levels[:1]),
         "furthest": partial(_furthest, tuple(name for name, _ in feature.stages)),
         "slope": partial(_slope, about), "step": partial(_step, about),
         "weekday": lambda value: WEEKDAYS[int(value)],
@@ -338,6 +361,12 @@ def _shows(how: str, feature: Feature, said: Noun, about: Property) -> tuple[Sho
 
 def _level(levels: tuple[str, ...], value: float) -> str:
     return levels[int(value)]
+
+
+def _whether(level: str, value: float) -> str:
+    if value in (0, 1):
+        return level if value else f"not {level}"
+    return f"{level} in {share(value)} of them"
 
 
 def _furthest(stages: tuple[str, ...], value: float) -> str:

@@ -7,6 +7,7 @@ feature is fitted. Knows nothing about features, models or how a verdict is prin
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from features.config import Problem
 from features.durations import DAY, format_day, spell_duration
 from features.errors import ProblemError
 from features.sources import SourceAccount
+from models.seen import come_once
 from training.findings import NOTE, SEVERITIES, STOP, WARNING, Finding
 from training.labels import Labelled
 from training.splits import Split
@@ -53,7 +55,7 @@ def preflight(
         _positives(labelled, split),
         _length(problem, labelled, split),
         _recency(problem, labelled, end),
-        _quiet(sources, end),
+        _quiet(problem, sources, end),
         _cohort(labelled),
         _rate(labelled, split),
         _unknown(labelled),
@@ -160,8 +162,10 @@ def _recency(problem: Problem, labelled: Labelled, end: int) -> Iterator[Finding
     )  # fmt: skip
 
 
-def _quiet(sources: Sequence[SourceAccount], end: int) -> Iterator[Finding]:
+def _quiet(problem: Problem, sources: Sequence[SourceAccount], end: int) -> Iterator[Finding]:
     """P05: sources whose events stopped although they used to come often enough to be missed."""
+    outcome = problem.outcome
+    waited_for = outcome and {outcome.event, outcome.not_, outcome.silence_of}
     for account in sources:
         if account.first is None or account.last is None or account.kept < 2:
             continue
@@ -169,22 +173,40 @@ def _quiet(sources: Sequence[SourceAccount], end: int) -> Iterator[Finding]:
         silence = end - account.last
         if silence < QUIET or silence / pause < MISSED:
             continue
-        yield Finding(
-            "P05", WARNING, account.name,
-            f"{account.kept:,} events from {format_day(account.first)} to "
-            f"{format_day(account.last)}, none since, though the history goes on to "
-            f"{format_day(end)}; at its usual pace {silence / pause:,.0f} were due. Silence that "
-            "is a broken feed looks to the model like customers who left.",
-            (
-                f"Look whether {account.name} still delivers, and read it again",
-                f"Say extracted_at = {format_day(account.last)} if what other sources brought "
-                "later is astray",
-            ),
-            {
-                "events": account.kept, "first": format_day(account.first),
-                "last": format_day(account.last), "missed": round(silence / pause),
-            },
-        )  # fmt: skip
+        once = come_once(account.kept, account.customers or 0)
+        ended = once and not (waited_for or set()) & set(account.events)
+        first, last = format_day(account.first), format_day(account.last)
+        counts = f"{account.kept:,} events from {first} to {last}{', one a customer' * once}"
+        evidence = {
+            "events": account.kept, "first": first, "last": last,
+            "missed": round(silence / pause), "once_a_customer": once,
+        }  # fmt: skip
+        yield (_ended if ended else _missed)(account.name, counts, evidence, format_day(end))
+
+
+def _ended(name: str, counts: str, evidence: dict[str, Any], end: str) -> Finding:
+    """What comes once a customer, such as signing up, ends where no new customers are taken in."""
+    return Finding(
+        "P05", NOTE, name,
+        f"{counts}, none since, though the history goes on to {end}. That is as it should be if no "
+        "newer customers were taken into these histories; if there are any, they are missing.",
+        (f"If customers still join, look whether {name} still delivers, and read it again",),
+        evidence,
+    )  # fmt: skip
+
+
+def _missed(name: str, counts: str, evidence: dict[str, Any], end: str) -> Finding:
+    return Finding(
+        "P05", WARNING, name,
+        f"{counts}, none since, though the history goes on to {end}; at its usual pace "
+        f"{evidence['missed']:,} were due. Silence that is a broken feed looks to the model like "
+        "customers who left.",
+        (
+            f"Look whether {name} still delivers, and read it again",
+            f"Say extracted_at = {evidence['last']} if what other sources brought later is astray",
+        ),
+        evidence,
+    )  # fmt: skip
 
 
 def _cohort(labelled: Labelled) -> Iterator[Finding]:

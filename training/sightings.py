@@ -33,7 +33,8 @@ def _seen(log: EventLog, attributes: EventLog) -> Seen:
         places = order[edges[code] : edges[code + 1]]
         if len(places):
             values = _values(log, places)
-            events[name] = SeenEvent(len(places), _busiest_day(log, who, places), values)
+            had = len(np.unique(who[places]))
+            events[name] = SeenEvent(len(places), _busiest_day(log, who, places), values, had)
     return Seen(events, _values(attributes, np.arange(attributes.n_events)))
 
 
@@ -81,6 +82,7 @@ def _sum(one: SeenEvent, other: SeenEvent) -> SeenEvent:
         one.n + other.n,
         max(one.busiest_day, other.busiest_day),
         _joined(one.values, other.values),
+        one.customers + other.customers,
     )
 
 

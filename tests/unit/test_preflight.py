@@ -10,7 +10,7 @@ from features.durations import days
 from features.engine import Rows
 from features.errors import ProblemError
 from features.sources import SourceAccount
-from training.findings import STOP, Finding, tell
+from training.findings import NOTE, STOP, WARNING, Finding, tell
 from training.labels import Labelled
 from training.preflight import preflight, refuse
 from training.splits import Split, split_rows
@@ -128,6 +128,25 @@ def test_slow_source_is_not_quiet() -> None:
     """A source with an event a month is not missed after twenty days."""
     source = SourceAccount("letters", 12, 12, first=0, last=days(316))
     assert "P05" not in found(healthy(), sources=(source,))
+
+
+def test_a_source_that_comes_once_a_customer_may_end() -> None:
+    """Sign-ups end where no new customers are taken in: a note, which says what it can be."""
+    ended = SourceAccount(
+        "joins", 3_000, 3_000, first=0, last=days(200), customers=2_990, events=("joined",)
+    )
+    finding = found(healthy(), sources=(ended,))["P05"]
+    assert NOTE == finding.severity
+    assert "3,000 events from 1970-01-01 to 1970-07-20, one a customer, none since" in finding.says
+    assert "as it should be if no newer customers were taken into these histories" in finding.says
+    assert ("joins", True) == (finding.subject, finding.evidence["once_a_customer"])
+
+
+def test_an_outcome_that_ended_is_missed_although_it_comes_once() -> None:
+    """Cancellations come once too; where they stop, the labels of all that follows are wrong."""
+    for more in ({"events": ("buy",), "customers": 3_000}, {"customers": 1_500}, {}):
+        ended = SourceAccount("feed", 3_000, 3_000, first=0, last=days(200), **more)
+        assert WARNING == found(healthy(), sources=(ended,))["P05"].severity
 
 
 def test_small_cohort() -> None:

@@ -46,6 +46,13 @@ def test_rows_become_sorted_journeys(tmp_path: Path) -> None:
     np.testing.assert_array_equal([2, 1.5, np.nan], log.numbers["value"])
 
 
+def test_an_account_counts_customers_and_names_events(tmp_path: Path) -> None:
+    """It tells of the kept rows alone how many customers they are of and what happened."""
+    sql = varchar("customer, event_time, event, try_cast(value as double) as value")
+    account = read(tmp_path, GOOD + "c,yesterday,leave,1\n", sql, max_unreadable=0.5).sources[0]
+    assert (2, ("buy", "look")) == (account.customers, account.events)
+
+
 def test_the_order_of_rows_does_not_change_the_digest(tmp_path: Path) -> None:
     """The same rows in any order are the same histories."""
     lines = GOOD.strip().splitlines()

@@ -130,6 +130,38 @@ def test_a_missing_value_has_a_sentence(feature: Feature) -> None:
         assert said == said.strip()
 
 
+SIGNED = events("signup")
+LEVELS = Values(levels={"channel": ("shop", "web")})
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "usual", "sentence"),
+    [
+        (SIGNED.level_share("channel", "web"), 1, 0, "The channel of the signup was web; for customers like this it usually was not web"),
+        (SIGNED.level_share("channel", "web"), 0, 0, "The channel of the signup was not web, as is usual for customers like this"),
+        (SIGNED.level_share("channel", "web", events=5), 1, None, "The channel of the signup was web"),
+        (SIGNED.level_share("channel", "web"), 0.5, None, "The channel of the signup was web in 50% of them"),
+        (SIGNED.level_share("channel", "web"), NAN, None, "No channel is known of signups so far"),
+        (events().level_share("channel", "web"), 1, 0, "The channel of the signup was web; for customers like this it usually was not web"),
+        (SIGNED.last_level("channel", ("shop", "web")), 1, 0, "The channel of the signup was web; for customers like this it is usually shop"),
+    ],
+)  # fmt: skip
+def test_of_what_comes_once_the_level_is_said(
+    feature: Feature, value: float, usual: float | None, sentence: str
+) -> None:
+    """Where nobody signs up twice, nobody wants to read of 100 % of the signing up."""
+    seen = Seen({"signup": SeenEvent(1_000, 1, LEVELS, customers=995)})
+    assert sentence == phrase(feature, WORDS, seen).statement(value, usual)
+
+
+def test_of_what_comes_often_the_share_is_said() -> None:
+    """A few customers with several are enough, and so is a model that counted nobody."""
+    for customers in (980, 0):
+        seen = Seen({"signup": SeenEvent(1_000, 1, LEVELS, customers)})
+        said = phrase(SIGNED.level_share("channel", "web"), WORDS, seen).statement(1, None)
+        assert "The channel was web in 100% of signups so far" == said
+
+
 def test_a_property_that_few_events_carry_is_said_of_these() -> None:
     """`main_department` is known to be of purchases, so that the events need no other name."""
     seen = Seen({"purchase": SeenEvent(9, 1, Values(levels={"main_department": ("A", "B")}))})
