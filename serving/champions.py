@@ -83,6 +83,8 @@ class Champions:
             problem: _Seat(problem, Shelf(workspace, model_name(business.name, problem)))
             for problem in business.problems
         }
+        self.event_names: frozenset[str] = frozenset()
+        """The kinds of event that any of the models has learned from."""
         self._business, self._prepare = business.name, prepare
         self._began = int(time.time() * SECOND)
         self._stop = threading.Event()
@@ -199,6 +201,8 @@ class Champions:
         if self._prepare is not None:
             self._prepare(loaded)
         seat.loaded = loaded
+        answering = [each.loaded.model for each in self._seats.values() if each.loaded]
+        self.event_names = frozenset().union(*(m.contract.event_names for m in answering))
         LOG.info("%s: version %s answers", seat.shelf.name, standing.version)
 
 

@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from time import perf_counter, time
 from typing import Any
 
@@ -30,7 +31,7 @@ from serving.errors import (
 from serving.forms import cookie, own_page
 from serving.guard import HEALTH
 from serving.keys import Caller
-from serving.pages import HEADERS
+from serving.pages import HEADERS, message_page
 from serving.sessions import COOKIE
 from serving.state import State
 
@@ -101,8 +102,7 @@ class Edge:
                 self._let_in(scope, headers)
                 app = self.app
             except MilepostError as error:
-                person = scope["method"] == "GET" and b"text/html" in headers.get(b"accept", b"")
-                app = refusal(error, person)
+                app = refusal(error, b"text/html" in headers.get(b"accept", b""))
             if path in HEALTH and scope["method"] == "HEAD":
                 scope = {**scope, "method": "GET"}  # the server still sees HEAD, and sends no body
             await app(scope, self._bounded(receive), sent)
@@ -190,10 +190,14 @@ PROCESS = Process()
 
 
 def refusal(error: MilepostError, person: bool) -> Application:
-    """An application that answers with an error; a person is sent to sign in."""
+    """An application that answers with an error: a person with a page, or the way to sign in."""
     response = problem_of(error)
     if person and response.status_code == 401:
         response = Response(status_code=303, headers={"Location": "/sign-in"})
+    elif person:
+        later = {n: v for n, v in response.headers.items() if n == "retry-after"}
+        told = page_of(response.status_code, str(error))
+        response = Response(told, response.status_code, later, media_type="text/html")
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Basic realm="milepost"'
     if response.status_code == 413:
@@ -203,6 +207,12 @@ def refusal(error: MilepostError, person: bool) -> Application:
         await response(scope, receive, send)
 
     return answer
+
+
+@lru_cache(64)  # whoever is turned away must cost little, and errors of the edge are few
+def page_of(status: int, says: str) -> bytes:
+    """What went wrong, as a person reads it; the same for everybody."""
+    return bytes(message_page(None, "", status, says).body)
 
 
 def credential(header: bytes) -> str:

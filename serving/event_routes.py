@@ -185,11 +185,12 @@ async def _kept(
     if not 1 <= len(rows) <= MOST_ROWS:
         reason = f"must hold 1 to {MOST_ROWS:,} rows"
         raise InvalidRequestError([{"place": "body", "reason": reason}])
-    store = tenant_of(request, state, "ingest").kept
+    tenant = tenant_of(request, state, "ingest")
+    given = tenant.kept, rows, forms, None, tenant.champions.event_names
     if len(rows) <= FEW:
-        future = state.intake.take(store, rows, forms)
+        future = state.intake.take(*given)
     else:
-        future = await asyncio.to_thread(state.intake.take, store, rows, forms)
+        future = await asyncio.to_thread(state.intake.take, *given)
     return await asyncio.wrap_future(future)
 
 

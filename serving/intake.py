@@ -19,11 +19,13 @@ from typing import Any
 import msgspec
 
 from features.durations import this_moment
+from features.errors import nearest
 from serving.database import StoreUnavailableError
 from serving.event_store import (
     ACCEPTED,
     ACTIONS,
     DUPLICATE,
+    EVENT,
     ID_CONFLICT,
     QUARANTINED,
     REFUSED,
@@ -38,6 +40,9 @@ MOST_TOGETHER = 20_000
 """Rows of one transaction; a request with more has one of its own."""
 MOST_WAITING = 200_000
 """Rows that may wait for the writer; beyond them a request is turned away at once."""
+
+MOST_HINTS = 20
+"""Kinds of event in one request for which the nearest known one is looked for: that takes time."""
 
 CANONICAL, ACTION = "event", "action"
 """Forms of a row: as a sender says it, or as an action was written down; those of Segment's are
@@ -57,6 +62,8 @@ class Result(msgspec.Struct, omit_defaults=True):
     event_id: str | None = None
     reason: str | None = None
     detail: str | None = None
+    hint: str | None = None
+    """What is odd about a row that was kept."""
 
 
 @dataclass
@@ -67,6 +74,8 @@ class Received:
     bodies: list[Any]
     forms: list[str]
     now: int
+    known: frozenset[str] = frozenset()
+    """Kinds of event that models read; of others a hint is given, where there are any models."""
     facts: list[Fact] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     """The row that each fact is of."""
@@ -75,6 +84,7 @@ class Received:
 
     def check(self) -> None:
         """Sort rows into facts, rows to set aside and refused ones."""
+        hints: dict[str, str] = {}
         for index, (body, form) in enumerate(zip(self.bodies, self.forms, strict=True)):
             try:
                 if isinstance(body, Unreadable):
@@ -89,7 +99,17 @@ class Received:
                 continue
             self.facts += made
             self.owners += [index] * len(made)
-            self.results.append(Result(index, ACCEPTED, made[0].event_id))
+            result = Result(index, ACCEPTED, made[0].event_id)
+            self.results.append(result)
+            if self.known and made[0].event not in self.known and made[0].side == EVENT:
+                result.hint = self._hint(made[0].event, hints)
+
+    def _hint(self, name: str, hints: dict[str, str]) -> str:
+        """What is odd about a kind of event that no model reads; `hints` are those given before."""
+        if name not in hints:
+            near = nearest(name, self.known) if len(hints) < MOST_HINTS else ""
+            hints[name] = f"No model has learned from events of this kind.{near}"
+        return hints[name]
 
     def conflict(self, place: int) -> SetAside:
         """The row of a fact whose id was used for something else."""
@@ -105,6 +125,7 @@ class Received:
             result = self.results[owner]
             if ID_CONFLICT in kinds:
                 result.status, result.reason, result.detail = QUARANTINED, ID_CONFLICT, CONFLICT
+                result.hint = None
             elif ACCEPTED not in kinds:
                 result.status = DUPLICATE
 
@@ -152,13 +173,16 @@ class Intake:
         self._open = True
 
     def take(
-        self, store: TenantStore, bodies: list[Any], forms: list[str], now: int | None = None
-    ) -> "Future[list[Result]]":
+        self, store: TenantStore, bodies: list[Any], forms: list[str], now: int | None = None,
+        known: frozenset[str] = frozenset(),
+    ) -> "Future[list[Result]]":  # fmt: skip
         """Check rows and have them kept; the future is done when they are on disk.
+
+        Of an event whose kind is not `known` to any model the result says so.
 
         It fails with `StoreUnavailableError` when nothing of the request could be kept.
         """
-        received = Received(store, bodies, forms, this_moment() if now is None else now)
+        received = Received(store, bodies, forms, this_moment() if now is None else now, known)
         received.check()
         future: Future[list[Result]] = Future()
         if not received.facts and not received.aside:

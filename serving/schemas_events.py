@@ -150,6 +150,9 @@ class ResultOut(BaseModel):
     reason: str | None = None
     """A stable code."""
     detail: str | None = None
+    hint: str | None = None
+    """Of a row that was kept: that no model has learned from events of this kind, which may be a
+    slip of the pen."""
 
 
 class ResultsOut(BaseModel):

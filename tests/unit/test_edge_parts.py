@@ -1,13 +1,20 @@
 """Parts of the edge by themselves: budgets, rates, credentials, settings."""
 
+import asyncio
 import base64
 from pathlib import Path
 
+import httpx
 import pytest
 from conftest import ROOT
+from pages import read_page
 
+from features.errors import MilepostError
+from serving.access import UnauthorizedError
+from serving.bodies import UnreadableError
 from serving.database import Database
-from serving.edge import credential
+from serving.edge import Application, credential, refusal
+from serving.errors import MEDIA_TYPE, BodyTooLargeError, OverloadedError, RateLimitedError
 from serving.guard import Budget
 from serving.keys import KeyInvalidError, Keys, Ring
 from serving.migrations import upgrade
@@ -30,6 +37,45 @@ def test_a_full_worker_refuses_at_once() -> None:
     budget.give("/a")
     assert [True, False] == [budget.take("/c"), budget.take("/d")]
     assert 3 == budget.shed
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (RateLimitedError("This key asks too often."), 429, "This key asks too often."),
+        (UnreadableError("The address holds NUL."), 400, "The address holds NUL."),
+        (BodyTooLargeError(10_000), 413, "A body has at most 10,000 bytes."),
+        (OverloadedError("All places are taken."), 503, "All places are taken."),
+    ],
+)
+def test_a_refusal_is_a_page_for_who_reads_pages(
+    error: MilepostError, status: int, says: str
+) -> None:
+    """A browser shows the small page of errors; a program gets a problem document."""
+    page, document = answered(refusal(error, True)), answered(refusal(error, False))
+    assert [status] * 2 == [page.status_code, document.status_code]
+    assert "text/html; charset=utf-8" == page.headers["content-type"]
+    assert says == read_page(page.text).all("p")[0].text
+    assert (MEDIA_TYPE, says) == (document.headers["content-type"], document.json()["detail"])
+    for name in ("retry-after", "connection"):
+        assert page.headers.get(name) == document.headers.get(name)
+
+
+def test_who_is_not_signed_in_is_led_there() -> None:
+    """A form that is sent after the session has ended leads to the way in, not to JSON."""
+    answer = answered(refusal(UnauthorizedError("Who?"), True))
+    assert (303, "/sign-in") == (answer.status_code, answer.headers["location"])
+
+
+def answered(app: Application) -> httpx.Response:
+    """What an application answers to any request."""
+    transport = httpx.ASGITransport(app)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://edge") as client:
+            return await client.post("/")
+
+    return asyncio.run(ask())
 
 
 def test_a_key_is_held_to_its_rate() -> None:
