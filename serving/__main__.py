@@ -12,6 +12,7 @@ from importlib import import_module
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads must not spin between requests
 
+from features.compiled import tell_if_compiling
 from features.errors import MilepostError
 
 BAD_INPUT = 2
@@ -31,6 +32,9 @@ COMMANDS = {
 }
 """Each command: its module, and what it does."""
 
+SCORING = ("run", "replay", "score")
+"""Commands that a person waits for and that ask models, whose passes may have to be compiled."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 2 when a person has to mend something first."""
@@ -42,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, (module, says) in COMMANDS.items():
         command = commands.add_parser(name, help=says, description=f"{says.capitalize()}.")
         if given[:1] == [name]:
+            if name in SCORING:
+                tell_if_compiling()
             import_module(module).declare(command)
     chosen = parser.parse_args(given)
     try:

@@ -17,6 +17,11 @@ from time import perf_counter
 # Idle OpenMP threads must not spin: with busy cores they made fitting ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from features.compiled import tell_if_compiling
+
+if __name__ == "__main__":
+    tell_if_compiling()  # before what follows: some passes are compiled when they are imported
+
 from features.buckets import Buckets, open_buckets, read_buckets, write_buckets
 from features.cluster import DEFAULT_MASTER, OneProcess, spark
 from features.config import Business, read_config, slug
