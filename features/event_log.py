@@ -36,6 +36,10 @@ LARGEST = 1e25
 """A larger number measures nothing and becomes missing, as infinity does; so no sum, square or
 slope overflows, in whichever precision it is stored."""
 
+ONCE = 1.01
+"""Events that come once a customer, such as signing up, are no more than so many a customer: now
+and then one is delivered twice."""
+
 
 @dataclass(frozen=True)
 class EventLog:
@@ -244,6 +248,11 @@ def empty_log(customers: tuple[str, ...] = ()) -> EventLog:
     nothing = np.zeros(0, np.int64)
     offsets = np.zeros(len(customers) + 1, np.int64)
     return replace(build_log([], nothing, []), customers=customers, offsets=offsets)
+
+
+def come_once(n: int, customers: int) -> bool:
+    """Whether so many events of so many customers come once a customer."""
+    return 0 < n <= ONCE * customers
 
 
 def address(array: NDArray[Any]) -> int:

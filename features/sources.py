@@ -43,6 +43,7 @@ from features.event_log import (
     TIME,
     EventLog,
     build_log,
+    come_once,
     union,
 )
 from features.groups import with_groups
@@ -94,6 +95,11 @@ class SourceAccount:
     """How many customers the kept events are of; None where nobody counted."""
     events: tuple[str, ...] = ()
     """The names of the kept events."""
+
+    @property
+    def comes_once(self) -> bool:
+        """Whether its events come once a customer, as signing up does."""
+        return come_once(self.kept, self.customers or 0)
 
 
 @dataclass(frozen=True)
@@ -536,9 +542,10 @@ def doubts(business: Business, histories: Histories) -> Iterator[str]:
         )
     for account in histories.sources:
         if account.last is not None and histories.end - account.last > LONG_SILENCE:
+            may_be = "are there no newer customers, or has" if account.comes_once else "has"
             yield (
                 f"the source {account.name!r} has no event after {format_day(account.last)}, the "
-                f"history goes on to {format_day(histories.end)}: has the feed stopped?"
+                f"history goes on to {format_day(histories.end)}: {may_be} the feed stopped?"
             )
 
 

@@ -9,16 +9,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from features.event_log import come_once
+
 NEARLY_ALL = 0.9
 """The share of all events from which on events of any kind are those of one name."""
 
 
 FEW = 2
 """So many kinds of event are named in a sentence about a property that no other carries."""
-
-ONCE = 1.01
-"""Events that come once a customer, such as signing up, are no more than so many a customer: now
-and then one is delivered twice."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,6 @@ class SeenEvent:
     def comes_once(self) -> bool:
         """Whether nobody has a second one."""
         return come_once(self.n, self.customers)
-
-
-def come_once(n: int, customers: int) -> bool:
-    """Whether so many events of so many customers come once a customer."""
-    return 0 < n <= ONCE * customers
 
 
 @dataclass(frozen=True)

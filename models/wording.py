@@ -339,7 +339,7 @@ def _shows(how: str, feature: Feature, said: Noun, about: Property) -> tuple[Sho
         "share": share, "ago": ago, "days": days, "times": times, "minutes": minutes, "when": when,
         "multiple": lambda value: f"{value:.1f} times", "rhythm": _rhythm,
         "short": about.short, "level": partial(_level, feature.levels),
-        "whether": partial(_whether, *feature.levels[:1]),
+        "whether": partial(_whether, "".join(feature.levels[:1])),
         "furthest": partial(_furthest, tuple(name for name, _ in feature.stages)),
         "slope": partial(_slope, about), "step": partial(_step, about),
         "weekday": lambda value: WEEKDAYS[int(value)],

@@ -11,7 +11,7 @@ from features.actions import KINDS
 from features.config import Problem
 from features.durations import MINUTE, format_moment, spell_duration
 from features.feature import spoken
-from models.question import came_about, came_or_not, followed
+from models.question import came_about, came_or_not, followed, is_wanted
 from models.spoken import Words, capital
 from serving.action_log import EARLIEST, ledger, listed, new_id
 from serving.action_words import kind_words
@@ -129,6 +129,7 @@ def disagreements_view(sight: Sight, name: str, now: int) -> View:
         "problems": list(sight.tenant.business.problems),
         "business": sight.tenant.business.name,
         "declared": problem.outcome is not None,
+        "wanted": is_wanted(problem, name),
         "queue": [opinion_view(e, problem, words, now) for e in waiting[:LISTED_OPINIONS]],
         "n_queue": len(waiting),
         "over": [opinion_view(e, problem, words, now) for e in over[:LISTED_OPINIONS]],

@@ -12,7 +12,7 @@ import numpy as np
 
 from features.engine import Matrix
 from features.event_log import EventLog, Ints
-from features.feature import Feature
+from features.feature import EVENT, Feature
 from models.meaning import NOTHING_SEEN
 from models.persona import Codes, Facts, Floats, Personas, Side, Trait
 from models.seen import Seen
@@ -105,8 +105,7 @@ def _traits(
     for column, is_mix, values in chosen:
         of = mix(features[column], words, seen) if is_mix else None
         told.append(_mean(features[column], of, values, mine))
-    read = {features[column].group for side in sides for column in side.columns}
-    for column, values in _others(features, vectors, mine, read):
+    for column, values in _others(features, vectors, mine, _told_by(features, sides)):
         here, everybody = (_short(float(np.nanmedian(some))) for some in (values[mine], values))
         if here != everybody:
             about = features[column]
@@ -121,6 +120,17 @@ def _mean(feature: Feature, of: Mix | None, values: Floats, mine: np.ndarray) ->
     if of is None:
         return Trait(capital(feature.description), here, everybody, feature.unit)
     return Trait(capital(of.trait), here, everybody, SHARE)
+
+
+def _told_by(features: Sequence[Feature], sides: Sequence[Side]) -> set[str]:
+    """What the sides say already: groups of features, and the properties that are mixed."""
+    read = [features[column] for side in sides for column in side.columns]
+    mixed = {f.where.conditions[0].column for f in read if f.kind == "count"} - {EVENT}
+    return {f.group for f in read} | {f.group for f in features if _about(f) & mixed}
+
+
+def _about(feature: Feature) -> set[str]:
+    return {feature.of or "", *(condition.column for condition in feature.where.conditions)}
 
 
 def _others(

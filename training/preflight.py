@@ -15,7 +15,6 @@ from features.config import Problem
 from features.durations import DAY, format_day, spell_duration
 from features.errors import ProblemError
 from features.sources import SourceAccount
-from models.seen import come_once
 from training.findings import NOTE, SEVERITIES, STOP, WARNING, Finding
 from training.labels import Labelled
 from training.splits import Split
@@ -173,7 +172,7 @@ def _quiet(problem: Problem, sources: Sequence[SourceAccount], end: int) -> Iter
         silence = end - account.last
         if silence < QUIET or silence / pause < MISSED:
             continue
-        once = come_once(account.kept, account.customers or 0)
+        once = account.comes_once
         ended = once and not (waited_for or set()) & set(account.events)
         first, last = format_day(account.first), format_day(account.last)
         counts = f"{account.kept:,} events from {first} to {last}{', one a customer' * once}"

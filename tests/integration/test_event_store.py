@@ -25,7 +25,7 @@ from serving import quarantine
 from serving.database import Database, StoreUnavailableError
 from serving.event_store import EventStore, TenantStore
 from serving.importing import import_sources
-from serving.intake import Intake
+from serving.intake import CANONICAL, Intake
 from serving.migrations import upgrade
 from serving.snapshot import refreshed
 from serving.tables import EVENTS, METADATA
@@ -140,6 +140,23 @@ def test_every_row_is_accounted_for(url: str, intake: Intake) -> None:
     journey = store.journeys.of("c", KINDS)
     assert journey is not None and ("1",) == journey.ids
     assert ("gold",) == journey.attributes.categories["plan"].levels
+
+
+def test_hints_cost_little_however_many_kinds_are_unknown(tmp_path: Path, intake: Intake) -> None:
+    """Of many unknown kinds in one request the first twenty are compared with those known; where
+    no kind is known there is no model, and nothing to hint at."""
+    store = opened(f"sqlite:///{tmp_path}/store.db")
+    rows: list[object] = [
+        {"customer": "c", "event": f"ordr {n}", "event_time": "2024-01-01"} for n in range(25)
+    ]
+    for known, expected in (
+        (frozenset({"order", "ticket"}), (20, 5, 0)),
+        (frozenset(), (0, 0, 25)),
+    ):
+        future = intake.take(store, rows, [CANONICAL] * 25, None, known)
+        hints = [result.hint for result in future.result(60)]
+        near = sum(hint is not None and hint.endswith("'order'?") for hint in hints)
+        assert expected == (near, 25 - near - hints.count(None), hints.count(None))
 
 
 def test_a_replayed_row_is_kept_once_it_can_be(url: str, intake: Intake) -> None:

@@ -54,20 +54,6 @@ def test_a_bad_row_is_refused_alone(shop_service: Service) -> None:
     assert "event_time_missing" == listed.json()["rows"][0]["reason"]
 
 
-def test_a_kind_that_no_model_knows_gets_a_hint(shop_service: Service) -> None:
-    """It is kept like any other; the nearest known kind is named, for it may be misspelt."""
-    rows = [{**ROW, "event": name, "event_id": name} for name in ("order", "oder")]
-    stated = {"customer": "c904", "attributes": {"city": "Bonn"}}
-    with shop_service.client() as client:
-        results = client.post("/v1/events", json=[*rows, stated]).json()["results"]
-        track = {"userId": "c904", "event": "tickets", "timestamp": "2024-01-01"}
-        tracked = client.post("/v1/track", json=track).json()["results"]
-    assert ["accepted"] * 3 == [result["status"] for result in results]
-    hint = "No model has learned from events of this kind. Did you mean 'order'?"
-    assert [None, hint, None] == [result.get("hint") for result in results]
-    assert tracked[0]["hint"].endswith("Did you mean 'ticket'?")
-
-
 def test_a_library_of_others_is_pleased(shop_service: Service) -> None:
     """Segment's own client delivers, and a message that is sent twice counts once."""
     failures: list[object] = []

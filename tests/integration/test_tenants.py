@@ -310,6 +310,20 @@ def test_an_id_of_both_is_two_customers(two: tuple[Business, Business]) -> None:
     assert journeys[0]["n_events"] != journeys[1]["n_events"]
 
 
+def test_a_kind_that_no_model_knows_gets_a_hint(two: tuple[Business, Business]) -> None:
+    """An event that may be misspelt is kept; the nearest kind that the business's models have
+    learned from is named, in Segment's calls too."""
+    client = two[0].client
+    rows = [{**NEWS, "event": name, "event_id": f"h-{name}"} for name in ("order", "oder")]
+    stated = {"customer": "new", "attributes": {"city": "Bonn"}}
+    results = client.post("/v1/events", json=[*rows, stated]).json()["results"]
+    tracked = client.post("/v1/track", json={**MESSAGE, "event": "tickets"}).json()["results"]
+    assert ["accepted"] * 3 == [result["status"] for result in results]
+    hint = "No model has learned from events of this kind. Did you mean 'order'?"
+    assert [None, hint, None] == [result.get("hint") for result in results]
+    assert tracked[0]["hint"].endswith("Did you mean 'ticket'?")
+
+
 def test_lists_hold_the_caller_s_own_customers(two: tuple[Business, Business]) -> None:
     """Both sides' lists and exports are full, and of customers with their own letter."""
     for side in two:

@@ -280,12 +280,16 @@ def test_what_looks_odd_is_said(tmp_path: Path) -> None:
         events=[
             {"sql": select.format(days_of), "name": "shop"},
             {"sql": select.format("date '2024-09-01'"), "name": "late"},
+            {"sql": "select 'a' as customer, date '2024-01-01' as event_time, 'join' as event",
+             "name": "joins"},
         ],
         stages={"decision": ["bye"]},
-    )
+    )  # fmt: skip
     said = " ".join(doubts(business, read_histories(business)))
     assert "stage decision names 'bye'" in said and "Did you mean 'buy'" in said
     assert "'shop' has no event after 2024-01-30" in said
+    assert "2024-09-01: has the feed stopped?" in said
+    assert "2024-09-01: are there no newer customers, or has the feed stopped?" in said
     assert "the last 1 events lie between 2024-01-30 and 2024-09-01" in said
 
 
