@@ -105,7 +105,7 @@ def _traits(
     for column, is_mix, values in chosen:
         of = mix(features[column], words, seen) if is_mix else None
         told.append(_mean(features[column], of, values, mine))
-    for column, values in _others(features, vectors, mine, _told_by(features, sides)):
+    for column, values in _others(features, vectors, mine, told_by(features, sides)):
         here, everybody = (_short(float(np.nanmedian(some))) for some in (values[mine], values))
         if here != everybody:
             about = features[column]
@@ -122,7 +122,7 @@ def _mean(feature: Feature, of: Mix | None, values: Floats, mine: np.ndarray) ->
     return Trait(capital(of.trait), here, everybody, SHARE)
 
 
-def _told_by(features: Sequence[Feature], sides: Sequence[Side]) -> set[str]:
+def told_by(features: Sequence[Feature], sides: Sequence[Side]) -> set[str]:
     """What the sides say already: groups of features, and the properties that are mixed."""
     read = [features[column] for side in sides for column in side.columns]
     mixed = {f.where.conditions[0].column for f in read if f.kind == "count"} - {EVENT}

@@ -5,8 +5,10 @@ import pytest
 from journeys import read_table
 
 from features.durations import parse_moment
-from models.persona import Facts, Persona, Personas, Trait, personas_from_json
-from training.persona_facts import commonest, leaning_of, paths_of
+from features.language import events, having
+from models.persona import Facts, Persona, Personas, Side, Trait, personas_from_json
+from training.persona_facts import commonest, leaning_of, paths_of, told_by
+from training.persona_names import says_the_same
 
 STAGES = {"awareness": ["ad"], "decision": ["order"], "support": ["ticket"]}
 LOG = read_table("""
@@ -49,6 +51,19 @@ def test_a_leaning_counts_pairs() -> None:
     pairs = [1.0, 0.5, 1.0, 1.0]
     assert leaning_of(values, mine) == pytest.approx(np.mean(pairs) - 0.5)
     assert 0.0 == leaning_of(values, np.zeros(5, bool))
+
+
+def test_what_tells_personas_apart_is_told_once() -> None:
+    """Of a mixed property no other feature is a trait too, and of two levels the rarer one is."""
+    yes, no = (having("late", level).count() for level in ("yes", "no"))
+    share, order = events("payment").level_share("late", "yes"), events("order").count()
+    sides = (Side((0, 1), (0, 1), (0.0, 0.0), (1.0, 1.0)),)
+    said = told_by((yes, no, share, order), sides)
+    assert {yes.group, no.group, share.group} == said
+    vectors = np.array([[2, 18, 0.1, 3], [0, 20, 0, 3]], np.float32)
+    assert 1 == says_the_same(sides[0], vectors)
+    assert 0 == says_the_same(sides[0], vectors[:, [1, 0]])
+    assert says_the_same(Side((0, 1, 2), (0, 1, 2), (0.0,) * 3, (1.0,) * 3), vectors) is None
 
 
 def test_facts_survive_their_json_and_may_be_absent() -> None:
