@@ -13,7 +13,7 @@ JSON, NDJSON = "application/json", "application/x-ndjson"
 AS_OF, DUE, NOW = "2017-12-31T00:00:00Z", "2018-01-07T00:00:00Z", "2018-01-02T09:30:00Z"
 MODEL = {"model": "grocery-churn", "model_version": "1"}
 STATEMENT = "Bought on 1 day in the last 8 weeks; customers like this usually on 7"
-PERSONA = "Low lines, low coupon discount"
+PERSONA = "Low number of lines, low coupon discount"
 BAND = {"probability": 0.672, "percentile": 99.5, "band": "very high"}
 EVENT_ID = "40715131900"
 WEEKS = (("07", 0.888), ("14", 0.804), ("21", 0.735), ("28", 0.672))
@@ -60,7 +60,7 @@ SCORE: dict[str, Any] = {
     "stage": {"name": "decision", "since": "2017-01-14T00:00:00Z"},
     "as_of": AS_OF, "valid_until": DUE, **MODEL, "no_score": None,
     "persona": {
-        "name": PERSONA, "says": "Average lines of purchase events so far: 5.16, others 13.5.",
+        "name": PERSONA, "says": "Purchases so far have 5.2 lines on average, others 13.5.",
     },
     "no_persona": None,
     "sources": [
@@ -179,7 +179,7 @@ PERSONAS = {
     "28 days", "base_rate": 0.132, "none_because": None,
     "personas": [
         {
-            "name": PERSONA, "says": "Mean lines of purchases so far: 5.1, others 9.8.",
+            "name": PERSONA, "says": "Purchases so far have 5.1 lines on average, others 9.8.",
             "share": 0.34, "customers": 812, "rows": 6120, "rate": 0.171, "rate_low": 0.158,
             "rate_high": 0.185,
             "traits": [
