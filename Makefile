@@ -14,6 +14,7 @@ MINUTES ?= 10
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+BENCHMARKS := accuracy.py train.py explanations.py learning_curve.py book.py friction.py cluster.py feature_engine.py service/bench.py
 SPARK := $(VENV)/.spark
 
 RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
@@ -75,6 +76,7 @@ check: $(INSTALLED) ## lint, types and the floors' borders
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@cd benchmarks && MYPYPATH=..:. $(abspath $(VENV))/bin/mypy --config-file ../pyproject.toml $(BENCHMARKS)
 	@$(VENV)/bin/lint-imports --no-cache
 	@said=$$($(VENV)/bin/pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements.lock 2>&1) \
 	  && echo "$$said" || { ! grep "^Found" <<< "$$said" || { echo "$$said"; exit 1; }; \

@@ -59,7 +59,7 @@ def main() -> None:
     print(HEADING)
     with tempfile.TemporaryDirectory() as scratch:
         for config in chosen.configs or SETS:
-            if config == SIMULATED and config.exists():
+            if config.resolve() == SIMULATED and config.exists():
                 config = simulated(config, chosen.customers, Path(scratch))
             for row in one_file(config, chosen, published):
                 rows.append(row)
@@ -137,16 +137,16 @@ def one_problem(
     labelled, log = label_rows(business, resolved, histories)
     split = split_rows(resolved, labelled, log.customers)
     attributes = histories.attributes.aligned(log.customers)
-    rule = next((b for b in results[0].found if b.name == "best_rule"), None)
+    rule = next((b for b in results[0].verdict.found if b.name == "best_rule"), None)
     first = results[0].metrics
     return {
-        "n_train": results[0].n_train,
+        "n_train": len(results[0].ready.split.train),
         "n_test": first.n,
         "base_rate": first.base_rate,
         "ours": _pair([(r.metrics.auroc, r.metrics.average_precision) for r in results]),
         "ece": mean(r.metrics.ece for r in results),
-        "rounds": [r.n_rounds for r in results],
-        "n_features": results[0].n_features,
+        "rounds": [r.n_trees for r in results],
+        "n_features": len(results[0].ready.features),
         "fit_seconds": [r.seconds["fit"] for r in results],
         "best_rule": None if rule is None else _pair([(rule.auroc, rule.average_precision)]),
         "rule": None if rule is None else rule.says,

@@ -43,4 +43,4 @@ def _rows(n_ours: int, n_theirs: int, engine: Engine) -> np.ndarray:
     if not engine.by_the_row or n_ours == n_theirs:
         return everything
     people = chosen(n_ours // N_CUTOFFS)
-    return everything.reshape(-1, N_CUTOFFS)[people].ravel()
+    return np.asarray(everything.reshape(-1, N_CUTOFFS)[people].ravel())

@@ -124,7 +124,7 @@ class Rows:
 
     def _over(self, rows: np.ndarray, first: int) -> np.ndarray:
         """Rows whose label was known when a later part begins."""
-        return rows[(self.known[rows] <= first) & (self.cutoff[rows] < first)]
+        return np.asarray(rows[(self.known[rows] <= first) & (self.cutoff[rows] < first)])
 
     def thinned(self, n_positives: int, draw: int) -> Prepared:
         """What a business has that is so small, and the large one's test."""

@@ -1,6 +1,7 @@
 """Our own engine, behind the same interface as its peers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -47,11 +48,13 @@ def wanted() -> list[Feature]:
 def _feature(column: Column) -> Feature:
     some = events(column.kind)
     last = None if column.days is None else days(column.days)
+    given: tuple[Any, ...] = (last,)
     if column.family in ("sum", "mean"):
-        return getattr(some, column.family)("value", last)
-    if column.family in ("recency", "tenure"):
-        return getattr(some, column.family)()
-    return getattr(some, column.family)(last)
+        given = ("value", last)
+    elif column.family in ("recency", "tenure"):
+        given = ()
+    feature: Feature = getattr(some, column.family)(*given)
+    return feature
 
 
 def one(table: pa.Table) -> Callable[[], np.ndarray]:

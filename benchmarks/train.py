@@ -188,8 +188,8 @@ def _train(config: Path, workspace: Path) -> dict[str, Any]:
     for problem in business.problems:
         result = train(business, problem, engine, workspace, say, read)
         problems[problem] = {
-            "n_train": result.n_train,
-            "n_columns_fitted": result.n_features,
+            "n_train": len(result.ready.split.train),
+            "n_columns_fitted": len(result.ready.features),
             "registered": result.logged.version is not None,
             "stages": result.seconds,
         }

@@ -9,7 +9,6 @@ one thread. Read the ratios: machines differ, and this one may be shared.
 
 import argparse
 import json
-import math
 import os
 import platform
 import signal
@@ -26,6 +25,7 @@ from typing import Any
 
 import httpx
 import load
+import numpy as np
 from running import ENVIRONMENT, PORT, ROOT, Server, running
 
 from features.config import read_config
@@ -215,7 +215,7 @@ def same(bench: Bench, ours: Server, theirs: Server, bodies: list[Any], path: st
         (answer,) = found
         assert len(answer["reasons"]) == 5, answer
         p = answer["probability"]
-        calibrated = float(calibration.probability(math.log(p / (1 - p))))
+        calibrated = float(calibration.probability(np.log([p / (1 - p)]))[0])
         apart = max(apart, abs(mine - calibrated), abs(mine - one["probability"]))
     if apart > SAME:
         sys.exit(f"the answers of {path} differ from ours by {apart}")
@@ -282,7 +282,9 @@ def imported(bench: Bench) -> None:
 def middle(found: dict[str, list[Row]], what: str) -> float:
     """The middle of the turns' ratios of the first to the second."""
     first, second = found.values()
-    return statistics.median(a[what] / b[what] for a, b in zip(first, second, strict=True))
+    return statistics.median(
+        float(a[what]) / float(b[what]) for a, b in zip(first, second, strict=True)
+    )
 
 
 def post(server: Server, path: str, body: object, key: str = "") -> Any:

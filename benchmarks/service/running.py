@@ -51,7 +51,7 @@ class Server:
         while not self._answers(path):
             if self.process.poll() is not None or time.perf_counter() > deadline:
                 said = os.pread(self.log.fileno(), 3000, 0).decode(errors="replace")
-                sys.exit(f"{' '.join(map(str, self.process.args))} does not answer: {said}")
+                sys.exit(f"{self.process.args!r} does not answer: {said}")
             time.sleep(0.005)
 
     def _answers(self, path: str) -> bool:
