@@ -22,6 +22,7 @@ from training.alike import alike
 from training.calibrating import fit_calibration, fit_interval
 from training.clock import Clock
 from training.engines import Engine
+from training.few_positives import cross_fitted, is_few
 from training.fitting import FEW_ROWS
 from training.labels import Labelled
 from training.prepare import Floats, Prepared
@@ -41,11 +42,12 @@ def fit_judged(
 ) -> FittedModel:
     """Fit trees on train, stop and calibrate on validation, and write down the contract.
 
-    Where rows are few, or a purge kept newer ones back, the trees are then fitted again on all
-    that was known before the test.
+    Where positives are few, all rows before the test calibrate, each by a fit that did not see
+    its customer. Where rows are few, or a purge kept newer ones back, the trees are then fitted
+    again on all that was known before the test.
     What this gives is judged on the untouched test rows; what is registered is `refit_on_all`. The
-    calibration is that of the first fit, whose validation rows were not learned from; so are the
-    scores of the validation rows in the contract. Base rate and usual values stay those of the
+    calibration is of margins whose rows were not learned from; the scores of the validation rows in
+    the contract are the first fit's. Base rate and usual values stay those of the
     training part.
     """
     parts = ready.parts
@@ -55,8 +57,11 @@ def fit_judged(
     with clock.stage("calibrate") as told:
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
         who = ready.labelled.moments.rows.customer[ready.split.validation]
-        calibration = fit_calibration(margin, parts["validation"][1], who)
-        interval = fit_interval(calibration, margin, parts["validation"][1], who)
+        unseen = margin, parts["validation"][1], who
+        if is_few(ready):
+            unseen = cross_fitted(ready)
+        calibration = fit_calibration(*unseen)
+        interval = fit_interval(calibration, *unseen)
         told.append(calibration.account())
     with clock.stage("when") as told:
         weekly = fit_weekly_risk(ready, booster)

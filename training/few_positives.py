@@ -40,10 +40,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from features.event_log import Ints
 from features.feature import Feature
 from training.baselines import best_rule
 from training.fitting import FEW_ROWS, Labels, average, constraints, dataset, parameters
-from training.prepare import Part, Prepared
+from training.prepare import PURGED, Part, Prepared, joined
 
 FEW = 300
 """Training rows of the rarer label below which nothing is left to validation."""
@@ -53,6 +54,8 @@ problem that was looked at."""
 LEADING = 30
 """Columns that may speak alone. Ten lost up to .018 of average precision, counts and recency alone
 .01 to .05."""
+N_FOLDS = 5
+"""Of customers, to calibrate on."""
 RULE_LEAF = 5
 """The fewest rows in a leaf of the rule's curve: what ranks first must not be tied."""
 
@@ -71,7 +74,7 @@ def rarer(label: Labels) -> int:
 
 
 def fit_few(ready: Prepared, rows: Part, again: bool) -> lgb.Booster:
-    """Fit the three views on the same rows and average their margins.
+    """Fit the three views on the same rows and average their margins; see `_fitted`.
 
     Parameters
     ----------
@@ -88,8 +91,41 @@ def fit_few(ready: Prepared, rows: Part, again: bool) -> lgb.Booster:
     lightgbm.Booster
         The average. It never saw a validation part, so no round was chosen by one.
     """
+    return _fitted(ready, rows, ready.seen if again else ready.parts["train"])
+
+
+def cross_fitted(ready: Prepared) -> tuple[NDArray[np.float64], Labels, Ints]:
+    """Margins of rows whose customers each fit did not see, to calibrate on.
+
+    A validation part of few positives says little about the slope: 73 of grocery's conversions
+    gave 1.94 where the refitted model needed 1.65. So all that was known before the test is
+    cut into `N_FOLDS` by customers, and each fold gets its margins from the other four. They are
+    nearly as many rows as the judged model is fitted on, so the margins are spread as its own are.
+    Grocery's conversions, three seeds: slope on the test 1.02 against .85, calibration error .019
+    against .029, log loss .330 against .333.
+
+    Returns
+    -------
+    margin, label, customer
+        Shape `(n_rows,)` each, of train, validation and what was purged between them.
+    """
+    parts = ready.parts["train"], ready.parts["validation"]
+    matrix, label = ready.before_test if PURGED in ready.parts else joined(*parts)
+    customer = ready.labelled.moments.rows.customer[ready.known_before_test[: len(label)]]
+    names, who = np.unique(customer, return_inverse=True)
+    fold = np.random.default_rng(ready.problem.seed).permutation(len(names))[who] % N_FOLDS
+    margin = np.empty(len(label))
+    for number in range(N_FOLDS):
+        out = fold == number
+        rows = matrix[~out], label[~out]
+        margin[out] = _fitted(ready, rows, rows).predict(matrix[out], raw_score=True)
+    return margin, label, customer
+
+
+def _fitted(ready: Prepared, rows: Part, ruling: Part) -> lgb.Booster:
+    """The three views fitted on some rows; the rule is the one that ranks the others best."""
     features, monotone = ready.features, ready.problem.monotone
-    rule = best_rule(features, *(ready.seen if again else ready.parts["train"]))
+    rule = best_rule(features, *ruling)
     views = [constraints(features, monotone), _leading(features, rows, monotone)]
     views += [] if rule is None else [_rule(features, rule, monotone)]
     fitted = []

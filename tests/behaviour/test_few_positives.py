@@ -9,7 +9,16 @@ from features.cutoffs import Moments
 from features.engine import Rows
 from features.feature import Feature
 from features.language import attribute_level, events
-from training.few_positives import FEW, LEADING, fit_few, is_few, leading, power_alone, rarer
+from training.few_positives import (
+    FEW,
+    LEADING,
+    cross_fitted,
+    fit_few,
+    is_few,
+    leading,
+    power_alone,
+    rarer,
+)
 from training.labels import Labelled
 from training.prepare import PURGED, Prepared
 from training.splits import Split
@@ -88,3 +97,23 @@ def test_leading_columns_rank_best_alone() -> None:
     assert power[N_COLUMNS - 1] == 0
     assert len(found) == LEADING
     assert N_COLUMNS - 1 not in found
+
+
+def test_margins_to_calibrate_on_are_those_of_fits_that_did_not_see_the_customer() -> None:
+    """All rows before the test get one, and a customer's labels move no margin of its own."""
+    ready = drawn(5, 150)
+    margin, label, customer = cross_fitted(ready)
+    assert len(margin) == len(label) == 150
+    assert np.array_equal(np.sort(customer), np.arange(150))
+    turned = ready.labelled.label.copy()
+    mine = int(customer[0])
+    turned[mine] = 1 - turned[mine]
+    parts = {name: (matrix, turned[rows]) for (name, (matrix, _)), rows in zip(
+        ready.parts.items(),
+        (ready.split.train, ready.split.validation, ready.split.test, ready.purged),
+        strict=True,
+    )}  # fmt: skip
+    other = replace(ready, parts=parts, labelled=replace(ready.labelled, label=turned))
+    again, _, _ = cross_fitted(other)
+    assert again[0] == margin[0]
+    assert (again != margin).mean() > 0.5
