@@ -35,6 +35,7 @@ from workload import BEGIN, DAY, LENGTH, made
 
 from features.buckets import write_buckets
 from features.config import Business
+from features.cutoffs import AsOf
 from features.durations import days
 from features.engine import Rows, compute, count_visible
 from features.event_log import EventLog, empty_log
@@ -213,7 +214,9 @@ def score_here(folder: Path, n_processes: int) -> None:
     digest = hashlib.sha256((folder / "model" / "checksums.json").read_bytes()).hexdigest()
     warm_up()
     with tempfile.TemporaryDirectory(dir=folder) as scratch, timed() as spent:
-        task = Task(buckets, folder / "model", digest, buckets.end, Wish(5, False), Path(scratch))
+        task = Task(
+            buckets, folder / "model", digest, AsOf.then(buckets.end), Wish(5, False), Path(scratch)
+        )
         unscored: Counter[str] = score_buckets(task, n_processes, lambda _: None)
         rows = write_book(folder / "book.parquet", parts(task), {})
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

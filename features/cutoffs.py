@@ -58,6 +58,24 @@ Ask: TypeAlias = Callable[[str, Feature], Floats]
 
 
 @dataclass(frozen=True)
+class AsOf:
+    """A moment that is asked about, and until when what is read had to be known.
+
+    Histories may end before now. Then the moment of a score is their end, and yet what arrived
+    since and happened before it counts.
+    """
+
+    moment: int
+    """The cutoff, microseconds UTC."""
+    known_time: int
+
+    @classmethod
+    def then(cls, moment: int) -> "AsOf":
+        """A moment as it was seen at that moment."""
+        return cls(moment, moment)
+
+
+@dataclass(frozen=True)
 class Moments:
     """Rows of a problem, each with the outcome window that answers it."""
 
@@ -339,26 +357,29 @@ def days_to_date(
     return compute_exact([_ahead(name)], dates, empty_log(dates.customers), rows)[:, 0]
 
 
-def current(problem: Problem, log: EventLog, attributes: EventLog, as_of: int) -> Moments:
+def current(problem: Problem, log: EventLog, attributes: EventLog, as_of: AsOf) -> Moments:
     """One row a customer: the moment at which the problem is asked when it is `as_of` now.
 
-    The cutoff is `as_of` itself, or the customer's last anchoring event where the problem
-    is asked at events; a customer without one keeps `as_of` and is judged `no_anchor`.
+    The cutoff is that moment itself, or the customer's last anchoring event where the problem
+    is asked at events; a customer without one keeps the moment and is judged `no_anchor`.
     """
     rows = asked_at(problem, as_of_rows(log.n_customers, as_of), log)
     return with_windows(problem, rows, log, attributes)
 
 
-def as_of_rows(n_customers: int, as_of: int) -> Rows:
+def as_of_rows(n_customers: int, as_of: AsOf) -> Rows:
     """One row a customer at one moment."""
-    cutoff = np.full(n_customers, as_of, dtype=np.int64)
-    return _known_then(np.arange(n_customers), cutoff)
+    cutoff = np.full(n_customers, as_of.moment, dtype=np.int64)
+    known = np.full(n_customers, as_of.known_time, dtype=np.int64)
+    return Rows(np.arange(n_customers), cutoff, known)
 
 
 def asked_at(
     problem: Problem, rows: Rows, log: EventLog, since: Plan | Sequence[Feature] | None = None
 ) -> Rows:
     """Move each row to its customer's last anchoring event, where the problem is asked at events.
+
+    What a row may know stays: an event is hardly ever recorded at the very moment it happens.
 
     Parameters
     ----------
@@ -372,7 +393,7 @@ def asked_at(
     near = ~np.isnan(ago) & (np.nan_to_num(ago) * DAY < problem.gap + (problem.horizon or 0))
     cutoff = rows.cutoff_time.copy()
     cutoff[near] -= np.rint(ago[near] * DAY).astype(np.int64)
-    return _known_then(rows.customer, cutoff)
+    return Rows(rows.customer, cutoff, rows.known_time)
 
 
 def anchored(problem: Problem) -> list[Feature]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from features.config import Problem
 from features.cutoffs import (
     DATES,
+    AsOf,
     Moments,
     anchored,
     as_of_rows,
@@ -88,7 +89,7 @@ class Inquiry:
         every = [feature for _, feature in questions] + [*further, *features]
         self._plan: Plan = prepare(every, stated)
 
-    def ask(self, log: EventLog, attributes: EventLog, as_of: int) -> Found:
+    def ask(self, log: EventLog, attributes: EventLog, as_of: AsOf) -> Found:
         """Ask about every customer of the logs when it is `as_of`."""
         rows = as_of_rows(log.n_customers, as_of)
         return self.ask_rows(log, attributes, asked_at(self._problem, rows, log, self._since))
@@ -118,6 +119,6 @@ def _questions(problem: Problem) -> list[Question]:
         asked.append((of, feature))
         return np.zeros(0)
 
-    nobody = as_of_rows(0, 0)
+    nobody = as_of_rows(0, AsOf.then(0))
     verdicts(problem, windows(problem, nobody, note), note)
     return asked

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from features.categorical import ABSENT
 from features.config import Problem
-from features.cutoffs import Moments, history_end
+from features.cutoffs import AsOf, Moments, history_end
 from features.durations import DAY
 from features.engine import first_recorded
 from features.event_log import EventLog, Ints
@@ -65,17 +65,20 @@ def became(problem: Problem, log: EventLog, moments: Moments, end: int, date_onl
     return Became(when, label, open_, gone, ~answerable(problem, log, moments))
 
 
-def happened(problem: Problem, log: EventLog, moments: Moments) -> NDArray[np.bool_]:
-    """Whether the event that the outcome names happened in each row's window.
-
-    For a silence and for a missed date that event is the good news. With `same`, only an
-    event that agrees with an anchoring event of the row counts.
-    """
-    return first_known(problem, log, moments) < NEVER
+def over(problem: Problem, log: EventLog, moments: Moments, as_of: AsOf) -> NDArray[np.bool_]:
+    """Whether the outcome has happened since a row's cutoff, where that lies before `as_of`."""
+    if problem.at is None or problem.outcome is None or problem.outcome.event is None:
+        return np.zeros(len(moments), dtype=bool)
+    rows = moments.rows
+    since = Moments(rows, rows.cutoff_time, np.full(len(rows), as_of.moment))
+    return first_known(problem, log, since) <= as_of.known_time
 
 
 def first_known(problem: Problem, log: EventLog, moments: Moments) -> Ints:
     """When it became known that the event happened in each row's window; `NEVER` if not.
+
+    For a silence and for a missed date that event is the good news. With `same`, only an
+    event that agrees with an anchoring event of the row counts.
 
     The earliest `recorded_time`, microseconds UTC, shape `(n_rows,)`.
     """

@@ -19,7 +19,7 @@ from serving.bodies import InvalidRequestError
 from serving.customer_events import CursorError
 from serving.errors import NotFoundError
 from serving.event_store import ACCEPTED, DUPLICATE
-from serving.intake import ACTION, Intake, Result
+from serving.intake import ACTION, Intake, Taken
 from serving.sight import UNKNOWN, Sight
 
 EARLIEST = parse_moment("2000-01-01")
@@ -193,8 +193,8 @@ def read_cursor(cursor: str | None) -> tuple[int, str] | None:
     return int(found[1]), found[2]
 
 
-def _kept(waiting: "Future[list[Result]]") -> None:
+def _kept(waiting: "Future[Taken]") -> None:
     """Wait until an event is on disk."""
-    (result,) = waiting.result(WAIT)
+    (result,) = waiting.result(WAIT).results
     if result.status not in (ACCEPTED, DUPLICATE):
         raise NotKeptError(f"The journey can't take this: {result.detail or result.reason}.")

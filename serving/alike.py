@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 
 from features.buckets import Buckets
 from features.config import Problem
-from features.cutoffs import history_end
+from features.cutoffs import AsOf, history_end
 from features.event_log import EventLog
 from features.groups import with_groups
 from features.outcomes import became
@@ -130,7 +130,7 @@ def _stood(
     date_only: bool,
 ) -> Iterator[Stood]:  # fmt: skip
     """All customers of a log who were asked about, and of whom it is known what came."""
-    asked, vectors, _ = scorable(model, log, attributes, cutoff)
+    asked, vectors, _ = scorable(model, log, attributes, AsOf.then(cutoff))
     if not len(asked):
         return
     found = became(model.contract.problem, log, asked, end, date_only)

@@ -62,6 +62,7 @@ def score_document(
         "value_at_stake": score.value_at_stake,
         "stage": stage and {"name": stage.name, "since": format_moment(stage.since)},
         "as_of": format_moment(score.as_of),
+        "known_time": format_moment(score.known_time),
         "valid_until": moment_or_none(score.valid_until),
         "model": model[0],
         "model_version": model[1],

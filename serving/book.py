@@ -17,6 +17,7 @@ from features.cutoffs import (
     ALREADY_HAPPENED,
     IN_COHORT,
     OUTSIDE,
+    AsOf,
     Moments,
     current,
     days_to_date,
@@ -27,7 +28,7 @@ from features.engine import Matrix, Rows, compute_exact, count_visible
 from features.event_log import EventLog, Ints
 from features.feature import Feature, Where
 from features.language import stage_feature
-from features.outcomes import happened
+from features.outcomes import over
 from models.contract import BANDS
 from models.fitted import Explained, FittedModel
 from models.persona import NO_PERSONA
@@ -93,7 +94,7 @@ class Wish:
 
 
 def score_book(
-    speaker: Speaker, log: EventLog, attributes: EventLog, as_of: int, wish: Wish
+    speaker: Speaker, log: EventLog, attributes: EventLog, as_of: AsOf, wish: Wish
 ) -> Part:
     """Score every customer of two logs who is in the cohort as of a moment."""
     model = speaker.model
@@ -110,7 +111,8 @@ def score_book(
     columns["valid_until"] = _valid_until(model, asked)
     columns["persona"] = _personas(model, vectors)
     if wish.owner is not None:
-        columns["owner"] = owner_column(attributes, wish.owner, asked.rows.customer, as_of)
+        whose = owner_column(attributes, wish.owner, asked.rows.customer, as_of.known_time)
+        columns["owner"] = whose
     if wish.week_ago:
         columns["week_ago"] = _week_ago(model, log, attributes, asked, as_of)
     probability = columns["probability"].to_numpy()
@@ -122,13 +124,13 @@ def score_book(
 
 
 def cohort(
-    model: FittedModel, log: EventLog, attributes: EventLog, as_of: int
+    model: FittedModel, log: EventLog, attributes: EventLog, as_of: AsOf
 ) -> tuple[Moments, Counter[str]]:
     """Who is asked about as of a moment, and how many are not, by reason."""
     problem = model.contract.problem
     asked = current(problem, log, attributes, as_of)
     verdict = judge(problem, log, attributes, asked)
-    verdict[(verdict == IN_COHORT) & _over(model, log, asked, as_of)] = ALREADY_HAPPENED
+    verdict[(verdict == IN_COHORT) & over(problem, log, asked, as_of)] = ALREADY_HAPPENED
     codes, counts = np.unique(verdict[verdict != IN_COHORT], return_counts=True)
     unscored = Counter(
         {OUTSIDE[code][0]: n for code, n in zip(codes.tolist(), counts.tolist(), strict=True)}
@@ -137,7 +139,7 @@ def cohort(
 
 
 def scorable(
-    model: FittedModel, log: EventLog, attributes: EventLog, as_of: int
+    model: FittedModel, log: EventLog, attributes: EventLog, as_of: AsOf
 ) -> tuple[Moments, Matrix, Counter[str]]:
     """Who gets a score, with feature vectors; and how many do not, by reason."""
     asked, unscored = cohort(model, log, attributes, as_of)
@@ -260,23 +262,15 @@ def _personas(model: FittedModel, vectors: Matrix) -> pa.Array:
 
 
 def _week_ago(
-    model: FittedModel, log: EventLog, attributes: EventLog, asked: Moments, as_of: int
+    model: FittedModel, log: EventLog, attributes: EventLog, asked: Moments, as_of: AsOf
 ) -> pa.Array:
     """The score of a week before, so that a trend is the customer's and not the model's."""
-    before, vectors, _ = scorable(model, log, attributes, as_of - WEEK)
-    then = np.full(log.n_customers, np.nan)
+    then = AsOf.then(as_of.moment - WEEK)
+    before, vectors, _ = scorable(model, log, attributes, then)
+    chances = np.full(log.n_customers, np.nan)
     if len(before):
-        then[before.rows.customer] = model.probabilities(vectors)
-    return numbers(then[asked.rows.customer])
-
-
-def _over(model: FittedModel, log: EventLog, asked: Moments, as_of: int) -> NDArray[np.bool_]:
-    """Whether the outcome has happened since a cutoff that lies before `as_of`."""
-    problem = model.contract.problem
-    if problem.at is None or problem.outcome is None or problem.outcome.event is None:
-        return np.zeros(len(asked), dtype=bool)
-    since = Moments(asked.rows, asked.rows.cutoff_time, np.full(len(asked), as_of))
-    return happened(problem, log, since)
+        chances[before.rows.customer] = model.probabilities(vectors)
+    return numbers(chances[asked.rows.customer])
 
 
 def _table(

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from features.buckets import Buckets
 from features.cluster import Runner
+from features.cutoffs import AsOf
 from features.groups import with_groups
 from models.files import load
 from serving.book import Wish, score_book
@@ -41,7 +42,7 @@ class Task:
     model: Path
     """The folder of the model's files."""
     digest: str
-    as_of: int
+    as_of: AsOf
     wish: Wish
     scratch: Path
     """Where parts are written; every machine sees it under the same path."""

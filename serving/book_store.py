@@ -56,6 +56,8 @@ class Generation:
     version: str
     digest: str
     as_of: int
+    known_time: int
+    """What was recorded later played no part."""
     arrival: int
     """The commit of the store up to which it reads."""
     made: int
@@ -120,9 +122,9 @@ class BookStore:
             row = {
                 "workspace": self.workspace, "problem": made.problem, "generation": number,
                 "state": MAKING, "model": made.model, "version": made.version,
-                "digest": made.digest, "as_of": made.as_of, "arrival": made.arrival,
-                "made": made.made, "rows": 0, "unscored": "{}", "cells": "[]",
-                "owned_by": made.owned_by,
+                "digest": made.digest, "as_of": made.as_of, "known_time": made.known_time,
+                "arrival": made.arrival, "made": made.made, "rows": 0, "unscored": "{}",
+                "cells": "[]", "owned_by": made.owned_by,
             }  # fmt: skip
             insert(connection, GENERATIONS, [row])
         return number
@@ -225,6 +227,6 @@ class BookStore:
             return None
         return Generation(
             row.problem, row.generation, row.state, row.model, row.version, row.digest, row.as_of,
-            row.arrival, row.made, row.rows, json.loads(row.unscored),
+            row.known_time, row.arrival, row.made, row.rows, json.loads(row.unscored),
             tuple(Cell(*cell) for cell in json.loads(row.cells)), row.owned_by,
         )  # fmt: skip

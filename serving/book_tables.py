@@ -20,6 +20,7 @@ GENERATIONS = Table(
     Column("version", NAME, nullable=False),
     Column("digest", NAME, nullable=False),
     Column("as_of", BigInteger, nullable=False),
+    Column("known_time", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
     Column("made", BigInteger, nullable=False),
     Column("rows", BigInteger, nullable=False),

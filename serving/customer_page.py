@@ -217,12 +217,13 @@ def _event(shown: Shown, row: Row) -> View:
     """One stored event in words."""
     happened, recorded, event, event_id, given = row
     late = recorded - happened
-    act = is_action(event)
-    here = shown.now if act else shown.here
+    act, beyond = is_action(event), happened > shown.here
+    here = shown.now if act or beyond else shown.here
     return {
         "id": event_id,
         "name": action_words(event) if act else capital(event_noun(event, shown.words).one),
         "action": act,
+        "beyond": beyond and not act,
         "when": when(happened, here) if happened > BEGINNING else None,
         "late": lasting(late / DAY) if late >= DAY and happened > BEGINNING else None,
         "properties": properties(_told(msgspec.json.decode(given), act), shown.words),
@@ -274,7 +275,9 @@ def _marks(shown: Shown, touchpoints: Sequence[Mapping[str, Any]]) -> list[tuple
 
 def _timeline(shown: Shown, marks: Sequence[Mark]) -> Any:
     rows = shown.stored.events
-    events = [(row[0], row[2]) for row in rows if not is_action(row[2])]
+    # An event long after the end would leave the journey before it no room.
+    near = shown.here + DAY
+    events = [(row[0], row[2]) for row in rows if not is_action(row[2]) and row[0] <= near]
     acts = [
         (row[0], f"{action_words(row[2])}, {when(row[0], shown.now).date}")
         for row in rows

@@ -12,6 +12,7 @@ import numpy as np
 from sqlalchemy import func, select
 
 from features.config import Business
+from features.cutoffs import AsOf
 from features.durations import WEEK
 from models.contract import BANDS
 from models.fitted import FittedModel, band
@@ -192,7 +193,8 @@ def _named(sources: Sources, made: Generation, risks: Sequence[Risk]) -> list[Na
     if contract.problem.outcome is None:  # the business brings labels; journeys don't tell
         return []
     for risk in risks:
-        edges = window(sources.store, contract, risk.customer, made.as_of)
+        as_of = AsOf(made.as_of, made.known_time)
+        edges = window(sources.store, contract, risk.customer, as_of)
         if edges is None:
             continue
         found.append(

@@ -6,7 +6,6 @@ strictly; a row that can't be read is refused alone wherever the others can be t
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -28,7 +27,8 @@ from serving.bodies import (
 )
 from serving.errors import documented, json_answer
 from serving.examples import QUARANTINE, RESULTS, SOME_REFUSED, TRIED_AGAIN, shown
-from serving.intake import CANONICAL, Result, Unreadable
+from serving.freshness import broken_sentence
+from serving.intake import CANONICAL, Taken, Unreadable
 from serving.quarantine import page, replay
 from serving.schemas_events import (
     BATCH,
@@ -73,8 +73,7 @@ def _add_events(app: FastAPI, state: State) -> None:
     async def events(request: Request) -> Response:
         tenant_of(request, state, "ingest")
         rows = await _lines(request) if is_lines(request) else await _rows(request)
-        results = await _kept(request, state, rows, [CANONICAL] * len(rows))
-        return _answer(results, 207)
+        return _answer(await _kept(request, state, rows, [CANONICAL] * len(rows)), 207)
 
 
 def _add_segment(app: FastAPI, state: State) -> None:
@@ -178,9 +177,7 @@ def _read(raw: bytes) -> Any:
         return Unreadable(str(error))
 
 
-async def _kept(
-    request: Request, state: State, rows: list[Any], forms: list[str]
-) -> Sequence[Result]:
+async def _kept(request: Request, state: State, rows: list[Any], forms: list[str]) -> Taken:
     """What became of the rows, once it is on disk."""
     if not 1 <= len(rows) <= MOST_ROWS:
         reason = f"must hold 1 to {MOST_ROWS:,} rows"
@@ -197,14 +194,20 @@ async def _kept(
 _encode = msgspec.json.Encoder().encode
 
 
-def _answer(results: Sequence[Result], otherwise: int) -> Response:
-    """Counts, and what became of each row."""
+def _answer(taken: Taken, otherwise: int) -> Response:
+    """Counts, what became of each row, and whether the new events lie beyond the histories."""
+    results, broken = taken.results, taken.broken
     counts = Counter(result.status for result in results)
     document = {
         "received": len(results),
         **{n: counts[n] for n in ("accepted", "duplicate", "quarantined", "refused")},
         "results": results,
     }
+    if broken is not None:
+        document["broken_off"] = {
+            "until": format_moment(broken.until), "found": broken.found, "needed": broken.needed,
+            "detail": broken_sentence(broken),
+        }  # fmt: skip
     stored = counts["accepted"] + counts["duplicate"] == len(results)
     return Response(_encode(document), 200 if stored else otherwise, media_type="application/json")
 

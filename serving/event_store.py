@@ -11,7 +11,7 @@ one message, so it decides nothing there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -29,10 +29,12 @@ from sqlalchemy import (
 
 from features.actions import is_action
 from features.config import Business, slug
+from features.cutoffs import AsOf
 from features.durations import SECOND, this_moment
 from features.event_log import CATEGORY
 from serving.database import Database
 from serving.inserting import insert, insert_new, insert_rows
+from serving.reach import BrokenOff, Reach, broken_off, count_days, moved
 from serving.stored_journeys import StoredJourneys
 from serving.tables import (
     FEEDS,
@@ -100,6 +102,16 @@ class SetAside(msgspec.Struct, gc=False):
 
 
 @dataclass(frozen=True)
+class Appended:
+    """What became of facts."""
+
+    verdicts: list[str]
+    """`ACCEPTED`, `DUPLICATE` or `ID_CONFLICT` for each fact."""
+    broken: BrokenOff | None = None
+    """Why the end of the histories moves no further, if events lie beyond it."""
+
+
+@dataclass(frozen=True)
 class Feed:
     """One source of a workspace, and how fresh it is."""
 
@@ -159,18 +171,31 @@ class TenantStore:
 
     def end(self) -> int:
         """The moment up to which the history reaches, microseconds UTC; never beyond now."""
+        return self.as_of().moment
+
+    def as_of(self) -> AsOf:
+        """What a score of now is as of: where the history ends, by all that is known by now."""
         with self.database.cursor() as cursor:
             found = cursor.execute(
-                f"select until from workspaces where workspace = {self.database.mark}",
+                f"select until, known from workspaces where workspace = {self.database.mark}",
                 (self.workspace,),
             ).fetchone()
-        now = this_moment()
-        return now if found is None or found[0] is None else min(int(found[0]), now)
+        return _as_of(*found) if found is not None else AsOf.then(this_moment())
 
     def arrival(self) -> int:
         """The number of the last commit that changed the history."""
+        return self.state()[0]
+
+    def state(self) -> tuple[int, AsOf]:
+        """The number of the last commit that changed the history, and what a score is as of."""
         with self.database.reading() as connection:
-            return self._state(connection)[0]
+            arrival, reach = self._state(connection)
+        return arrival, _as_of(reach.until, reach.known)
+
+    def broken_off(self) -> BrokenOff | None:
+        """Why events that came move the end of the history no further; None while they do."""
+        with self.database.reading() as connection:
+            return broken_off(connection, self.workspace, self._state(connection)[1])
 
     def feeds(self) -> list[Feed]:
         """The sources, by name. What people write down is none: its silence means nothing."""
@@ -186,7 +211,7 @@ class TenantStore:
         aside: Sequence[SetAside] = (),
         conflict: Callable[[int], SetAside] | None = None,
         until: int | None = None,
-    ) -> list[str]:
+    ) -> Appended:
         """Keep facts and rows that were set aside: all of them are on disk at the end, or none.
 
         Parameters
@@ -194,13 +219,9 @@ class TenantStore:
         conflict
             Gives the row to set aside for the fact at a place that is an `ID_CONFLICT`.
         until
-            The moment up to which the history then reaches; the arrival if None. An action does
-            not move it, nor, where actions are not read, is it a commit that changes histories.
-
-        Returns
-        -------
-        list of str
-            `ACCEPTED`, `DUPLICATE` or `ID_CONFLICT` for each fact.
+            The moment up to which the history then reaches; if None, the new events show it
+            (`serving.reach`). An action does not move it, nor, where actions are not read, is it
+            a commit that changes histories.
 
         Raises
         ------
@@ -209,8 +230,8 @@ class TenantStore:
         """
         with self.database.writing() as connection:
             _one_by_one(self.database, connection, self.workspace)
-            arrival, reached = self._state(connection)
-            stamp = _stamp(reached)
+            arrival, reach = self._state(connection)
+            stamp = _stamp(reach.known)
             codes = self._codes(connection, sorted({f.source for f in facts}))
             verdicts = self._verdicts(connection, facts, codes, stamp)
             added = [f for f, v in zip(facts, verdicts, strict=True) if v == ACCEPTED]
@@ -221,15 +242,17 @@ class TenantStore:
             read = [fact for fact in added if self.actions or not is_action(fact.event)]
             known = self._note(connection, read, arrival + 1)
             self._feed(connection, added, codes, stamp)
-            came = any(not is_action(fact.event) for fact in added)
-            reach = stamp if until is None and came else until
-            if read or (reach is not None and (reached is None or reach > reached)):
-                self._advance(connection, arrival + 1, reach, reached)
+            after = self._reached(connection, reach, added, stamp, until)
+            if read and until is None:
+                after = replace(after, known=max(stamp, after.known or stamp))
+            if read or after != reach:
+                self._advance(connection, arrival + 1, after)
+            broken = broken_off(connection, self.workspace, after) if after.broken else None
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
         self._known |= known  # only now is it on disk
         self._sources = codes
-        return verdicts
+        return Appended(verdicts, broken)
 
     def declare(self, side: int, kinds: Mapping[str, str]) -> None:
         """Say of which kind properties of a side are, as an import's SQL types do."""
@@ -276,18 +299,33 @@ class TenantStore:
                 verdicts[i] = verdict
         return verdicts
 
-    def _advance(
-        self, connection: Connection, arrival: int, reach: int | None, reached: int | None
-    ) -> None:
-        until = max((moment for moment in (reach, reached) if moment is not None), default=None)
-        mine = WORKSPACES.c.workspace == self.workspace
-        connection.execute(update(WORKSPACES).where(mine).values(arrival=arrival, until=until))
+    def _reached(
+        self, connection: Connection, reach: Reach, added: Sequence[Fact], stamp: int,
+        until: int | None,
+    ) -> Reach:  # fmt: skip
+        """Count new events by their days; give how far the history reaches with them."""
+        times = [f.event_time for f in added if f.side == EVENT and not is_action(f.event)]
+        count_days(connection, self.workspace, times)
+        if until is not None:
+            return reach.said(until)
+        return moved(connection, self.workspace, reach, max(times), stamp) if times else reach
 
-    def _state(self, connection: Connection) -> tuple[int, int | None]:
-        """The last arrival's number, and the moment up to which the history reaches."""
-        asked = select(WORKSPACES.c.arrival, WORKSPACES.c.until)
-        row = connection.execute(asked.where(WORKSPACES.c.workspace == self.workspace)).one()
-        return int(row[0]), None if row[1] is None else int(row[1])
+    def _advance(self, connection: Connection, arrival: int, reach: Reach) -> None:
+        mark = self.database.mark
+        connection.exec_driver_sql(
+            f"update workspaces set arrival = {mark}, until = {mark}, known = {mark}, "
+            f"claimed = {mark} where workspace = {mark}",
+            (arrival, reach.until, reach.known, reach.claimed, self.workspace),
+        )
+
+    def _state(self, connection: Connection) -> tuple[int, Reach]:
+        """The last arrival's number, and how far the history reaches."""
+        row = connection.exec_driver_sql(
+            "select arrival, until, known, claimed from workspaces "
+            f"where workspace = {self.database.mark}",
+            (self.workspace,),
+        ).one()
+        return int(row[0]), Reach(*row[1:])
 
     def _codes(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
         """The number of each source; a new one gets the next."""
@@ -422,11 +460,18 @@ def _same(fact: Fact, stored: Fact) -> bool:
     )
 
 
-def _stamp(reached: int | None) -> int:
+def _as_of(until: int | None, known: int | None) -> AsOf:
+    """What a score of now is as of, where histories reach that far; never beyond now."""
+    now = this_moment()
+    end = now if until is None else min(until, now)
+    return AsOf(end, end if known is None else max(known, end))
+
+
+def _stamp(known: int | None) -> int:
     """The arrival's time: now, and later than every arrival before it."""
     now = this_moment()
-    stepped_back = reached is not None and now <= reached < now + SECOND
-    return reached + 1 if reached is not None and stepped_back else now
+    stepped_back = known is not None and now <= known < now + SECOND
+    return known + 1 if known is not None and stepped_back else now
 
 
 def _most(column: ColumnElement[Any], value: int) -> ColumnElement[Any]:

@@ -58,7 +58,7 @@ SCORE: dict[str, Any] = {
     ],
     "value_at_stake": 13.34,
     "stage": {"name": "decision", "since": "2017-01-14T00:00:00Z"},
-    "as_of": AS_OF, "valid_until": DUE, **MODEL, "no_score": None,
+    "as_of": AS_OF, "known_time": AS_OF, "valid_until": DUE, **MODEL, "no_score": None,
     "persona": {
         "name": PERSONA, "says": "Purchases so far have 5.2 lines on average, others 13.5.",
     },
@@ -264,7 +264,7 @@ JOURNEY_MAP: dict[str, Any] = {
 
 READY = {
     "status": "ready", "models": {"churn": "1"}, "degraded": [], "as_of": AS_OF,
-    "sources": [{"name": "baskets", "rows": 155848, "last_event": AS_OF}],
+    "sources": [{"name": "baskets", "rows": 155848, "last_event": AS_OF}], "broken_off": [],
 }  # fmt: skip
 METRICS = 'milepost_requests_total{route="/v1/scores",status="200"} 12.0\n'
 

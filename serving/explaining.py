@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from features.cutoffs import AsOf
 from features.durations import format_moment
 from features.inquiry import Found
 from models.changes import Arrived, what_changed
@@ -56,7 +57,7 @@ class Case:
     asked: Asked
     loaded: Loaded
     scorer: Scorer
-    as_of: int
+    as_of: AsOf
     found: Found
     unread: Sequence[str] = ()
     journey: Journey | None = None
@@ -71,11 +72,11 @@ def resting(case: Case, score: Score) -> list[tuple[Sequence[str], int]]:
     if journey is None:
         return [((), 0)] * len(score.reasons)
     out: list[tuple[Sequence[str], int]] = []
-    seen = visible(journey.log, score.as_of, score.as_of)
+    seen = visible(journey.log, score.as_of, score.known_time)
     for reason in score.reasons:
         found = evidence(
-            features[reason.column], journey.log, journey.attributes, score.as_of, score.as_of,
-            MOST_EVENTS, seen=seen,
+            features[reason.column], journey.log, journey.attributes, score.as_of,
+            score.known_time, MOST_EVENTS, seen=seen,
         )  # fmt: skip
         named = found.positions if found.source == "events" and journey.ids else ()
         out.append(([journey.ids[place] for place in named], found.total))
@@ -87,7 +88,7 @@ def touchpoints(case: Case, score: Score) -> list[Document]:
     if case.journey is None or score.probability is None:
         return []
     log, about = case.journey.log, case.journey.attributes
-    found = removals(case.scorer.model, log, about, score.as_of, score.as_of)
+    found = removals(case.scorer.model, log, about, score.as_of, score.known_time)
     return [_touchpoint(case.journey, each) for each in found[:MOST_TOUCHPOINTS]]
 
 
@@ -109,7 +110,7 @@ def changed(case: Case, score: Score, ledger: Ledger) -> Document | None:
     if model is None:
         return None
     was = Moment(model, before.as_of, before.known_time)
-    now = Moment(case.scorer.model, score.as_of, score.as_of)
+    now = Moment(case.scorer.model, score.as_of, score.known_time)
     found = what_changed(was, now, case.journey.log, case.journey.attributes)
     return {
         "since": before.score_id,
@@ -135,18 +136,23 @@ def _before(case: Case, score: Score, ledger: Ledger) -> Recorded | None:
         found = ledger.find(workspace, request.changed)
         if found is None or (found[0].customer, found[0].problem) != asked:
             raise NotFoundError("score_unknown", "There is no such score of this customer.")
-        if found[0].probability is None or found[0].as_of > score.as_of:
+        if found[0].probability is None or _later(found[0], score):
             raise NotFoundError("score_unknown", "changed names no score of an earlier moment.")
         return found[0]
     same = (score.as_of, case.loaded.digest, digest_of(score.vector))
     for each in ledger.of_customer(
         workspace, request.customer or "", request.problem, limit=MOST_BEFORE
     ):
-        if each.probability is None or each.as_of > score.as_of:
+        if each.probability is None or _later(each, score):
             continue
         if (each.as_of, each.digest, each.vector_hash) != same:
             return each
     return None
+
+
+def _later(recorded: Recorded, score: Score) -> bool:
+    """Whether a recorded score is as of a later moment, or knew what this one may not."""
+    return recorded.as_of > score.as_of or recorded.known_time > score.known_time
 
 
 def supposed_document(case: Case, score: Score) -> Document:
@@ -181,7 +187,8 @@ def supposed_document(case: Case, score: Score) -> Document:
         "suppose.attributes", request.suppose.attributes, contract.attribute_kinds, True
     )
     log, stated = journey.log, journey.attributes
-    found = what_if(case.scorer.model, log, stated, score.as_of, score.as_of, events, about)
+    at = (score.as_of, score.known_time)
+    found = what_if(case.scorer.model, log, stated, *at, events, about)
     return {**answer, "supposing": found.supposing, "points": found.points, "label": found.label}
 
 

@@ -1,4 +1,4 @@
-"""How fresh a workspace's sources are, and whether one has gone silent.
+"""How fresh a workspace's sources are, whether one has gone silent, and whether all broke off.
 
 Takes what the store knows of each source; compares its silence with its usual rhythm. Knows
 nothing about how rows come in.
@@ -9,8 +9,9 @@ from time import monotonic
 
 import msgspec
 
-from features.durations import BEGINNING, DAY, format_moment
+from features.durations import BEGINNING, DAY, format_day, format_moment
 from serving.event_store import Feed, TenantStore
+from serving.reach import BrokenOff
 
 LATE, DEAD = 4, 14
 """So many usual pauses without an event make a source late, and dead. Of events that come by
@@ -54,19 +55,41 @@ class Sources:
     def __init__(self, store: TenantStore) -> None:
         self._store = store
         self._feeds: list[Feed] = []
+        self._broken: BrokenOff | None = None
         self._read = -READ_AGAIN
         self._written: dict[int, msgspec.Raw] = {}
 
     def at(self, as_of: int) -> msgspec.Raw:
         """How fresh each source is at a moment, as JSON; see `schemas_scores.SourceOut`."""
-        now = monotonic()
-        if now - self._read >= READ_AGAIN:
-            self._feeds, self._read, self._written = self._store.feeds(), now, {}
+        self._look()
         found = self._written.get(as_of)
         if found is None:
             documents = [source_document(freshness(feed, as_of)) for feed in self._feeds]
             found = self._written[as_of] = msgspec.Raw(msgspec.json.encode(documents))
         return found
+
+    def broken(self) -> str:
+        """What there is to say where events lie beyond the end of the histories; "" of nothing."""
+        self._look()
+        return "" if self._broken is None else broken_sentence(self._broken)
+
+    def _look(self) -> None:
+        now = monotonic()
+        if now - self._read >= READ_AGAIN:
+            self._feeds, self._broken = self._store.feeds(), self._store.broken_off()
+            self._read, self._written = now, {}
+
+
+def broken_sentence(broken: BrokenOff) -> str:
+    """What it means that events lie beyond the end of the histories, and what to do."""
+    came = "1 event of later days is" if broken.found == 1 else (
+        f"{broken.found:,} events of later days are"
+    )  # fmt: skip
+    return (
+        f"The histories end on {format_day(broken.until)}, and only {came} here; from "
+        f"{broken.needed:,} on they are taken to go on. Until then scores are as of that day: "
+        "import what is missing, or go on sending."
+    )
 
 
 def source_document(fresh: Freshness) -> dict[str, object]:

@@ -59,11 +59,12 @@ def add(app: FastAPI, state: State) -> None:
 
 def _ready(tenants: list[Tenant], shown: list[Condition], degraded: bool) -> Ready:
     told = [told for condition in shown for told in condition.degraded]
-    sources, ends = [], []
+    sources, ends, broken = [], [], []
     for tenant in tenants:
         try:
             ends.append(tenant.kept.end())
             sources += [_source(feed) for feed in tenant.kept.feeds()]
+            broken += [said for said in [tenant.sources.broken()] if said]
         except StoreUnavailableError as error:
             told.append(str(error))
     models = {name: m.version for condition in shown for name, m in condition.models.items()}
@@ -74,6 +75,7 @@ def _ready(tenants: list[Tenant], shown: list[Condition], degraded: bool) -> Rea
         degraded=told,
         as_of=as_of,
         sources=sources,
+        broken_off=broken,
     )
 
 

@@ -114,7 +114,7 @@ def _append(store: TenantStore, facts: Sequence[Fact], end: int) -> list[str]:
         body = msgspec.json.encode({**msgspec.structs.asdict(fact), "kinds": []}).decode()
         return _rejected(fact.source, ID_CONFLICT, body)
 
-    return store.append(facts, (), conflict, until=end)
+    return store.append(facts, (), conflict, until=end).verdicts
 
 
 def _rejected(source: str, reason: str, body: str) -> SetAside:

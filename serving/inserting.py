@@ -64,6 +64,24 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> li
         cursor.close()
 
 
+def add_counts(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Add to counts; rows differ in key and are the table's columns in order, the count last."""
+    if not rows:
+        return
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    *key, count = table.columns.keys()
+    cursor = connection.connection.cursor()
+    try:
+        cursor.executemany(
+            f"insert into {table.name} values ({', '.join([mark] * len(rows[0]))}) "
+            f"on conflict ({', '.join(key)}) "
+            f"do update set {count} = {table.name}.{count} + excluded.{count}",
+            rows,
+        )
+    finally:
+        cursor.close()
+
+
 def _by_row(cursor: Any, table: Table, rows: Sequence[Row]) -> list[bool]:
     marks = ", ".join("?" * len(table.columns))
     statement = f"insert into {table.name} values ({marks}) on conflict do nothing"

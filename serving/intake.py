@@ -34,6 +34,7 @@ from serving.event_store import (
     TenantStore,
 )
 from serving.facts import API, FactError, fact_of
+from serving.reach import BrokenOff
 from serving.segment import SOURCE, facts_of
 
 MOST_TOGETHER = 20_000
@@ -64,6 +65,16 @@ class Result(msgspec.Struct, omit_defaults=True):
     detail: str | None = None
     hint: str | None = None
     """What is odd about a row that was kept."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a request."""
+
+    results: list[Result]
+    """Of each row."""
+    broken: BrokenOff | None = None
+    """Why the histories reach no further, if one of the new events lies beyond them."""
 
 
 @dataclass
@@ -116,7 +127,7 @@ class Received:
         owner = self.owners[place]
         return set_aside(self.bodies[owner], self.forms[owner], ID_CONFLICT, CONFLICT)
 
-    def learn(self, verdicts: Sequence[str]) -> None:
+    def learn(self, verdicts: Sequence[str], broken: BrokenOff | None) -> Taken:
         """Put what became of the facts into the results of their rows."""
         found: dict[int, set[str]] = {}
         for owner, verdict in zip(self.owners, verdicts, strict=True):
@@ -128,6 +139,10 @@ class Received:
                 result.hint = None
             elif ACCEPTED not in kinds:
                 result.status = DUPLICATE
+        new = (f for f, v in zip(self.facts, verdicts, strict=True) if v == ACCEPTED)
+        if broken is None or not any(f.side == EVENT and f.event_time > broken.until for f in new):
+            return Taken(self.results)
+        return Taken(self.results, broken)
 
 
 @dataclass(frozen=True)
@@ -164,7 +179,7 @@ class Intake:
     """One writer thread of this process, for all workspaces."""
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[tuple[Received, Future[list[Result]]] | None] = (
+        self._waiting: queue.SimpleQueue[tuple[Received, Future[Taken]] | None] = (
             queue.SimpleQueue()
         )
         self._rows = 0
@@ -175,7 +190,7 @@ class Intake:
     def take(
         self, store: TenantStore, bodies: list[Any], forms: list[str], now: int | None = None,
         known: frozenset[str] = frozenset(),
-    ) -> "Future[list[Result]]":  # fmt: skip
+    ) -> "Future[Taken]":  # fmt: skip
         """Check rows and have them kept; the future is done when they are on disk.
 
         Of an event whose kind is not `known` to any model the result says so.
@@ -184,9 +199,9 @@ class Intake:
         """
         received = Received(store, bodies, forms, this_moment() if now is None else now, known)
         received.check()
-        future: Future[list[Result]] = Future()
+        future: Future[Taken] = Future()
         if not received.facts and not received.aside:
-            future.set_result(received.results)
+            future.set_result(Taken(received.results))
             return future
         with self._lock:
             if not self._open or (self._rows and self._rows + len(bodies) > MOST_WAITING):
@@ -238,7 +253,7 @@ class Intake:
     def _write(self, store: TenantStore, batch: list[Any]) -> None:
         """One transaction for several requests; one that breaks it is tried alone."""
         try:
-            parts = _append(store, [received for received, _ in batch])
+            parts, broken = _append(store, [received for received, _ in batch])
         except StoreUnavailableError as error:
             for _, future in batch:
                 future.set_exception(error)
@@ -250,12 +265,14 @@ class Intake:
                 self._write(store, [each])
         else:
             for (received, future), verdicts in zip(batch, parts, strict=True):
-                received.learn(verdicts)
-                future.set_result(received.results)
+                future.set_result(received.learn(verdicts, broken))
 
 
-def _append(store: TenantStore, requests: Sequence[Received]) -> list[list[str]]:
-    """Keep the facts of several requests together; give each request's verdicts."""
+def _append(
+    store: TenantStore, requests: Sequence[Received]
+) -> tuple[list[list[str]], BrokenOff | None]:
+    """Keep the facts of several requests together; give each request's verdicts, and whether the
+    histories broke off."""
     edges = [0]
     for received in requests:
         edges.append(edges[-1] + len(received.facts))
@@ -266,5 +283,5 @@ def _append(store: TenantStore, requests: Sequence[Received]) -> list[list[str]]
 
     facts = [fact for received in requests for fact in received.facts]
     aside = [row for received in requests for row in received.aside]
-    verdicts = store.append(facts, aside, conflict)
-    return [verdicts[a:b] for a, b in pairwise(edges)]
+    done = store.append(facts, aside, conflict)
+    return [done.verdicts[a:b] for a, b in pairwise(edges)], done.broken

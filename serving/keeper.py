@@ -26,6 +26,7 @@ from time import monotonic
 import pyarrow as pa
 
 from features.config import Business, read_config, slug
+from features.cutoffs import AsOf
 from features.durations import this_moment
 from features.errors import MilepostError
 from models.registry import model_name
@@ -91,24 +92,27 @@ class Keeper:
         found = {problem: self.champion(problem) for problem in self.business.problems}
         return {p: v for p, v in found.items() if v is not None and self.differs(p, v, state)}
 
-    def differs(self, problem: str, version: Version, state: tuple[int, int]) -> bool:
+    def differs(self, problem: str, version: Version, state: tuple[int, AsOf]) -> bool:
         """Whether the kept book is of another state or version."""
         kept = self.book.current(problem)
         wanted = (*state, version.digest, self.business.people.owner)
-        return kept is None or (kept.arrival, kept.as_of, kept.digest, kept.owned_by) != wanted
+        if kept is None:
+            return True
+        as_of = AsOf(kept.as_of, kept.known_time)
+        return (kept.arrival, as_of, kept.digest, kept.owned_by) != wanted
 
     def keep(self, problem: str, version: Version, copy: Copy) -> Generation:
         """Score a problem's book anew and keep it, and what became of customers like those."""
         table, unscored = self._score(version, copy)
-        made = self.put(problem, version, (copy.arrival, copy.end), table, unscored)
+        made = self.put(problem, version, (copy.arrival, copy.as_of), table, unscored)
         model = speaker_of(version.folder, version.digest).model
         groups = self.business.features.groups
-        stood = look_back(model, version.version, copy.buckets, copy.end, groups)
+        stood = look_back(model, version.version, copy.buckets, copy.as_of.moment, groups)
         Alikes(self.store.database, self.store.workspace).put(problem, stood)
         return made
 
     def put(
-        self, problem: str, version: Version, state: tuple[int, int], table: pa.Table,
+        self, problem: str, version: Version, state: tuple[int, AsOf], table: pa.Table,
         unscored: Counter[str],
     ) -> Generation:  # fmt: skip
         """Make a scored book the current one; readers see the old one until it is whole.
@@ -116,14 +120,15 @@ class Keeper:
         Parameters
         ----------
         state
-            The commit of the store and the moment that it was scored as of.
+            The commit of the store, and what it was scored as of.
         """
         assigned = self.worklist.assigned()
         said, table = table, with_owners(table, assigned)
         before = self.book.current(problem)
         wanted = Generation(
             problem, 0, MAKING, version.name, version.version, version.digest,
-            state[1], state[0], this_moment(), 0, {}, (), self.business.people.owner,
+            state[1].moment, state[1].known_time, state[0], this_moment(), 0, {}, (),
+            self.business.people.owner,
         )  # fmt: skip
         bands = {} if before is None else self.book.bands(problem, before.number)
         number = self.book.begin(wanted)
@@ -148,7 +153,9 @@ class Keeper:
         """Everybody's score, in the order of their ids."""
         with tempfile.TemporaryDirectory(dir=self.scratch, prefix=".book-") as scratch:
             wish = Wish(reasons=MOST_TOLD, owner=self.business.people.owner)
-            task = Task(copy.buckets, version.folder, version.digest, copy.end, wish, Path(scratch))
+            task = Task(
+                copy.buckets, version.folder, version.digest, copy.as_of, wish, Path(scratch)
+            )
             groups = self.business.features.groups
             unscored = (
                 score_together(task, groups, _silent) if groups else score_buckets(task, 1, _silent)

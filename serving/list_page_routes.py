@@ -217,7 +217,7 @@ def _desk(
     return Desk(
         caller, urlencode(query), tenant.worklist.views(caller.id) if caller.token else [],
         forms, _colleagues(state, tenant, sight) if forms and may_assign(caller) else [],
-        did if did in DO else "", many, silence(sources, "dead"),
+        did if did in DO else "", many, silence(sources, "dead"), tenant.sources.broken(),
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Whose a customer is: what the histories say of it.
 
 Takes statements about customers and the attribute that names owners (`[people] owner`); gives the
-owner as of a moment: what was said last and held by then. Knows nothing about people or HTTP.
+owner as of a moment: what was said last, held and was known by then. Knows nothing about people
+or HTTP.
 """
 
 from typing import Any

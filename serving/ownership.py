@@ -26,8 +26,9 @@ def said_owners(
     """Whom the histories name alone, whatever was assigned."""
     if attribute is None or not customers:
         return dict.fromkeys(customers)
-    end, said = store.end(), store.journeys.statements_of(frozenset(customers))
-    return {who: owner_said(said.get(who, []), attribute, end) for who in customers}
+    # Who looks after a customer now does so wherever the histories end.
+    now, said = store.as_of().known_time, store.journeys.statements_of(frozenset(customers))
+    return {who: owner_said(said.get(who, []), attribute, now) for who in customers}
 
 
 def known_owners(store: TenantStore, attribute: str) -> set[str]:

@@ -90,6 +90,8 @@ class Desk:
     many: int = 0
     silence: str = ""
     """Which sources are dead, in a sentence."""
+    broken: str = ""
+    """Whether events lie beyond the end of the histories, in a sentence."""
 
 
 def at_risk_page(

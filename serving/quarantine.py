@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from features.durations import this_moment
 from serving.event_store import ACCEPTED, DUPLICATE, TenantStore
-from serving.intake import Intake, Result
+from serving.intake import Intake
 from serving.tables import QUARANTINE
 
 MOST_AT_ONCE = 1_000
@@ -58,7 +58,7 @@ def replay(store: TenantStore, intake: Intake, rows: Sequence[str] | None) -> Co
     if not waiting:
         return Counter()
     bodies = [msgspec.json.decode(row.body) for row in waiting]
-    results: list[Result] = intake.take(store, bodies, [row.form for row in waiting]).result()
+    results = intake.take(store, bodies, [row.form for row in waiting]).result().results
     kept = [
         row.row
         for row, result in zip(waiting, results, strict=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from features.config import read_config
+from features.cutoffs import AsOf
 from features.errors import MilepostError
 from models.fitted import FittedModel
 from models.shelf import Shelf, Standing
@@ -86,7 +87,8 @@ class Replay:
             journey = self._store.journeys.of(recorded.customer or "", contract)
             if journey is None:
                 return "nothing is stored of the customer any more"
-            vector = scorer.ask(journey.log, journey.attributes, recorded.as_of).vectors
+            as_of = AsOf(recorded.as_of, recorded.known_time)
+            vector = scorer.ask(journey.log, journey.attributes, as_of).vectors
         if digest_of(vector[0]) != recorded.vector_hash:
             return "the vector differs: events came late, or were recorded again"
         return _numbers(scorer.model, vector, recorded)

@@ -261,6 +261,8 @@ class Ready(BaseModel):
     """What is wrong in the caller's workspace while scores are answered all the same."""
     as_of: str | None
     sources: list[dict[str, Any]]
+    broken_off: list[str] = []
+    """What there is to say where events lie beyond the end of the histories."""
 
 
 class ProblemDocument(BaseModel):

@@ -155,6 +155,18 @@ class ResultOut(BaseModel):
     slip of the pen."""
 
 
+class BrokenOffOut(BaseModel):
+    """Why new events move `as_of` no further: the histories end long before them."""
+
+    until: str
+    """Up to when the histories reach."""
+    found: int
+    """How many events lie beyond, of the last 90 days if it is longer."""
+    needed: int
+    """From so many on the histories are taken to go on: a tenth of what is usual for the gap."""
+    detail: str
+
+
 class ResultsOut(BaseModel):
     """What became of a request; accepted + duplicate + quarantined + refused = received."""
 
@@ -164,6 +176,8 @@ class ResultsOut(BaseModel):
     quarantined: int
     refused: int
     results: list[ResultOut]
+    broken_off: BrokenOffOut | None = None
+    """Left out unless one of the new events lies beyond the histories."""
 
 
 class QuarantineRow(BaseModel):

@@ -174,6 +174,9 @@ class ScoreAnswer(BaseModel):
     value_at_stake: float | None
     stage: StageOut | None
     as_of: str
+    known_time: str
+    """Nothing that was recorded later played a part. It is `as_of` where that was asked for, else
+    the newest arrival: what is told late of the time before `as_of` counts at once."""
     valid_until: str | None
     model: str
     model_version: str

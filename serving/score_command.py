@@ -21,6 +21,7 @@ from tqdm import tqdm
 from features.buckets import Buckets, open_buckets
 from features.cluster import DEFAULT_MASTER, spark
 from features.config import Business, read_config, slug
+from features.cutoffs import AsOf
 from features.durations import format_moment
 from features.errors import ConfigError, SourceError
 from models.files import save
@@ -74,23 +75,23 @@ def run(chosen: argparse.Namespace) -> int:
     business.problem(problem)
     settings = read_settings(os.environ, workspace=chosen.workspace, database=chosen.database)
     registered = load_alias(connect(settings.workspace), model_name(business.name, problem))
-    buckets, assigned = _histories(business, settings, chosen.histories)
+    buckets, as_of, assigned = _histories(business, settings, chosen.histories)
     with tempfile.TemporaryDirectory(dir=chosen.out.parent, prefix=".milepost-") as scratch:
         wish = Wish(reasons=chosen.reasons, owner=business.people.owner)
-        task = _task(registered, buckets, Path(scratch), wish)
+        task = _task(registered, buckets, as_of, Path(scratch), wish)
         with _progress(buckets) as done:
             unscored = _scored(chosen, business, task, done)
         book = (with_owners(part, assigned) for part in parts(task))
-        rows = write_book(chosen.out, book, _about(registered, buckets))
+        rows = write_book(chosen.out, book, _about(registered, buckets, as_of))
     _tell(chosen.out, rows, unscored, perf_counter() - begun)
     return 0
 
 
-def _task(registered: Registered, buckets: Buckets, scratch: Path, wish: Wish) -> Task:
+def _task(registered: Registered, buckets: Buckets, as_of: AsOf, scratch: Path, wish: Wish) -> Task:
     """The work, with the model's files where every process finds them."""
     folder = scratch.resolve() / "model"
     digest = save(registered.model, folder)
-    return Task(buckets, folder, digest, buckets.end, wish, scratch.resolve())
+    return Task(buckets, folder, digest, as_of, wish, scratch.resolve())
 
 
 def _scored(chosen: argparse.Namespace, business: Business, task: Task, done: Done) -> Counter[str]:
@@ -104,10 +105,11 @@ def _scored(chosen: argparse.Namespace, business: Business, task: Task, done: Do
 
 def _histories(
     business: Business, settings: Settings, histories: Path | None
-) -> tuple[Buckets, dict[str, str]]:
-    """The histories to score, and who was assigned in the store that they come from."""
+) -> tuple[Buckets, AsOf, dict[str, str]]:
+    """The histories to score, as of when, and who was assigned in the store they come from."""
     if histories is not None:
-        return open_buckets(business, histories), {}
+        buckets = open_buckets(business, histories)
+        return buckets, AsOf.then(buckets.end), {}
     name = slug(business.name)
     folder = settings.workspace / name / "score-histories"
     database = Database(settings.database_url)
@@ -115,7 +117,8 @@ def _histories(
     store = store_of(database, business)
     if store.arrival():
         assigned = Worklist(database, store.workspace).assigned()
-        return FromStore(business, store, folder).copy().buckets, assigned
+        copy = FromStore(business, store, folder).copy()
+        return copy.buckets, copy.as_of, assigned
     raise SourceError(
         f"The store has no events of {business.name}. Import its sources with python -m serving "
         "import CONFIG, send events, or name buckets with --histories."
@@ -129,12 +132,12 @@ def _progress(buckets: Buckets) -> Iterator[Done]:
         yield bar.update
 
 
-def _about(registered: Registered, buckets: Buckets) -> dict[str, str]:
+def _about(registered: Registered, buckets: Buckets, as_of: AsOf) -> dict[str, str]:
     return {
         "problem": registered.model.contract.problem_name,
         "model": registered.name,
         "model_version": registered.version,
-        "as_of": format_moment(buckets.end),
+        "as_of": format_moment(as_of.moment),
         "histories": buckets.digest,
     }
 

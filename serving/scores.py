@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from features.actions import is_action
+from features.cutoffs import AsOf
 from features.durations import this_moment
 from features.engine import Matrix
 from features.errors import HistoryError, nearest
@@ -20,7 +21,7 @@ from serving.errors import NotFoundError
 from serving.explaining import Asked, Case, changed, resting, supposed_document, touchpoints
 from serving.inline import InlineEvent, inline_journey
 from serving.ledger import Given, Ledger, new_id
-from serving.schemas_scores import PLAIN, WhatIfRequest
+from serving.schemas_scores import PLAIN, ScoreRequest, WhatIfRequest
 from serving.scoring import Score, Scorer, joined
 from serving.sight import UNKNOWN
 
@@ -81,7 +82,7 @@ def prepare(asked: Asked) -> Case:
     loaded, scorer = tenant.scorer(request.problem)
     contract = scorer.model.contract
     if isinstance(request.features, dict):
-        as_of = this_moment() if request.as_of is None else request.as_of
+        as_of = _then(request)
         vector = vector_of(contract, request.features)
         return Case(asked, loaded, scorer, as_of, scorer.given(vector[None, :], as_of))
     if request.events is not None:
@@ -91,11 +92,16 @@ def prepare(asked: Asked) -> Case:
             if tenant.business.features.actions or not is_action(e.event)
         ]
         journey, unread = inline_journey(contract, given, request.attributes or {})
-        as_of = this_moment() if request.as_of is None else request.as_of
+        as_of = _then(request)
     else:
         return _stored(asked, loaded, scorer)
     found = scorer.ask(journey.log, journey.attributes, as_of)
     return Case(asked, loaded, scorer, as_of, found, unread, journey)
+
+
+def _then(request: ScoreRequest) -> AsOf:
+    """The moment that a history or a vector in a request is asked about."""
+    return AsOf.then(this_moment() if request.as_of is None else request.as_of)
 
 
 def _stored(asked: Asked, loaded: Loaded, scorer: Scorer) -> Case:
@@ -104,10 +110,11 @@ def _stored(asked: Asked, loaded: Loaded, scorer: Scorer) -> Case:
     journey = tenant.kept.journeys.of(request.customer or "", contract)
     if journey is None:
         raise NotFoundError("customer_unknown", UNKNOWN)
-    end = tenant.kept.end()
-    as_of = end if request.as_of is None else request.as_of
+    here = tenant.kept.as_of()
+    as_of = here if request.as_of is None else AsOf.then(request.as_of)
     found = scorer.ask(journey.log, journey.attributes, as_of)
-    return Case(asked, loaded, scorer, as_of, found, journey.unread, journey, beyond=as_of > end)
+    beyond = as_of.moment > here.moment
+    return Case(asked, loaded, scorer, as_of, found, journey.unread, journey, beyond=beyond)
 
 
 def finish(case: Case, ledger: Ledger) -> bytes:
@@ -115,7 +122,7 @@ def finish(case: Case, ledger: Ledger) -> bytes:
     request, tenant, score = case.asked.request, case.asked.tenant, case.score
     stored = request.customer is not None
     if case.beyond:
-        score = Score(case.as_of, no_score=BEYOND)
+        score = Score(case.as_of.moment, case.as_of.known_time, no_score=BEYOND)
     score_id = new_id(this_moment())
     if isinstance(request, WhatIfRequest):
         return ENCODE(supposed_document(case, score))
@@ -125,7 +132,7 @@ def finish(case: Case, ledger: Ledger) -> bytes:
         request.problem,
         request.customer,
         (case.loaded.name, case.loaded.version),
-        tenant.sources.at(case.as_of) if stored else (),
+        tenant.sources.at(case.as_of.moment) if stored else (),
         case.unread,
         case.scorer.model.contract.names if request.features is True else None,
         resting(case, score),
@@ -147,7 +154,7 @@ def _given(case: Case, score: Score, score_id: str, answer: bytes) -> Given:
         customer=request.customer,
         problem=request.problem,
         as_of=score.as_of,
-        known_time=score.as_of,
+        known_time=score.known_time,
         model=loaded.name,
         version=loaded.version,
         digest=loaded.digest,

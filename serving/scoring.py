@@ -12,14 +12,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from features.cutoffs import ALREADY_HAPPENED, IN_COHORT, Moments, as_of_rows, outside, windows
+from features.cutoffs import ALREADY_HAPPENED, IN_COHORT, AsOf, as_of_rows, outside, windows
 from features.durations import DAY
 from features.engine import Matrix
 from features.event_log import EventLog
 from features.feature import Feature
 from features.inquiry import Found, Inquiry
 from features.language import events, stage_feature
-from features.outcomes import happened
+from features.outcomes import over
 from models.fitted import FittedModel, band
 from models.persona import NO_PERSONA, NOT_TOLD_APART, TOO_THIN, Persona
 from models.reasons import Reason
@@ -47,6 +47,8 @@ class Score:
 
     as_of: int
     """The cutoff: what happened later played no part."""
+    known_time: int
+    """Nor did what was recorded later."""
     valid_until: int | None = None
     probability: float | None = None
     """Calibrated, 0 to 1; None where there is no score."""
@@ -105,20 +107,15 @@ class Scorer:
         order = tuple(self.stages)
         return [stage_feature(kind, order) for kind in ("stage_now", "stage_days") if order]
 
-    def ask(self, log: EventLog, attributes: EventLog, as_of: int) -> Found:
+    def ask(self, log: EventLog, attributes: EventLog, as_of: AsOf) -> Found:
         """Who of the logs' customers is asked about when it is `as_of`, and their vectors."""
-        found = self._inquiry.ask(log, attributes, as_of)
-        problem = self.model.contract.problem
-        if problem.at is None or problem.outcome is None or problem.outcome.event is None:
-            return found
-        # The outcome may have happened since a cutoff that lies before `as_of`.
-        rows = found.moments.rows
-        since = Moments(rows, rows.cutoff_time, np.full(len(rows), as_of))
-        over = happened(problem, log, since) & (found.verdict == IN_COHORT)
-        found.verdict[over] = ALREADY_HAPPENED
+        found, problem = self._inquiry.ask(log, attributes, as_of), self.model.contract.problem
+        if problem.at is not None:
+            gone = over(problem, log, found.moments, as_of) & (found.verdict == IN_COHORT)
+            found.verdict[gone] = ALREADY_HAPPENED
         return found
 
-    def given(self, vectors: Matrix, as_of: int) -> Found:
+    def given(self, vectors: Matrix, as_of: AsOf) -> Found:
         """Vectors that somebody else made; nothing else is known of these customers."""
         n = len(vectors)
 
@@ -137,10 +134,11 @@ class Scorer:
         scored = self._scored(some, [reasons[i] for i in inside])
         if len(inside) == len(found):
             return scored
-        cutoffs = found.moments.rows.cutoff_time.tolist()
+        rows = found.moments.rows
+        times = zip(rows.cutoff_time.tolist(), rows.known_time.tolist(), strict=True)
         out = [
-            Score(cutoff, vector=vector, no_score=why)
-            for cutoff, vector, why in zip(cutoffs, found.vectors, refused, strict=True)
+            Score(*moment, vector=vector, no_score=why)
+            for moment, vector, why in zip(times, found.vectors, refused, strict=True)
         ]
         for place, score in zip(inside, scored, strict=True):
             out[place] = score
@@ -170,6 +168,7 @@ class Scorer:
         out = []
         explainer = model.explainer
         moved = explainer.moved(contributions, base)
+        knew = found.moments.rows.known_time.tolist()
         for i, cutoff in enumerate(found.moments.rows.cutoff_time.tolist()):
             persona = personas[i]
             why = explainer.in_words(
@@ -183,6 +182,7 @@ class Scorer:
             out.append(
                 Score(
                     as_of=cutoff,
+                    known_time=knew[i],
                     valid_until=None if self.lasts is None else cutoff + self.lasts,
                     probability=float(probabilities[i]),
                     interval=intervals[i],

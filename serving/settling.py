@@ -10,8 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from features.config import Problem
-from features.cutoffs import Moments, with_windows
-from features.engine import Rows
+from features.cutoffs import AsOf, Moments, as_of_rows, with_windows
 from features.event_log import CATEGORY
 from features.outcomes import Became, became
 from models.contract import Contract
@@ -43,13 +42,13 @@ def settle(tenant: Tenant, name: str) -> None:
 
 
 def window(
-    store: TenantStore, contract: Contract, customer: str, cutoff: int
+    store: TenantStore, contract: Contract, customer: str, as_of: AsOf
 ) -> tuple[int, int] | None:
     """The outcome window of a score; None where the business brings labels of its own."""
     journey = store.journeys.of(customer, contract)
     if contract.problem.outcome is None or journey is None:
         return None
-    made = with_windows(contract.problem, _row(cutoff), journey.log, journey.attributes)
+    made = with_windows(contract.problem, as_of_rows(1, as_of), journey.log, journey.attributes)
     return int(made.opens[0]), int(made.closes[0])
 
 
@@ -62,7 +61,9 @@ def what_became(
     log = store.journeys.log(customer, {same: CATEGORY} if same else {})
     edges = (np.array([each], np.int64) for each in (opens, closes))
     # Whether all histories are dated by the day is not known here; if so, it is told a day later.
-    return became(problem, log, Moments(_row(cutoff), *edges), store.end(), False)
+    return became(
+        problem, log, Moments(as_of_rows(1, AsOf.then(cutoff)), *edges), store.end(), False
+    )
 
 
 def asked_problem(tenant: Tenant, name: str) -> Problem:
@@ -83,9 +84,3 @@ def _settled(tenant: Tenant, problem: Problem, opinion: Opinion, arrival: int) -
     why = IN_GAP if found.gone[0] else NO_ANCHOR if found.silent[0] else None
     truth = None if why else int(found.label[0])
     return replace(opinion, truth=truth, why_unknown=why, settled=arrival)
-
-
-def _row(cutoff: int) -> Rows:
-    """The only customer of a log at a moment."""
-    moment = np.array([cutoff], np.int64)
-    return Rows(np.zeros(1, np.int64), moment, moment)

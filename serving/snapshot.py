@@ -21,6 +21,7 @@ import pyarrow.json as pj
 from features.actions import ACTION_EVENTS
 from features.buckets import Buckets, open_buckets, write_buckets
 from features.config import Business
+from features.cutoffs import AsOf
 from features.durations import MISSING_TIME
 from features.errors import MilepostError, SourceError
 from features.event_log import CATEGORY, NUMBER, TIME, EventLog, build_log, union
@@ -41,8 +42,8 @@ class Copy:
 
     buckets: Buckets
     arrival: int
-    end: int
-    """The moment up to which they reach, microseconds UTC."""
+    as_of: AsOf
+    """The moment up to which they reach, and what was known by then."""
 
 
 class FromStore:
@@ -52,14 +53,15 @@ class FromStore:
         self._business, self._store, self._folder = business, store, folder
         self._copy: Copy | None = None
 
-    def state(self) -> tuple[int, int] | None:
-        """The last commit and the end of the histories; None before there are any."""
-        arrival = self._store.arrival()
-        return (arrival, self._store.end()) if arrival else None
+    def state(self) -> tuple[int, AsOf] | None:
+        """The last commit, and what a score is as of by then; None before there is any."""
+        arrival, as_of = self._store.state()
+        return (arrival, as_of) if arrival else None
 
     def copy(self) -> Copy:
         """The histories of now; the copy before is removed once there is a newer one."""
-        arrival = self._store.arrival()
+        # Read before the rows: what arrives meanwhile is recorded later than all that is known now.
+        arrival, as_of = self._store.state()
         if self._copy is not None and self._copy.arrival >= arrival:
             return self._copy
         folder = self._folder / f"copy-{arrival}"
@@ -67,7 +69,7 @@ class FromStore:
         for other in self._folder.glob("copy-*"):
             if other != folder:
                 rmtree(other, ignore_errors=True)
-        self._copy = Copy(made, arrival, made.end)
+        self._copy = Copy(made, arrival, as_of)
         return self._copy
 
 

@@ -39,11 +39,25 @@ WORKSPACES = Table(
     Column("name", NAME, nullable=False, unique=True),
     Column("arrival", BigInteger, nullable=False, server_default="0"),
     Column("until", BigInteger),
+    Column("known", BigInteger),
+    Column("claimed", BigInteger),
     Column("groups", Text, nullable=False, server_default="[]"),
 )
 """`arrival` counts the commits that changed the workspace's histories; `until` is the moment up
-to which they reach, microseconds UTC: what an import said or the latest arrival; `groups` names
-the properties whose members are kept, as JSON."""
+to which they reach, microseconds UTC: what an import said, or what the flow of events has shown
+since (`serving.reach`); `known` is the newest arrival that changed them, never before `until`;
+`claimed` is where they would end by an arrival that was not believed; `groups` names the properties
+whose members are kept, as JSON."""
+
+EVENT_DAYS = Table(
+    "event_days",
+    METADATA,
+    Column("workspace", Integer, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("events", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How many events happened on each day, counted from 1970-01-01 UTC, without what people did."""
 
 FEEDS = Table(
     "feeds",

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from fastapi.concurrency import run_in_threadpool
 
+from features.cutoffs import AsOf
 from features.durations import parse_moment, this_moment
 from serving.action_log import known_customer, new_id
 from serving.batching import Together
@@ -63,9 +64,10 @@ async def _beside_score(
     try:
         answer = await together.do(Asked(sight, fitted(body, ScoreRequest)))
         found = msgspec.json.decode(answer)
-        cutoff = parse_moment(found["as_of"])
+        as_of = AsOf(parse_moment(found["as_of"]), parse_moment(found["known_time"]))
+        cutoff = as_of.moment
         contract = sight.tenant.scorer(problem)[1].model.contract
-        spell = await run_in_threadpool(window, kept, contract, said.customer, cutoff)
+        spell = await run_in_threadpool(window, kept, contract, said.customer, as_of)
     except ModelUnavailableError:
         pass  # what a person thinks is worth keeping all the same
     opens, closes = spell or (None, None)

@@ -49,7 +49,8 @@ def put(book: BookStore, probabilities: dict[str, float], version: str = "1") ->
     table = scored(probabilities)
     before = book.current(PROBLEM)
     bands = {} if before is None else book.bands(PROBLEM, before.number)
-    made = Generation(PROBLEM, 0, MAKING, "shop-churn", version, version, AS_OF, 1, 2, 0, {}, ())
+    made = Generation(PROBLEM, 0, MAKING, "shop-churn", version, version, AS_OF, AS_OF, 1, 2, 0,
+                      {}, ())  # fmt: skip
     number = book.begin(made)
     book.add(PROBLEM, number, rows(table, *ranks(table), bands))
     with book.database.writing() as connection:

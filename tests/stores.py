@@ -33,4 +33,4 @@ def sent(
     intake: Intake, store: TenantStore, rows: list[object], form: str = CANONICAL
 ) -> list[Result]:
     """What became of rows that are sent together."""
-    return intake.take(store, rows, [form] * len(rows)).result(60)
+    return intake.take(store, rows, [form] * len(rows)).result(60).results

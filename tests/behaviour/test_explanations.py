@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from features.config import Actionable, read_config
-from features.cutoffs import IN_COHORT, current, judge
+from features.cutoffs import IN_COHORT, AsOf, current, judge
 from features.durations import DAY, days
 from features.engine import Matrix, Rows
 from features.event_log import EventLog
@@ -35,7 +35,7 @@ def histories(shop: Path) -> Histories:
 @pytest.fixture(scope="module")
 def vectors(model: FittedModel, histories: Histories) -> Matrix:
     problem, log, about = model.contract.problem, histories.log, histories.attributes
-    asked = current(problem, log, about, histories.end)
+    asked = current(problem, log, about, AsOf.then(histories.end))
     asked = asked.take(judge(problem, log, about, asked) == IN_COHORT)
     return model.vectors(log, about, asked.rows)
 

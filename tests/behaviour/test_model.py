@@ -8,7 +8,7 @@ from journeys import one_row
 from trained import WORKSPACE, Trained
 
 from features.config import read_config
-from features.cutoffs import current
+from features.cutoffs import AsOf, current
 from features.durations import days
 from features.sources import read_histories
 from models.files import load
@@ -72,7 +72,8 @@ def test_silence_raises_the_risk(shop: Path, model: FittedModel) -> None:
 def test_contributions_add_up_to_the_margin(shop: Path, model: FittedModel) -> None:
     """For every customer, base and contributions are the raw log-odds to 1e-9."""
     histories = read_histories(read_config(shop))
-    rows = current(model.contract.problem, histories.log, histories.attributes, histories.end).rows
+    as_of = AsOf.then(histories.end)
+    rows = current(model.contract.problem, histories.log, histories.attributes, as_of).rows
     vectors = model.vectors(histories.log, histories.attributes, rows)
     contributions, base = model.contributions(vectors)
     margins = model.margins(vectors)
@@ -82,7 +83,8 @@ def test_contributions_add_up_to_the_margin(shop: Path, model: FittedModel) -> N
 def test_one_row_scores_as_in_a_batch(shop: Path, model: FittedModel) -> None:
     """A probability does not depend on who else is scored."""
     histories = read_histories(read_config(shop))
-    rows = current(model.contract.problem, histories.log, histories.attributes, histories.end).rows
+    as_of = AsOf.then(histories.end)
+    rows = current(model.contract.problem, histories.log, histories.attributes, as_of).rows
     vectors = model.vectors(histories.log, histories.attributes, rows)
     together = model.probabilities(vectors)
     alone = np.concatenate([model.probabilities(vectors[i : i + 1]) for i in range(len(vectors))])

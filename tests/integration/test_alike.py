@@ -8,7 +8,7 @@ from stores import addresses, opened
 
 from features.buckets import Buckets, write_buckets
 from features.config import Business, Problem, read_config
-from features.cutoffs import resolve
+from features.cutoffs import AsOf, resolve
 from features.durations import DAY, days
 from features.sources import Histories, read_histories
 from models.registry import Registered, connect, load_alias
@@ -64,7 +64,7 @@ def test_a_past_score_is_the_score_and_its_outcome_the_label(
     for each in found:
         assert labels[each.customer, each.cutoff] == each.came
         log, about = (side.history(each.customer) for side in (histories.log, histories.attributes))
-        (score,) = scorer.scores(scorer.ask(log, about, each.cutoff), [0])
+        (score,) = scorer.scores(scorer.ask(log, about, AsOf.then(each.cutoff)), [0])
         assert score.probability == each.probability
 
 

@@ -13,6 +13,7 @@ from conftest import run
 
 from features.buckets import open_buckets, write_buckets
 from features.config import read_config
+from features.cutoffs import AsOf
 from features.sources import read_histories
 from models.registry import Registered, connect, load_alias
 from serving.at_risk import Question, page
@@ -47,11 +48,12 @@ def test_the_book_says_what_a_single_score_says(shop: Path, champion: Registered
     histories = read_histories(read_config(shop))
     scorer = Scorer(champion.model)
     speaker = Speaker(champion.model)
-    part = score_book(speaker, histories.log, histories.attributes, histories.end, Wish())
+    as_of = AsOf.then(histories.end)
+    part = score_book(speaker, histories.log, histories.attributes, as_of, Wish())
     rows = {row["customer"]: row for row in part.table.to_pylist()}
     for who in histories.log.customers:
         log, attributes = histories.log.history(who), histories.attributes.history(who)
-        (score,) = scorer.scores(scorer.ask(log, attributes, histories.end), [5])
+        (score,) = scorer.scores(scorer.ask(log, attributes, as_of), [5])
         if score.no_score is not None:
             assert who not in rows
             continue
@@ -137,7 +139,7 @@ def test_the_store_s_book_is_that_of_its_sources_and_follows_what_arrives(
     shop: Path, shop_run: tuple[Path, object], folder: Path, tmp_path: Path
 ) -> None:
     """Imported, the store gives the same file, in which who was assigned here is their owner's;
-    the keeper lists it, and again after an event."""
+    the keeper lists it, and again after events that came late, with the score of each customer."""
     url = f"sqlite:///{tmp_path}/milepost.db"
     place = ("--workspace", str(shop_run[0]), "--database", url)
     watched = run("models", "watch", str(shop), "--workspace", str(shop_run[0]), "--once")
@@ -166,13 +168,22 @@ def test_the_store_s_book_is_that_of_its_sources_and_follows_what_arrives(
     assert sorted(expected["probability"].to_pylist(), reverse=True) == [
         row.probability for row in listed.rows
     ]
-    order = Fact(0, "crm", "o-1", "newcomer", first.as_of, "order", '{"value":5.0}')
-    store.append([order])
+    whom = listed.rows[0].customer
+    for number, customer in enumerate(("newcomer", whom)):
+        order = Fact(0, "crm", f"o-{number}", customer, first.as_of, "order", '{"value":5.0}')
+        store.append([order])
     assert run("serving", "keep-book", str(shop), *place, "--once").returncode == 0
     second = book.current("churn")
     assert second is not None
-    assert (store.arrival(), store.end()) == (second.arrival, second.as_of)
+    assert store.state() == (second.arrival, AsOf(second.as_of, second.known_time))
+    assert first.as_of == second.as_of < second.known_time
     assert second.number == first.number + 1
+    scorer = Scorer(load_alias(connect(shop_run[0]), "shop-churn").model)
+    journey = store.journeys.of(whom, scorer.model.contract)
+    assert journey is not None
+    (score,) = scorer.scores(scorer.ask(journey.log, journey.attributes, store.as_of()), [0])
+    (row,) = page(book, Question("churn", by="probability", search=whom)).rows
+    assert listed.rows[0].probability != row.probability == score.probability
     assert run("serving", "keep-book", str(shop), *place, "--once").returncode == 0
     assert book.current("churn") == second
     database.close()

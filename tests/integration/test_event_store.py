@@ -15,7 +15,8 @@ from stores import addresses, opened, sent
 
 from features.buckets import read_buckets
 from features.config import read_config
-from features.durations import format_moment, parse_moment
+from features.cutoffs import AsOf
+from features.durations import DAY, format_moment, parse_moment, this_moment
 from features.engine import Rows, compute
 from features.event_log import EventLog, build_log, empty_log
 from features.feature import Feature
@@ -28,7 +29,7 @@ from serving.importing import import_sources
 from serving.intake import CANONICAL, Intake
 from serving.migrations import upgrade
 from serving.snapshot import refreshed
-from serving.tables import EVENTS, METADATA
+from serving.tables import EVENT_DAYS, EVENTS, METADATA
 
 KINDS = SimpleNamespace(
     event_kinds={"value": "number", "channel": "category", "renews_at": "time"},
@@ -204,6 +205,48 @@ def test_segment_messages_are_told_by_their_id(url: str, intake: Intake) -> None
     assert ["accepted", "quarantined"] == [r.status for r in other]
     journey = store.journeys.of("u", KINDS)
     assert journey is not None and ("gold",) == journey.attributes.categories["plan"].levels
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_events_are_counted_once_by_their_days(url: str, intake: Intake, seed: int) -> None:
+    """However often and in whatever parts events come; what people did and statements count not."""
+    store, rng = opened(url, f"days{seed}"), np.random.default_rng(seed)
+    rows = orders(seed)
+    again = [rows[i] for i in rng.permutation(np.repeat(np.arange(len(rows)), 2))]
+    others: list[object] = [
+        {"customer": "c1", "event": "action_call", "event_time": "2024-01-05"},
+        {"customer": "c1", "attributes": {"plan": "gold"}, "valid_from": "2024-01-06"},
+        {**rows[0], "event_id": "bad", "value": "ten", "event_time": "soon"},
+    ]
+    for part in np.array_split(np.array([*again, *others], object), 9):
+        sent(intake, store, list(part))
+    with store.database.reading() as connection:
+        mine = select(EVENT_DAYS.c.day, EVENT_DAYS.c.events)
+        found = connection.execute(mine.where(EVENT_DAYS.c.workspace == store.workspace)).all()
+    expected = Counter(parse_moment(str(row["event_time"])) // DAY for row in rows)
+    assert expected == {int(day): int(events) for day, events in found}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_arrival_takes_anything_back(url: str, intake: Intake, seed: int) -> None:
+    """The end of histories never goes back, what is known goes on with each arrival and is never
+    before the end, and every process sees the same."""
+    store, other = opened(url, f"reach{seed}"), opened(url, f"reach{seed}")
+    rng, now, before = np.random.default_rng(seed), this_moment(), AsOf.then(-(2**60))
+    row = {"customer": "c", "event": "order"}
+    for number, ago in enumerate((10 ** rng.uniform(0, 4.8, 60)).tolist()):
+        when = format_moment(now - int(ago * DAY / 10))
+        made = (store, other)[number % 2]
+        sent(intake, made, [{**row, "event_time": when, "event_id": str(number)}])
+        found = store.as_of()
+        assert found == other.as_of() == other.state()[1]
+        assert found.moment >= before.moment and found.known_time > before.known_time
+        assert found.known_time >= found.moment
+        broken = other.broken_off()
+        assert broken is None or broken.until == found.moment
+        before = found
+    sent(intake, store, [{**row, "event_time": when, "event_id": str(number)}])  # a duplicate
+    assert before == store.as_of()
 
 
 def test_workspaces_see_only_their_own(url: str, intake: Intake) -> None:

@@ -29,7 +29,8 @@ def book(tmp_path: Path) -> BookStore:
     place = table.column_names.index("persona")
     column = pa.array(names).dictionary_encode().cast(table.schema.field("persona").type)
     table = table.set_column(place, "persona", column)
-    number = book.begin(Generation("churn", 0, MAKING, "m", "1", "1", AS_OF, 1, 2, 0, {}, ()))
+    made = Generation("churn", 0, MAKING, "m", "1", "1", AS_OF, AS_OF, 1, 2, 0, {}, ())
+    number = book.begin(made)
     book.add("churn", number, rows(table, *ranks(table), {}))
     with book.database.writing() as connection:
         book.finish(connection, "churn", number, 60, {}, cells(table), owned_cells(table))

@@ -110,7 +110,7 @@ def test_an_unfinished_book_is_never_read_and_is_cleared_away(book: BookStore) -
         page(book, Question(PROBLEM))
     put(book, MANY)
     table = scored(dict.fromkeys(MANY, 0.5))
-    half = Generation(PROBLEM, 0, MAKING, "shop-churn", "2", "2", AS_OF, 1, 2, 0, {}, ())
+    half = Generation(PROBLEM, 0, MAKING, "shop-churn", "2", "2", AS_OF, AS_OF, 1, 2, 0, {}, ())
     number = book.begin(half)
     book.add(PROBLEM, number, list(rows(table, *ranks(table), {}))[:40])
     found = page(book, Question(PROBLEM, limit=200))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from journeys import log_of, together
 
 from features.config import Problem
-from features.cutoffs import current, judge
+from features.cutoffs import AsOf, current, judge
 from features.durations import days, format_moment, parse_moment
 from features.engine import compute, compute_exact
 from features.inquiry import Inquiry
@@ -58,19 +58,21 @@ rows = st.fixed_dictionaries(
 histories = st.lists(rows, min_size=1, max_size=30)
 
 
-@given(histories, histories, st.sampled_from(PROBLEMS), offsets, st.booleans())
+@given(histories, histories, st.sampled_from(PROBLEMS), offsets, st.integers(0, 9), st.booleans())
 @settings(max_examples=150)
 def test_one_inquiry_equals_its_questions(
     history: list[dict[str, str]],
     about: list[dict[str, str]],
     problem: Problem,
-    as_of: int,
+    moment: int,
+    since: int,
     dated_by_event: bool,
 ) -> None:
     """Windows, verdicts, vectors and further values are those of one engine call a question."""
     log, attributes = together(log_of(history), log_of(about))
     if not dated_by_event:
         log.times.pop("renews_at")  # type: ignore[attr-defined]  # a plain dict underneath
+    as_of = AsOf(moment, moment + days(since))
     inquiry = Inquiry(problem, FEATURES, FURTHER, log.kinds, attributes.kinds)
     found = inquiry.ask(log, attributes, as_of)
     plain = current(problem, log, attributes, as_of)

@@ -8,10 +8,22 @@ import pytest
 from journeys import log_of, nobody, read_table, together
 
 from features.config import Business, Problem
-from features.cutoffs import IN_COHORT, OUTSIDE, current, judge, outside, resolve, schedule
-from features.durations import format_day, parse_moment
+from features.cutoffs import (
+    IN_COHORT,
+    NO_HISTORY,
+    NOT_ACTIVE,
+    OUTSIDE,
+    AsOf,
+    current,
+    judge,
+    outside,
+    resolve,
+    schedule,
+)
+from features.durations import DAY, format_day, parse_moment
 from features.errors import MilepostError, ProblemError
 from features.event_log import EventLog
+from features.outcomes import over
 from features.sources import Histories
 from training.labels import Labelled, label_rows
 
@@ -75,9 +87,8 @@ def test_a_customer_is_in_the_cohort_while_active() -> None:
         nobody(log),
     )
     for day, inside in (("2024-01-19", [True, True]), ("2024-01-20", [True, False])):
-        verdict = judge(
-            problem, log, nobody(log), current(problem, log, nobody(log), parse_moment(day))
-        )
+        rows = current(problem, log, nobody(log), AsOf.then(parse_moment(day)))
+        verdict = judge(problem, log, nobody(log), rows)
         assert inside == [code == IN_COHORT for code in verdict.tolist()]
     assert "not_active" == OUTSIDE[int(verdict[1])][0]
 
@@ -87,7 +98,7 @@ def test_who_is_excluded_hears_by_what() -> None:
     log = read_table(BUYERS)
     for without, says in ((["buy"], "'buy' has"), (["buy", "look"], "'buy' or 'look' has")):
         problem = Problem(outcome={"silence_of": "look"}, cohort={"without": without}, horizon="3d")
-        rows = current(problem, log, nobody(log), parse_moment("2024-01-31"))
+        rows = current(problem, log, nobody(log), AsOf.then(parse_moment("2024-01-31")))
         told = {outside(problem, v) for v in judge(problem, log, nobody(log), rows).tolist()}
         assert ("excluded", f"{says} happened, which excludes from the cohort") in told
 
@@ -260,10 +271,40 @@ def test_a_problem_at_events_is_scored_as_of_the_last_of_them() -> None:
     log = read_table(CAMPAIGNS)
     redeemed = {"event": "redeemed", "repeats": True}
     problem = Problem(outcome=redeemed, at={"event": "received"}, horizon="10d")
-    asked = current(problem, log, nobody(log), parse_moment("2024-01-08"))
+    asked = current(problem, log, nobody(log), AsOf.then(parse_moment("2024-01-08")))
     assert ["2024-01-05", "2024-01-05"] == [format_day(t) for t in asked.rows.cutoff_time]
-    late = current(problem, log, nobody(log), parse_moment("2024-01-15"))
+    late = current(problem, log, nobody(log), AsOf.then(parse_moment("2024-01-15")))
     assert ["no_anchor"] * 2 == [OUTSIDE[int(v)][0] for v in judge(problem, log, nobody(log), late)]
+
+
+def test_what_is_known_late_of_the_time_before_counts_from_then_on() -> None:
+    """As of a moment, what was recorded after it is seen once it is known, also at an event that is
+    hardly ever recorded when it happens."""
+    log = read_table("""
+| customer | event_time | recorded_time | event    |
+|----------|------------|---------------|----------|
+| ann      | 2024-01-05 | 2024-01-09    | received |
+| ann      | 2024-01-06 | 2024-01-11    | redeemed |
+| bob      | 2024-01-05 | 2024-01-09    | received |
+""")
+    at_event = Problem(
+        outcome={"event": "redeemed", "repeats": True}, at={"event": "received"}, horizon="10d"
+    )
+    now, end = parse_moment("2024-01-12"), parse_moment("2024-01-08")
+    for problem, as_of, cutoff, why in (
+        (at_event, AsOf(end, now), "2024-01-05", [IN_COHORT] * 2),
+        (at_event, AsOf.then(end), "2024-01-08", [NO_HISTORY] * 2),
+        (Problem(outcome={"silence_of": "redeemed"}, horizon="3d"), AsOf(end, now), "2024-01-08",
+         [IN_COHORT, NOT_ACTIVE]),
+        (Problem(outcome={"silence_of": "redeemed"}, horizon="3d"), AsOf(end, now - 2 * DAY),
+         "2024-01-08", [NOT_ACTIVE] * 2),
+    ):  # fmt: skip
+        rows = current(problem, log, nobody(log), as_of)
+        assert [cutoff] * 2 == [format_day(t) for t in rows.rows.cutoff_time]
+        assert why == judge(problem, log, nobody(log), rows).tolist()
+    asked = current(at_event, log, nobody(log), AsOf(end, now))
+    for known, gone in ((now, [True, False]), (now - 2 * DAY, [False, False])):
+        assert gone == over(at_event, log, asked, AsOf(end, known)).tolist()
 
 
 def test_a_label_table_is_used_as_it_is(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from journeys import read_table
 
 from features.config import Problem, read_config
-from features.cutoffs import Moments, current
+from features.cutoffs import AsOf, Moments, current
 from features.durations import DAY, days, parse_moment
 from features.engine import Rows
 from features.operations import NEVER
@@ -86,7 +86,8 @@ def test_a_trained_model_knows_when(shop: Path, shop_run: tuple[Path, object]) -
     """The shop's curves fall to the score, a row is the same alone, and files keep all of it."""
     model = load(shop_run[0] / "shop" / "churn" / "model")
     histories = read_histories(read_config(shop))
-    asked = current(model.contract.problem, histories.log, histories.attributes, histories.end)
+    as_of = AsOf.then(histories.end)
+    asked = current(model.contract.problem, histories.log, histories.attributes, as_of)
     asked = asked.take(np.arange(min(60, len(asked))))
     vectors = model.vectors(histories.log, histories.attributes, asked.rows)
     together = model.weekly(vectors, asked)
