@@ -155,7 +155,7 @@ def test_hints_cost_little_however_many_kinds_are_unknown(tmp_path: Path, intake
         (frozenset(), (0, 0, 25)),
     ):
         future = intake.take(store, rows, [CANONICAL] * 25, None, known)
-        hints = [result.hint for result in future.result(60)]
+        hints = [result.hint for result in future.result(60).results]
         near = sum(hint is not None and hint.endswith("'order'?") for hint in hints)
         assert expected == (near, 25 - near - hints.count(None), hints.count(None))
 
