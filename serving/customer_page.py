@@ -205,9 +205,10 @@ def _warnings(shown: Shown, answer: Mapping[str, Any]) -> Iterable[str]:
 
 def _source(shown: Shown, source: Mapping[str, Any]) -> View:
     pause, silent = source["usual_pause_days"], source["silent_days"]
+    last = source["last_event"]
     return {
         **source,
-        "last": maybe(source["last_event"], shown.here),
+        "last": last and when(last, shown.here if parse_moment(last) <= shown.here else shown.now),
         "pause": None if pause is None else lasting(pause),
         "silent": None if silent is None else lasting(silent),
     }

@@ -13,6 +13,7 @@ from serving.database import StoreUnavailableError
 from serving.errors import answer, json_answer
 from serving.event_store import Feed
 from serving.examples import METRICS, READY, shown
+from serving.freshness import broken_sentence
 from serving.schemas import Live, Ready
 from serving.state import State, Tenant
 
@@ -64,7 +65,8 @@ def _ready(tenants: list[Tenant], shown: list[Condition], degraded: bool) -> Rea
         try:
             ends.append(tenant.kept.end())
             sources += [_source(feed) for feed in tenant.kept.feeds()]
-            broken += [said for said in [tenant.sources.broken()] if said]
+            why = tenant.kept.broken_off()
+            broken += [] if why is None else [broken_sentence(why)]
         except StoreUnavailableError as error:
             told.append(str(error))
     models = {name: m.version for condition in shown for name, m in condition.models.items()}

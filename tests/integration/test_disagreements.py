@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stores import addresses, sent
 
 from features.config import read_config
-from features.cutoffs import resolve
+from features.cutoffs import AsOf, resolve
 from features.durations import DAY, format_moment
 from features.sources import Histories, read_histories
 from serving.actions import UsedError
@@ -71,7 +71,7 @@ def test_the_truth_is_the_label_that_training_gives(tenant: Tenant, histories: H
     contract = tenant.scorer("churn")[1].model.contract
     for row in some:
         who, cutoff = customers[rows.customer[row]], int(rows.cutoff_time[row])
-        spell = window(tenant.kept, contract, who, cutoff)
+        spell = window(tenant.kept, contract, who, AsOf.then(cutoff))
         assert (int(moments.opens[row]), int(moments.closes[row])) == spell
         opinions.add(
             opinion(f"r{row}", customer=who, cutoff=cutoff, opens=spell[0], closes=spell[1])
