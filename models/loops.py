@@ -15,15 +15,40 @@ VECTORS = types.Array(types.float32, 2, "C", readonly=True)
 PLACES, NUMBERS, POINTS = types.int64[::1], types.float64[::1], types.float64[:, ::1]
 
 
-@njit(types.int64[::1](types.int64[::1], types.int64[::1]), cache=True)
-def begun(weeks, out):
-    """The weeks of rows but their last, one row after the other, into `out`."""
+@njit(types.void(types.int64[::1], types.int64[::1], types.int64[::1]), cache=True)
+def begun(weeks, week, row):
+    """Fill the weeks of rows but their last, one row after the other, and whose they are."""
     place = 0
-    for row in range(len(weeks)):
-        for week in range(1, weeks[row]):
-            out[place] = week
+    for r in range(len(weeks)):
+        for w in range(1, weeks[r]):
+            week[place], row[place] = w, r
             place += 1
-    return out
+
+
+@njit(
+    types.void(
+        VECTORS, types.int64[::1], types.float64[:], types.int64[:], types.int64[:],
+        types.int64[::1], types.int64[::1], types.int64, types.float64, types.float64[:, ::1],
+    ),
+    cache=True,
+)  # fmt: skip
+def look(vectors, columns, margin, opens, closes, week, row, length, day, out):
+    """Fill what the trees of the weekly risk read: the clock, the margin, the columns.
+
+    Parameters
+    ----------
+    week, row
+        One of each for every row of `out`.
+    length, day
+        Microseconds of a week and a day.
+    """
+    for i in range(len(row)):
+        r = row[i]
+        out[i, 0] = (week[i] - 1) * length / day
+        out[i, 1] = (closes[r] - opens[r] - week[i] * length) / day
+        out[i, 2] = margin[r]
+        for k in range(len(columns)):
+            out[i, 3 + k] = vectors[r, columns[k]]
 
 
 @njit(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from features.durations import DAY
 from features.engine import Matrix
-from models.loops import begun, gather, spread
+from models.loops import begun, gather, look, spread
 from models.trees import Trees, trees_from_text
 
 Floats = NDArray[np.float64]
@@ -101,11 +101,12 @@ class WeeklyRisk:
             return out
         block = max(1, CELLS // max(most - 1, 1))
         for begin in range(0, len(margin), block):
-            some, shares = weeks[begin : begin + block], out[begin : begin + block]
-            rows = begin + np.repeat(np.arange(len(some)), some - 1)
-            week = begun(some, np.empty(len(rows), np.int64))
-            seen = week_matrix(self._places, week, margin, vectors, opens, closes, rows)
-            gather(self._hazard.margins(seen), some, shares)
+            few = slice(begin, begin + block)
+            week, row = np.empty((2, int(weeks[few].sum()) - len(weeks[few])), np.int64)
+            begun(weeks[few], week, row)
+            given = margin[few], vectors[few], opens[few], closes[few]
+            seen = week_matrix(self._places, week, *given, row)
+            gather(self._hazard.margins(seen), weeks[few], out[few])
         return out
 
     def to_json(self) -> dict[str, Any]:
@@ -120,20 +121,18 @@ def n_weeks(opens: Ints, closes: Ints) -> Ints:
 
 
 def week_matrix(
-    columns: tuple[int, ...] | Ints,
-    week: int | Ints,
+    columns: Ints,
+    week: Ints,
     margin: Floats,
     vectors: Matrix,
     opens: Ints,
     closes: Ints,
     rows: Ints,
 ) -> Floats:
-    """What the trees read of some rows in a week, or a week each, `(n_chosen, 3 + n_columns)`."""
+    """What the trees read of some rows in a week each, `(n_chosen, 3 + n_columns)`."""
     out = np.empty((len(rows), len(CLOCK) + len(columns)))
-    out[:, 0] = (week - 1) * WEEK / DAY
-    out[:, 1] = (closes[rows] - opens[rows] - week * WEEK) / DAY
-    out[:, 2] = margin[rows]
-    out[:, len(CLOCK) :] = vectors[rows].take(columns, axis=1)
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    look(vectors, columns, margin, opens, closes, week, rows, WEEK, DAY, out)
     return out
 
 

@@ -119,11 +119,10 @@ def _weeks(rows: Timed, columns: tuple[int, ...]) -> tuple[Floats, NDArray[np.in
     rows = rows.take(np.arange(0, len(rows.when), max(1, -(-total // MOST_WEEKS))))
     n = n_weeks(rows.opens, rows.closes)
     seen, came = [np.empty((0, len(CLOCK) + len(columns)))], [np.empty(0, np.int8)]
+    places, read = np.array(columns, np.int64), (rows.margin, rows.matrix, rows.opens, rows.closes)
     for week in range(1, int(n.max(initial=1))):
         open_ = np.flatnonzero((week < n) & (rows.week >= week))
-        seen.append(
-            week_matrix(columns, week, rows.margin, rows.matrix, rows.opens, rows.closes, open_)
-        )
+        seen.append(week_matrix(places, np.full(len(open_), week), *read, open_))
         came.append((rows.week[open_] == week).astype(np.int8))
     return np.concatenate(seen), np.concatenate(came)
 
