@@ -102,7 +102,8 @@ def cross_fitted(ready: Prepared) -> tuple[NDArray[np.float64], Labels, Ints]:
     cut into `N_FOLDS` by customers, and each fold gets its margins from the other four. They are
     nearly as many rows as the judged model is fitted on, so the margins are spread as its own are.
     Grocery's conversions, three seeds: slope on the test 1.02 against .85, calibration error .019
-    against .029, log loss .330 against .333.
+    against .029, log loss .330 against .333. Three draws of 100 simulated renewals: error .050
+    against .127, log loss .421 against .512.
 
     Returns
     -------
