@@ -82,13 +82,11 @@ class Sources:
 
 def broken_sentence(broken: BrokenOff) -> str:
     """What it means that events lie beyond the end of the histories, and what to do."""
-    came = "1 event of later days is" if broken.found == 1 else (
-        f"{broken.found:,} events of later days are"
-    )  # fmt: skip
+    came = "1 later event has" if broken.found == 1 else f"{broken.found:,} later events have"
     return (
-        f"The histories end on {format_day(broken.until)}, and only {came} here; from "
-        f"{broken.needed:,} on they are taken to go on. Until then scores are as of that day: "
-        "import what is missing, or go on sending."
+        f"The histories end on {format_day(broken.until)}. Only {came} arrived; once "
+        f"{broken.needed:,} have, scores move on. Until then they are as of that day: import "
+        "what is missing, or go on sending."
     )
 
 
