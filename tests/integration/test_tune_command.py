@@ -106,12 +106,18 @@ def test_a_killed_search_goes_on(small_shop: Path, tmp_path: Path) -> None:
     assert ("FINISHED", 9) == (status, len(names))
 
 
+def heed_interrupts() -> None:
+    """A shell starts what runs in its background deaf to Ctrl-C, and so its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_search_tells_what_it_found(small_shop: Path, tmp_path: Path) -> None:
     """Ctrl-C ends the search and not the command: the file is written and the run finished."""
     command = ["training", "tune", str(small_shop), "--workspace", str(tmp_path), "--minutes", "9"]
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True,
         env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")},
+        preexec_fn=heed_interrupts,
     )  # fmt: skip
     for line in process.stderr:
         if line.startswith("  trial 1"):
