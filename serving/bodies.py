@@ -60,12 +60,22 @@ class InvalidRequestError(MilepostError):
 
 async def read_bytes(request: Request, kinds: Iterable[str] = JSON) -> bytes:
     """The whole body, which must say that it is of one of these media types in UTF-8."""
-    given = request.headers.get("content-type", "")
+    given = _media_type(request)
+    if given in kinds:
+        return await request.body()
     kind, _, more = given.partition(";")
     charset = re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', more, re.IGNORECASE)
     if kind.strip().lower() not in kinds or charset is None:
         raise MediaTypeError(f"Send the body as Content-Type: {' or '.join(kinds)}, in UTF-8.")
     return await request.body()
+
+
+def _media_type(request: Request) -> str:
+    """What a request says that its body is; Starlette's own look takes longer."""
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            return str(value, "latin-1")
+    return ""
 
 
 async def read_json(request: Request) -> Any:
@@ -91,7 +101,7 @@ async def read_lines(request: Request) -> list[bytes]:
 
 def is_lines(request: Request) -> bool:
     """Whether a request says that its body is NDJSON."""
-    kind = request.headers.get("content-type", "").partition(";")[0]
+    kind = _media_type(request).partition(";")[0]
     return kind.strip().lower() in NDJSON
 
 
