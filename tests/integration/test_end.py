@@ -61,7 +61,7 @@ def test_one_event_of_today_makes_nobody_look_silent(service: Service) -> None:
     assert (200, before[0][0]) == (answer.status_code, broken["until"])
     assert 1 <= broken["found"] < broken["needed"]
     assert "broken_off" not in late.json()
-    assert f"from {broken['needed']:,} on" in said
+    assert f"once {broken['needed']:,} have" in said
     assert before[0][0] == ready["as_of"]
 
 
