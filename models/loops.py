@@ -15,6 +15,13 @@ VECTORS = types.Array(types.float32, 2, "C", readonly=True)
 PLACES, NUMBERS, POINTS = types.int64[::1], types.float64[::1], types.float64[:, ::1]
 
 
+@njit
+def _chance(log_odds):
+    """The sigmoid of `models.calibration`, compiled."""
+    small = np.exp(-abs(log_odds))
+    return (1.0 if log_odds >= 0 else small) / (1 + small)
+
+
 @njit(types.void(types.int64[::1], types.int64[::1], types.int64[::1]), cache=True)
 def begun(weeks, week, row):
     """Fill the weeks of rows but their last, one row after the other, and whose they are."""
@@ -62,8 +69,7 @@ def gather(margins, weeks, out):
     for row in range(len(weeks)):
         left = 1.0
         for week in range(weeks[row] - 1):
-            small = np.exp(-abs(margins[place]))  # the sigmoid of `models.calibration`, compiled
-            left *= 1 - (1.0 if margins[place] >= 0 else small) / (1 + small)
+            left *= 1 - _chance(margins[place])
             out[row, week] = 1 - left
             place += 1
 
@@ -90,12 +96,15 @@ def spread(score, weeks, waits, curve):
 
 @njit(
     types.void(
-        VECTORS, PLACES, PLACES, PLACES, PLACES, NUMBERS, NUMBERS, types.float64, POINTS, NUMBERS
+        VECTORS, types.boolean[::1], PLACES, PLACES, PLACES, PLACES, NUMBERS, NUMBERS,
+        types.float64, POINTS, NUMBERS,
     ),
     cache=True,
     error_model="numpy",
 )  # fmt: skip
-def standardise(vectors, columns, edges, counted, counted_edges, centre, scale, most, out, least):
+def standardise(
+    vectors, mixes, columns, edges, counted, counted_edges, centre, scale, most, out, least
+):
     """Fill the columns of all sides, and the number of events behind the thinnest side.
 
     Parameters
@@ -120,12 +129,9 @@ def standardise(vectors, columns, edges, counted, counted_edges, centre, scale, 
                 value = float(vectors[row, counted[k]])
                 n_events += value if value == value else 0.0
             least[row] = min(least[row], n_events)
-            is_mix = end - begin == last - first
-            for k in range(end - begin):
-                is_mix = is_mix and columns[begin + k] == counted[first + k]
             for k in range(begin, end):
                 value = float(vectors[row, columns[k]])
-                if is_mix:
+                if mixes[side]:
                     value /= n_events if n_events != 0 else np.nan
                 value = (np.copysign(np.sqrt(abs(value)), value) - centre[k]) / scale[k]
                 out[row, k] = min(max(value, -most), most) if value == value else 0.0
@@ -164,12 +170,6 @@ def distances(vectors, columns, edges, low, high, width, most, out):
                     farthest = beyond
             far += min(farthest, most)
         out[row] = far
-
-
-@njit
-def _chance(log_odds):
-    small = np.exp(-abs(log_odds))
-    return (1.0 if log_odds >= 0 else small) / (1 + small)
 
 
 @njit(

@@ -189,8 +189,9 @@ class Personas:
         return np.array(centres, np.float64).reshape(len(centres), -1)
 
     @cached_property
-    def _sides(self) -> tuple[Codes, Codes, Codes, Codes, Floats, Floats]:
-        """All sides one after the other, and where each one's columns begin."""
+    def _sides(self) -> tuple[NDArray[np.bool_], Codes, Codes, Codes, Codes, Floats, Floats]:
+        """Which sides are mixes; all one after the other, and where each one's columns begin."""
+        mixes = np.array([side.is_mix for side in self.sides], np.bool_)
         columns, counted = (
             [getattr(side, name) for side in self.sides] for name in ("columns", "counted")
         )
@@ -198,12 +199,12 @@ class Personas:
             np.array([number for side in self.sides for number in getattr(side, name)], np.float64)
             for name in ("centre", "scale")
         )
-        return *_chained(columns), *_chained(counted), centre, scale
+        return mixes, *_chained(columns), *_chained(counted), centre, scale
 
     def _measured(self, vectors: Matrix) -> tuple[Floats, NDArray[np.bool_]]:
         """What distances are measured on, and whether there is enough behind every side."""
         n = len(vectors)
-        points, least = np.empty((n, len(self._sides[0]))), np.empty(n)
+        points, least = np.empty((n, len(self._sides[1]))), np.empty(n)
         some = np.ascontiguousarray(vectors, np.float32)
         standardise(some, *self._sides, FARTHEST, points, least)
         return points, least >= LEAST_EVENTS

@@ -14,7 +14,7 @@ and `openapi_extra=described(ScoreRequest, example={...})` documents the body of
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -58,15 +58,14 @@ class InvalidRequestError(MilepostError):
         self.places = places
 
 
-async def read_bytes(request: Request, kinds: Iterable[str] = JSON) -> bytes:
+async def read_bytes(request: Request, kinds: Collection[str] = JSON) -> bytes:
     """The whole body, which must say that it is of one of these media types in UTF-8."""
     given = _media_type(request)
-    if given in kinds:
-        return await request.body()
-    kind, _, more = given.partition(";")
-    charset = re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', more, re.IGNORECASE)
-    if kind.strip().lower() not in kinds or charset is None:
-        raise MediaTypeError(f"Send the body as Content-Type: {' or '.join(kinds)}, in UTF-8.")
+    if given not in kinds:
+        kind, _, more = given.partition(";")
+        charset = re.fullmatch(r'\s*(charset="?utf-8"?\s*)?', more, re.IGNORECASE)
+        if kind.strip().lower() not in kinds or charset is None:
+            raise MediaTypeError(f"Send the body as Content-Type: {' or '.join(kinds)}, in UTF-8.")
     return await request.body()
 
 

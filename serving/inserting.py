@@ -36,15 +36,8 @@ def add_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         return
     names = [column.name for column in table.columns][-len(rows[0]) :]
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    cursor = connection.connection.cursor()
-    try:
-        cursor.executemany(
-            f"insert into {table.name} ({', '.join(names)}) "
-            f"values ({', '.join([mark] * len(names))})",
-            rows,
-        )
-    finally:
-        cursor.close()
+    marks = ", ".join([mark] * len(names))
+    _each(connection, f"insert into {table.name} ({', '.join(names)}) values ({marks})", rows)
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> list[bool]:
@@ -70,14 +63,20 @@ def add_counts(connection: Connection, table: Table, rows: Sequence[Row]) -> Non
         return
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     *key, count = table.columns.keys()
+    _each(
+        connection,
+        f"insert into {table.name} values ({', '.join([mark] * len(rows[0]))}) "
+        f"on conflict ({', '.join(key)}) "
+        f"do update set {count} = {table.name}.{count} + excluded.{count}",
+        rows,
+    )
+
+
+def _each(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
+    """Have the driver itself do a statement for every row."""
     cursor = connection.connection.cursor()
     try:
-        cursor.executemany(
-            f"insert into {table.name} values ({', '.join([mark] * len(rows[0]))}) "
-            f"on conflict ({', '.join(key)}) "
-            f"do update set {count} = {table.name}.{count} + excluded.{count}",
-            rows,
-        )
+        cursor.executemany(statement, rows)
     finally:
         cursor.close()
 

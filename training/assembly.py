@@ -57,9 +57,8 @@ def fit_judged(
     with clock.stage("calibrate") as told:
         margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
         who = ready.labelled.moments.rows.customer[ready.split.validation]
-        unseen = margin, parts["validation"][1], who
-        if is_few(ready):
-            unseen = cross_fitted(ready)
+        held_back = margin, parts["validation"][1], who
+        unseen = cross_fitted(ready) if is_few(ready) else held_back
         calibration = fit_calibration(*unseen)
         interval = fit_interval(calibration, *unseen)
         told.append(calibration.account())
