@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.loops import chance, chance_within, two_slopes
+
 Floats = NDArray[np.float64]
 
 LEAST = 1e-9
@@ -32,7 +34,7 @@ class Calibration(ABC):
 
         A row has the same bits alone and among others.
         """
-        return within(sigmoid(self.log_odds(margin)))
+        return np.asarray(chance_within(self.log_odds(margin), LEAST))
 
     @abstractmethod
     def account(self) -> str:
@@ -92,8 +94,7 @@ class Beta(Calibration):
             )
 
     def log_odds(self, margin: Floats) -> Floats:
-        low, high = logs(margin)
-        return self.below * low + self.above * high + self.intercept
+        return np.asarray(two_slopes(margin, self.below, self.above, self.intercept))
 
     def account(self) -> str:
         return (
@@ -161,14 +162,7 @@ def calibration_from_json(data: Mapping[str, Any]) -> Calibration:
 
 def sigmoid(log_odds: Floats) -> Floats:
     """Probability of log-odds, without overflow."""
-    small = np.exp(-np.abs(log_odds))
-    return np.asarray(np.where(log_odds >= 0, 1.0, small) / (1 + small))
-
-
-def within(probability: Floats) -> Floats:
-    """Probabilities cut to what is neither impossible nor certain."""
-    # np.clip takes as long as all else that is done to one row.
-    return np.minimum(np.maximum(probability, LEAST), 1 - LEAST)
+    return np.asarray(chance(log_odds))
 
 
 def logs(margin: Floats) -> tuple[Floats, Floats]:

@@ -9,17 +9,38 @@ centres those of `models.persona`, ranges those of `models.familiarity`, bands t
 # mypy: disable-error-code="untyped-decorator, no-untyped-def, no-untyped-call"
 
 import numpy as np
-from numba import njit, types
+from numba import njit, types, vectorize
 
 VECTORS = types.Array(types.float32, 2, "C", readonly=True)
 PLACES, NUMBERS, POINTS = types.int64[::1], types.float64[::1], types.float64[:, ::1]
 
 
+REAL = types.float64
+
+
 @njit
 def _chance(log_odds):
-    """The sigmoid of `models.calibration`, compiled."""
     small = np.exp(-abs(log_odds))
     return (1.0 if log_odds >= 0 else small) / (1 + small)
+
+
+@vectorize([REAL(REAL)], cache=True)
+def chance(log_odds):
+    """Probability of log-odds, without overflow."""
+    return _chance(log_odds)
+
+
+@vectorize([REAL(REAL, REAL)], cache=True)
+def chance_within(log_odds, least):
+    """The same, cut to `least` and to one minus it."""
+    return min(max(_chance(log_odds), least), 1 - least)
+
+
+@vectorize([REAL(REAL, REAL, REAL, REAL)], cache=True)
+def two_slopes(margin, below, above, intercept):
+    """Calibrated log-odds of a margin by beta calibration; see `models.calibration.Beta`."""
+    small = np.log1p(np.exp(-abs(margin)))
+    return below * (min(margin, 0.0) - small) + above * (max(margin, 0.0) + small) + intercept
 
 
 @njit(types.void(types.int64[::1], types.int64[::1], types.int64[::1]), cache=True)

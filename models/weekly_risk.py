@@ -85,13 +85,18 @@ class WeeklyRisk:
             `n_weeks` is that of the longest window; NaN after a row's last week, whose value
             is the row's probability to the bit. A row is the same alone and among others.
         """
-        curve = self.shares(margin, vectors, opens, closes)
-        spread(probability, n_weeks(opens, closes), self.waits, curve)
+        weeks = n_weeks(opens, closes)
+        curve = self._shares(weeks, margin, vectors, opens, closes)
+        spread(probability, weeks, self.waits, curve)
         return curve
 
     def shares(self, margin: Floats, vectors: Matrix, opens: Ints, closes: Ints) -> Floats:
         """`G`, shape `(n_rows, n_weeks)`: rises to 1 at a row's last week and stays there."""
-        weeks = n_weeks(opens, closes)
+        return self._shares(n_weeks(opens, closes), margin, vectors, opens, closes)
+
+    def _shares(
+        self, weeks: Ints, margin: Floats, vectors: Matrix, opens: Ints, closes: Ints
+    ) -> Floats:
         most = int(weeks.max(initial=1))
         out = np.ones((len(margin), most))
         if self._hazard is None:

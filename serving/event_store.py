@@ -175,12 +175,7 @@ class TenantStore:
 
     def as_of(self) -> AsOf:
         """What a score of now is as of: where the history ends, by all that is known by now."""
-        with self.database.cursor() as cursor:
-            found = cursor.execute(
-                f"select until, known from workspaces where workspace = {self.database.mark}",
-                (self.workspace,),
-            ).fetchone()
-        return _as_of(*found) if found is not None else AsOf.then(this_moment())
+        return self.journeys.seen()[1].as_of
 
     def arrival(self) -> int:
         """The number of the last commit that changed the history."""
@@ -190,7 +185,7 @@ class TenantStore:
         """The number of the last commit that changed the history, and what a score is as of."""
         with self.database.reading() as connection:
             arrival, reach = self._state(connection)
-        return arrival, _as_of(reach.until, reach.known)
+        return arrival, reach.as_of
 
     def broken_off(self) -> BrokenOff | None:
         """Why events that came move the end of the history no further; None while they do."""
@@ -458,13 +453,6 @@ def _same(fact: Fact, stored: Fact) -> bool:
         and fact.properties == stored.properties
         and (fact.corrected or fact.event_time == stored.event_time)
     )
-
-
-def _as_of(until: int | None, known: int | None) -> AsOf:
-    """What a score of now is as of, where histories reach that far; never beyond now."""
-    now = this_moment()
-    end = now if until is None else min(until, now)
-    return AsOf(end, end if known is None else max(known, end))
 
 
 def _stamp(known: int | None) -> int:

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, select
 
-from features.durations import DAY
+from features.cutoffs import AsOf
+from features.durations import DAY, this_moment
 from serving.inserting import add_counts
 from serving.tables import EVENT_DAYS
 
@@ -47,6 +48,13 @@ class Reach:
     def said(self, until: int) -> "Reach":
         """After an import that said up to when all is there."""
         return replace(self, until=_later(self.until, until), known=_later(self.known, until))
+
+    @property
+    def as_of(self) -> AsOf:
+        """What a score of now is as of, where the histories reach that far; never beyond now."""
+        now = this_moment()
+        end = now if self.until is None else min(self.until, now)
+        return AsOf(end, end if self.known is None else max(self.known, end))
 
     @property
     def broken(self) -> bool:

@@ -107,10 +107,9 @@ def _then(request: ScoreRequest) -> AsOf:
 def _stored(asked: Asked, loaded: Loaded, scorer: Scorer) -> Case:
     tenant, request, contract = asked.tenant, asked.request, scorer.model.contract
     asked.sight.check(request.customer or "")
-    journey = tenant.kept.journeys.of(request.customer or "", contract)
+    journey, here = tenant.kept.journeys.of_now(request.customer or "", contract)
     if journey is None:
         raise NotFoundError("customer_unknown", UNKNOWN)
-    here = tenant.kept.as_of()
     as_of = here if request.as_of is None else AsOf.then(request.as_of)
     found = scorer.ask(journey.log, journey.attributes, as_of)
     beyond = as_of.moment > here.moment

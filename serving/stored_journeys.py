@@ -15,11 +15,13 @@ import msgspec
 from sqlalchemy import Table
 
 from features.actions import is_action
+from features.cutoffs import AsOf
 from features.event_log import EventLog
 from models.contract import Contract
 from serving.database import Database
 from serving.group_journeys import group_log, wanted_of_groups
 from serving.journeys import Columns, Journey, log_of
+from serving.reach import Reach
 from serving.recent import Held, Recent
 from serving.tables import SIDES
 
@@ -42,7 +44,7 @@ class StoredJourneys:
         self._recent = Recent()
         self._range = tuple(self._statement(table) for table in SIDES)
         mark = database.mark
-        self._arrival = f"select arrival from workspaces where workspace = {mark}"
+        self._seen = f"select arrival, until, known from workspaces where workspace = {mark}"
         # "cross join" keeps SQLite from beginning with the events.
         self._of_group = (
             "select e.customer, e.event_time, e.recorded_time, e.event, e.properties "
@@ -104,7 +106,17 @@ class StoredJourneys:
         A stored value of another kind than in training counts as missing and is named in
         `Journey.unread`. What was read lately and has not changed since is not read again.
         """
-        seen, plan = self._refresh(), _plan(contract)
+        return self.of_now(customer, contract)[0]
+
+    def of_now(self, customer: str, contract: Contract) -> tuple[Journey | None, AsOf]:
+        """The same, and what a score of now is as of, from one look at the store.
+
+        What arrives between that look and the reading of the rows is known too late for it.
+        """
+        seen, reach = self._refresh()
+        return self._of(customer, _plan(contract), seen), reach.as_of
+
+    def _of(self, customer: str, plan: "Plan", seen: int) -> Journey | None:
         found: Journey | None = self._recent.get((plan.number, customer))
         if found is None:
             found = self._own(customer, plan)
@@ -152,18 +164,27 @@ class StoredJourneys:
         self._recent.put(key, Held(made, made.n_events + 1, tags), seen)
         return made
 
-    def _refresh(self) -> int:
-        """Forget what has changed since the last look; give the commit that is seen now."""
+    def seen(self) -> tuple[int, Reach]:
+        """The number of the last commit, and how far the histories reach by it."""
+        with self.database.cursor() as cursor:
+            return self._look(cursor)
+
+    def _look(self, cursor: Any) -> tuple[int, Reach]:
+        cursor.execute(self._seen, (self.workspace,))
+        arrival, until, known = cursor.fetchone() or (0, None, None)
+        return arrival, Reach(until, known)
+
+    def _refresh(self) -> tuple[int, Reach]:
+        """Forget what has changed since the last look; give what is seen now."""
         recent, mark = self._recent, self.database.mark
         with self.database.cursor() as cursor:
-            cursor.execute(self._arrival, (self.workspace,))
-            arrival = int(cursor.fetchone()[0])
+            arrival, reach = self._look(cursor)
             before = recent.arrival
             if before == arrival:
-                return arrival
+                return arrival, reach
             if before is None:
                 recent.forget(None, arrival)
-                return arrival
+                return arrival, reach
             changed = (
                 f"select distinct customer from touched where workspace = {mark} "
                 f"and arrival > {mark} and arrival <= {mark} limit {MOST_TOUCHED}"
@@ -182,7 +203,7 @@ class StoredJourneys:
                 )
                 tags = [*touched, *cursor.fetchall()]
         recent.forget(tags, arrival)
-        return arrival
+        return arrival, reach
 
 
 @dataclass(frozen=True)

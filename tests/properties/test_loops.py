@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import expit, log_expit
 
-from models.calibration import Beta, logs, sigmoid, within
+from models.calibration import LEAST, Beta, Sigmoid, logs
 from models.familiarity import FARTHEST, Familiarity
 from models.interval import Interval
 
@@ -39,8 +40,26 @@ def test_a_band_is_the_quadratic_form_of_its_covariance(margins: np.ndarray) -> 
     spread = np.einsum("ij,jk,ik->i", design, np.array(BAND.covariance), design)
     reach = 1.6448536269514722 * np.sqrt(np.maximum(spread, 0))
     middle = BAND.centre.log_odds(margins)
-    assert np.allclose(low, np.minimum(within(sigmoid(middle - reach)), probability), rtol=1e-9)
-    assert np.allclose(high, np.maximum(within(sigmoid(middle + reach)), probability), rtol=1e-9)
+    assert np.allclose(low, np.minimum(within(middle - reach), probability), rtol=1e-9)
+    assert np.allclose(high, np.maximum(within(middle + reach), probability), rtol=1e-9)
     assert ((low <= probability) & (probability <= high)).all()
     alone = [BAND.bounds(margins[[i]], probability[[i]]) for i in range(len(margins))]
     assert [(a[0], b[0]) for a, b in alone] == list(zip(low, high, strict=True))
+
+
+@given(arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e4, 1e4)))
+def test_curves_are_those_of_scipy(margins: np.ndarray) -> None:
+    """Platt's and the beta curve are the sigmoid of their log-odds, a row's own to the bit."""
+    beta = 0.6 * log_expit(margins) - 1.4 * log_expit(-margins) - 0.2
+    for curve, log_odds in (
+        (Sigmoid(0.8, -0.3), 0.8 * margins - 0.3),
+        (Beta(0.6, 1.4, -0.2), beta),
+    ):
+        found = curve.probability(margins)
+        assert np.allclose(within(log_odds), found, rtol=1e-12, atol=0)
+        assert [curve.probability(margins[[i]])[0] for i in range(len(margins))] == list(found)
+
+
+def within(log_odds: np.ndarray) -> np.ndarray:
+    """Probabilities that are neither impossible nor certain."""
+    return np.clip(expit(log_odds), LEAST, 1 - LEAST)
