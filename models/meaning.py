@@ -13,7 +13,7 @@ from features.config import Actionable
 from features.feature import EVENT, Condition, Feature, Where, spoken
 from features.kinds import ATTRIBUTES, EVENTS, KINDS, MOMENT, TIME
 from models.seen import Seen
-from models.spoken import Noun, Words, capital, noun
+from models.spoken import Noun, Words, capital, noun, thing
 
 ACTIONABLE, CONTEXT = "actionable", "context"
 """Whether the business can influence what a reason is about."""
@@ -106,7 +106,7 @@ def title(features: Sequence[Feature], words: Words, seen: Seen = NOTHING_SEEN) 
         return f"First {said.one}"
     if topics[lead].about == RHYTHM:
         return capital(said.many)
-    return capital(f"{spoken(topics[lead].property or '')} of {said.many}")
+    return capital(f"{thing(topics[lead].property or '')} of {said.many}")
 
 
 def _events(feature: Feature, about: Topic, words: Words) -> Noun:

@@ -143,6 +143,14 @@ def _is_participle(word: str) -> bool:
     )
 
 
+def thing(name: str) -> str:
+    """A property as a noun: `main department`, but `mark “failed”`, for "the failed" is none."""
+    said = spoken(name)
+    first, *rest = said.lower().split() or [""]
+    adjective = first in ("is", "has", "was") if rest else _is_participle(first)
+    return f"mark “{said}”" if adjective else said
+
+
 def is_plural(word: str) -> bool:
     """Whether an English noun seems to be in the plural: `lines`, but not `status`."""
     return len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is", "ews"))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from features.feature import EVENT, Feature, spoken
+from features.feature import EVENT, Feature
 from features.groups import MEMBER
 from features.kinds import CATEGORY, KINDS
 from models.meaning import NOTHING_SEEN
@@ -29,6 +29,7 @@ from models.spoken import (
     number,
     property_of,
     share,
+    thing,
     times,
     when,
     window,
@@ -303,7 +304,7 @@ def _property(feature: Feature, words: Words) -> Property:
     if feature.of is None:
         return Property("")
     if KINDS[feature.kind].reads == CATEGORY or feature.levels:
-        return Property("customer" if feature.of == MEMBER else spoken(feature.of))
+        return Property("customer" if feature.of == MEMBER else thing(feature.of))
     return property_of(feature.of, words)
 
 

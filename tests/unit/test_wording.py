@@ -21,6 +21,7 @@ from features.language import (
     stage,
     stage_feature,
 )
+from models.meaning import title
 from models.seen import Seen, SeenEvent, Values
 from models.spoken import (
     Words,
@@ -152,6 +153,23 @@ def test_of_what_comes_once_the_level_is_said(
     """Where nobody signs up twice, nobody wants to read of 100 % of the signing up."""
     seen = Seen({"signup": SeenEvent(1_000, 1, LEVELS, customers=995)})
     assert sentence == phrase(feature, WORDS, seen).statement(value, usual)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("failed", "The mark “failed” of the last payment was yes"),
+        ("is_new", "The mark “is new” of the last payment was yes"),
+        ("is", "The is of the last payment was yes"),
+        ("main_department", "The main department of the last payment was yes"),
+        ("speed", "The speed of the last payment was yes"),
+    ],
+)
+def test_a_property_that_is_no_noun_is_a_mark(name: str, said: str) -> None:
+    """Nobody speaks of the failed of a payment."""
+    last = events("payment").last_level(name, ("no", "yes"))
+    assert said == phrase(last, WORDS).statement(1, None)
+    assert said.removeprefix("The ").startswith(title([last], WORDS).split(" of ")[0].lower())
 
 
 def test_of_what_comes_often_the_share_is_said() -> None:
