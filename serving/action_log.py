@@ -17,9 +17,9 @@ from features.errors import MilepostError
 from serving.actions import Action, Actions, FollowUp, Wanted
 from serving.bodies import InvalidRequestError
 from serving.customer_events import CursorError
-from serving.errors import NotFoundError
 from serving.event_store import ACCEPTED, DUPLICATE
 from serving.intake import ACTION, Intake, Taken
+from serving.refusals import NotFoundError
 from serving.sight import UNKNOWN, Sight
 
 EARLIEST = parse_moment("2000-01-01")

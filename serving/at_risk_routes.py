@@ -16,8 +16,9 @@ from serving.access import tenant_of
 from serving.actions import Action, Actions
 from serving.at_risk import AWAKE, Page, Question, page
 from serving.book_store import BookStore
-from serving.errors import NotFoundError, documented, json_answer
+from serving.errors import documented, json_answer
 from serving.examples import AT_RISK, shown
+from serving.refusals import NotFoundError
 from serving.schemas_lists import (
     AtRisk,
     Band,

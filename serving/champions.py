@@ -19,7 +19,7 @@ from features.errors import MilepostError, ModelFilesError
 from models.registry import Registered, model_name
 from models.shelf import Report, Shelf, Standing
 from models.trial import try_model
-from serving.errors import ModelUnavailableError
+from serving.refusals import ModelUnavailableError
 
 LOG = logging.getLogger("milepost.serving")
 

@@ -14,7 +14,7 @@ import msgspec
 
 from features.durations import BEGINNING, format_moment
 from features.errors import MilepostError
-from serving.errors import NotFoundError
+from serving.refusals import NotFoundError
 from serving.sight import UNKNOWN, Sight
 
 Row = tuple[int, int, str, str, str]

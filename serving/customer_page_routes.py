@@ -31,11 +31,12 @@ from serving.customer_page import (
     customer_view,
     events_view,
 )
-from serving.errors import ModelUnavailableError, status_of
+from serving.errors import status_of
 from serving.explaining import Asked
 from serving.keys import Caller
 from serving.ledger import Recorded
 from serving.pages import customer_page, events_page, message_page
+from serving.refusals import ModelUnavailableError
 from serving.schemas_scores import ScoreRequest, WhatIfRequest
 from serving.sight import Sight, sight_of
 from serving.state import State, Tenant

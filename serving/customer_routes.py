@@ -13,9 +13,10 @@ from models.question import asked_of, question
 from serving.access import tenant_of
 from serving.answers import ENCODE
 from serving.customer_events import event_document, stored_customer
-from serving.errors import ModelUnavailableError, documented
+from serving.errors import documented
 from serving.examples import CUSTOMER, PROBLEMS, shown
 from serving.explaining import recorded_document
+from serving.refusals import ModelUnavailableError
 from serving.schemas_scores import CustomerOut, Problems
 from serving.sight import sight_of
 from serving.state import State, Tenant

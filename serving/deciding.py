@@ -15,10 +15,10 @@ from serving.at_risk import BookMissingError, Question, page
 from serving.at_risk_routes import book_of
 from serving.book_owners import parts
 from serving.book_store import B
-from serving.errors import NotFoundError
 from serving.keys import Caller
 from serving.ownership import said_owners
 from serving.people import ADMIN, LEAD, LONGEST
+from serving.refusals import NotFoundError
 from serving.sight import UNKNOWN, Sight
 from serving.worklist import MOST, WorklistError, monday
 

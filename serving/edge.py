@@ -21,17 +21,12 @@ from serving import tracing
 from serving.access import UnauthorizedError, is_open
 from serving.audit import Asked
 from serving.bodies import MediaTypeError, UnreadableError
-from serving.errors import (
-    BodyTooLargeError,
-    HostError,
-    OverloadedError,
-    RateLimitedError,
-    problem_of,
-)
+from serving.errors import problem_of
 from serving.forms import cookie, own_page
 from serving.guard import HEALTH
 from serving.keys import Caller
 from serving.pages import HEADERS, message_page
+from serving.refusals import BodyTooLargeError, HostError, OverloadedError, RateLimitedError
 from serving.sessions import COOKIE
 from serving.state import State
 

@@ -17,6 +17,7 @@ from starlette.routing import Match
 from features.errors import MilepostError
 from models.what_if import WhatIfError
 from serving.bodies import places_of
+from serving.refusals import NotFoundError
 from serving.schemas import ProblemDocument
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,47 +27,6 @@ Page = Callable[[Request, int, str], Response]
 """Makes a page of a status and a sentence, for who asked."""
 
 LOG = logging.getLogger("milepost.serving")
-
-
-class NotFoundError(MilepostError):
-    """Something named in a request does not exist."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-
-
-class BodyTooLargeError(MilepostError):
-    """More bytes than a request may have."""
-
-    code = "body_too_large"
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"A body has at most {most:,} bytes.")
-
-
-class HostError(MilepostError):
-    """A request for a name that the service does not go by."""
-
-    code = "host_unknown"
-
-
-class OverloadedError(MilepostError):
-    """Nothing more can be taken on now."""
-
-    code = "overloaded"
-
-
-class RateLimitedError(MilepostError):
-    """A key asks more often than it may."""
-
-    code = "rate_limited"
-
-
-class ModelUnavailableError(MilepostError):
-    """No model is loaded for the problem."""
-
-    code = "model_unavailable"
 
 
 STATUS: dict[str, int] = {

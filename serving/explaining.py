@@ -18,10 +18,10 @@ from models.removals import Removal, removals
 from models.what_if import Supposed, what_if
 from serving.answers import why_document
 from serving.champions import Loaded
-from serving.errors import NotFoundError
 from serving.inline import checked
 from serving.journeys import Journey
 from serving.ledger import Ledger, Recorded, digest_of
+from serving.refusals import NotFoundError
 from serving.schemas_scores import ScoreRequest, WhatIfRequest
 from serving.scoring import Score, Scorer
 from serving.sight import Sight

@@ -13,8 +13,8 @@ from starlette.requests import Request
 
 from features.errors import MilepostError
 from serving.bodies import UnreadableError, read_bytes
-from serving.errors import BodyTooLargeError
 from serving.keys import Caller
+from serving.refusals import BodyTooLargeError
 
 KIND = ("application/x-www-form-urlencoded",)
 TOKEN = "token"  # noqa: S105 - the name of a field

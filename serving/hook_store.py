@@ -28,9 +28,9 @@ from sqlalchemy import (
 )
 
 from serving.database import Database
-from serving.errors import NotFoundError
 from serving.hook_tables import DELIVERIES, HOOK_EVENTS, SUBSCRIPTIONS
 from serving.inserting import insert_new
+from serving.refusals import NotFoundError
 from serving.webhooks import HookEvent, new_secret
 
 WAITING, DELIVERED, DEAD = "waiting", "delivered", "dead"

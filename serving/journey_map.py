@@ -10,9 +10,9 @@ from typing import Any
 from features.durations import DAY, HOUR, MINUTE, parse_moment
 from models.journey_map import ALL, CHANNEL, PERIOD, PERSONA, Map, part_of
 from serving.champions import Loaded
-from serving.errors import NotFoundError
 from serving.flow_drawing import interval, sankey
 from serving.page_words import date, share
+from serving.refusals import NotFoundError
 from serving.schemas_map import JourneyMapOut, MapChoices, StageOut, TouchpointOut
 
 ASSOCIATION = (

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from features.errors import MilepostError
-from serving.errors import OverloadedError
+from serving.refusals import OverloadedError
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher

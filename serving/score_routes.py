@@ -15,9 +15,10 @@ from features.errors import MilepostError
 from serving.access import tenant_of
 from serving.batching import Together
 from serving.bodies import described, fitted, is_lines, read_lines, read_model, strict_json
-from serving.errors import NotFoundError, documented, problem_of, unforeseen
+from serving.errors import documented, problem_of, unforeseen
 from serving.examples import BATCH_BODY, BATCH_LINES, JSON, NDJSON, SCORE, WHAT_IF, shown
 from serving.explaining import Asked
+from serving.refusals import NotFoundError
 from serving.schemas_scores import (
     INLINE,
     MOST_CUSTOMERS,

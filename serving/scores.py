@@ -17,10 +17,10 @@ from features.errors import HistoryError, nearest
 from models.contract import Contract
 from serving.answers import ENCODE, score_document
 from serving.champions import Loaded
-from serving.errors import NotFoundError
 from serving.explaining import Asked, Case, changed, resting, supposed_document, touchpoints
 from serving.inline import InlineEvent, inline_journey
 from serving.ledger import Given, Ledger, new_id
+from serving.refusals import NotFoundError
 from serving.schemas_scores import PLAIN, ScoreRequest, WhatIfRequest
 from serving.scoring import Score, Scorer, joined
 from serving.sight import UNKNOWN

@@ -14,9 +14,9 @@ from features.cutoffs import AsOf, Moments, as_of_rows, with_windows
 from features.event_log import CATEGORY
 from features.outcomes import Became, became
 from models.contract import Contract
-from serving.errors import ModelUnavailableError
 from serving.event_store import TenantStore
 from serving.opinions import Opinion, Opinions
+from serving.refusals import ModelUnavailableError
 from serving.state import Tenant
 
 AT_ONCE = 200

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from serving.errors import NotFoundError
 from serving.keys import Caller
 from serving.ownership import owners_now
+from serving.refusals import NotFoundError
 from serving.state import Tenant
 
 UNKNOWN = "No event or attribute of that customer is stored."

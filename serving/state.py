@@ -21,7 +21,6 @@ from serving.audit import Log
 from serving.champions import Champions, Loaded
 from serving.database import Database
 from serving.entrance import Entrance
-from serving.errors import NotFoundError
 from serving.event_store import TenantStore, store_of
 from serving.freshness import Sources
 from serving.guard import Budget
@@ -33,6 +32,7 @@ from serving.migrations import upgrade
 from serving.people import Roster, Users
 from serving.provider import Provider
 from serving.rates import Rates
+from serving.refusals import NotFoundError
 from serving.scoring import Scorer
 from serving.sessions import Links, Sessions
 from serving.settings import Settings

@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from features.durations import MINUTE, this_moment
 from serving.database import Database
-from serving.errors import RateLimitedError
 from serving.people_tables import TRIES
+from serving.refusals import RateLimitedError
 
 WINDOW = 15 * MINUTE
 MOST_TOGETHER, MOST_NAME, MOST_ADDRESS = 10, 50, 100

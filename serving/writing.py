@@ -14,10 +14,10 @@ from features.durations import parse_moment, this_moment
 from serving.action_log import known_customer, new_id
 from serving.batching import Together
 from serving.bodies import fitted
-from serving.errors import ModelUnavailableError
 from serving.explaining import Asked
 from serving.notes import Note, Notes
 from serving.opinions import Opinion
+from serving.refusals import ModelUnavailableError
 from serving.schemas_actions import GiveOpinion, WriteNote
 from serving.schemas_scores import ScoreRequest
 from serving.settling import opinions_of, window

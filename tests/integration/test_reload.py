@@ -14,7 +14,7 @@ from models.shelf import Shelf, check_name
 from models.trial import try_model
 from models.watch import SHORT, Watcher
 from serving.champions import Champions
-from serving.errors import ModelUnavailableError
+from serving.refusals import ModelUnavailableError
 
 sys.path.append(str(ROOT / "benchmarks" / "faults"))
 

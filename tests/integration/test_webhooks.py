@@ -21,9 +21,9 @@ from conftest import ROOT
 from features.durations import SECOND
 from serving.courier import TRIES, Courier
 from serving.database import Database
-from serving.errors import NotFoundError
 from serving.event_store import EventStore
 from serving.hook_store import DEAD, DELIVERED, WAITING, Hooks
+from serving.refusals import NotFoundError
 from serving.targets import TargetError, check_url, is_public
 from serving.webhooks import BAND_CHANGED, HookEvent, hook_event, signature
 

@@ -14,11 +14,12 @@ from serving.access import UnauthorizedError
 from serving.bodies import UnreadableError
 from serving.database import Database
 from serving.edge import Application, credential, refusal
-from serving.errors import MEDIA_TYPE, BodyTooLargeError, OverloadedError, RateLimitedError
+from serving.errors import MEDIA_TYPE
 from serving.guard import Budget
 from serving.keys import KeyInvalidError, Keys, Ring
 from serving.migrations import upgrade
 from serving.rates import Rates
+from serving.refusals import BodyTooLargeError, OverloadedError, RateLimitedError
 from serving.settings import Settings, SettingsError, read_settings
 
 

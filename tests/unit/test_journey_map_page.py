@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from features.config import Business
-from serving.errors import NotFoundError
 from serving.examples import JOURNEY_MAP
 from serving.journey_map import map_answer, map_view, spell
 from serving.pages import journey_map_page
+from serving.refusals import NotFoundError
 
 HOSTILE = "<script>alert('x')</script> & \"q\""
 BUSINESS = Business.model_validate(

@@ -15,12 +15,12 @@ from serving.access import ROLES_OF, SCOPE_OF
 from serving.audit import asked_of
 from serving.database import Database
 from serving.entrance import Entrance, SignInError
-from serving.errors import RateLimitedError
 from serving.keys import Keys, Ring
 from serving.migrations import upgrade
 from serving.owners import owner_column, owner_said
 from serving.passwords import NOBODY, PasswordError, fits, hashed
 from serving.people import ADMIN, LEAD, MANAGER, ROLES, SCIENTIST, PeopleError, Roster, User, Users
+from serving.refusals import RateLimitedError
 from serving.sessions import Sessions
 from serving.settings import Settings, SettingsError, read_settings
 from serving.tries import MOST_ADDRESS, MOST_NAME, MOST_TOGETHER, Tries, network
