@@ -145,6 +145,7 @@ def one_problem(
         "base_rate": first.base_rate,
         "ours": _pair([(r.metrics.auroc, r.metrics.average_precision) for r in results]),
         "ece": mean(r.metrics.ece for r in results),
+        "calibration_slope": mean(r.metrics.calibration_slope for r in results),
         "rounds": [r.n_trees for r in results],
         "n_features": len(results[0].ready.features),
         "fit_seconds": [r.seconds["fit"] for r in results],
@@ -176,7 +177,8 @@ HEADING = (
 
 
 def line(row: dict[str, Any]) -> str:
-    """One problem: AUROC/average precision of each, and which of the others ours is above."""
+    """One problem: AUROC/average precision of each, which of the others ours is above, and how
+    well it is calibrated."""
     if "skipped" in row:
         return f"{row['set']:<26}  skipped: {row['skipped']}"
     others = ("best_rule", "rfm", "truth", "published")
@@ -189,7 +191,7 @@ def line(row: dict[str, Any]) -> str:
     if row["truth"]:
         gap = max(row["truth"][key] - row["ours"][key] for key in ("auroc", "average_precision"))
         above.append(f"{gap:.3f} below the truth")
-    end = f"  {', '.join(above)}"
+    end = f"  {', '.join(above)}; error {row['ece']:.3f}, slope {row['calibration_slope']:.2f}"
     if row["published"]:
         end += f" ({row['published']['source']})"
     return f"{row['set']:<26}{row['n_test']:8,}{row['base_rate']:7.1%}{cells}{end}"
@@ -215,7 +217,7 @@ def closing() -> str:
     return (
         "\neach cell: AUROC/average precision on the test rows. RFM: an untuned LightGBM on "
         "counts, recency and sums of\nvalue, fitted on the same rows (train and validation). "
-        "truth: the simulation's own probability.\n"
+        "truth: the simulation's own probability. error, slope: calibration on the test rows.\n"
         f"versions: {', '.join(f'{name} {number}' for name, number in _versions().items())}"
     )
 
