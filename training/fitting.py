@@ -7,6 +7,7 @@ averaged. Knows nothing about time, customers or where the columns come from.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from time import monotonic
 from typing import Any
 
 import lightgbm as lgb
@@ -26,7 +27,8 @@ PATIENCE_OF_FEW = 100
 """The same where rounds are small steps."""
 SMALL_STEP = 0.03
 """A learning rate below this is a small step."""
-REPORT_EVERY = 50
+REPORT_EVERY = 5.0
+"""Seconds between two lines about a fit: a small one needs none, a large one is watched."""
 FITS = 3
 """Fits that are averaged, each with its own seed. One seed's ranking of grocery churn varied by
 .004 AUROC and .015 average precision; on the simulation's renewals the average gained .0008 of
@@ -68,7 +70,8 @@ def parameters(n_rows: int, n_features: int, seed: int) -> dict[str, Any]:
         "lambda_l2": 20.0,
         "seed": seed,
         "deterministic": True,
-        "force_row_wise": True,
+        # The same bits either way: by columns small fits take a fifth to a third less.
+        "force_row_wise" if large else "force_col_wise": True,
         "num_threads": 2 if large else 1,
         "verbosity": -1,
     }
@@ -300,8 +303,12 @@ def dataset(
 
 
 def _reporter(progress: Callable[[int, float], None] | None) -> Callable[[Any], None]:
+    told = monotonic()
+
     def report(state: Any) -> None:
-        if progress is not None and (state.iteration + 1) % REPORT_EVERY == 0:
+        nonlocal told
+        if progress is not None and monotonic() - told >= REPORT_EVERY:
             progress(state.iteration + 1, float(state.evaluation_result_list[0][2]))
+            told = monotonic()
 
     return report

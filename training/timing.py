@@ -141,7 +141,7 @@ def _fit(
         "lambda_l2": 20.0,
         "seed": seed,
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "num_threads": 1,
         "verbosity": -1,
     }
