@@ -19,6 +19,7 @@ from models.calibration import Calibration
 from models.contract import BANDS, Contract
 from models.interval import Interval
 from models.journey_map import Map
+from models.loops import stand
 from models.reasons import Explainer
 from models.trees import Trees
 from models.weekly_risk import WeeklyRisk
@@ -88,11 +89,9 @@ class FittedModel:
         )
 
     @cached_property
-    def _standing(self) -> tuple[Floats, Floats]:
-        """The scores of the customers the model was judged on, and the percentile of each."""
-        quantiles: Floats = np.asarray(self.contract.score_quantiles, np.float64)
-        step = 100 / (len(quantiles) - 1)
-        return quantiles, np.asarray(step * np.arange(len(quantiles)), np.float64)
+    def _quantiles(self) -> Floats:
+        """The scores of the customers the model was judged on, at each percentile."""
+        return np.array(self.contract.score_quantiles, np.float64)
 
     @cached_property
     def explainer(self) -> Explainer:
@@ -168,12 +167,9 @@ class FittedModel:
 
         A score that many share stands in the middle of them.
         """
-        quantiles, percents = self._standing
-        step = 100 / (len(quantiles) - 1)
-        low = quantiles.searchsorted(probabilities, side="left")
-        high = quantiles.searchsorted(probabilities, side="right") - 1
-        between = np.interp(probabilities, quantiles, percents)
-        return np.where(high > low, step * (low + high) / 2, between)
+        out = np.empty(len(probabilities))
+        stand(probabilities, self._quantiles, out)
+        return out
 
 
 def apart(over: str) -> str:

@@ -214,3 +214,36 @@ def band(margin, middle, probability, covariance, quantile, least, lower, upper)
         below = min(max(_chance(middle[row] - reach), least), 1 - least)
         above = min(max(_chance(middle[row] + reach), least), 1 - least)
         lower[row], upper[row] = min(below, probability[row]), max(above, probability[row])
+
+
+@njit(types.void(POINTS, PLACES, PLACES, POINTS, NUMBERS), cache=True)
+def add_up(parts, order, edges, grouped, total):
+    """Fill the sum of each group's columns, `order[edges[k]:edges[k + 1]]`, and of all groups."""
+    for row in range(len(parts)):
+        total[row] = 0.0
+        for group in range(len(edges) - 1):
+            of_group = 0.0
+            for k in range(edges[group], edges[group + 1]):
+                of_group += parts[row, order[k]]
+            grouped[row, group] = of_group
+            total[row] += of_group
+
+
+@njit(types.void(types.float64[:], NUMBERS, NUMBERS), cache=True)
+def stand(scores, quantiles, out):
+    """Fill the percentile of each score among quantiles, in the middle of those that it equals."""
+    last = len(quantiles) - 1
+    for row in range(len(scores)):
+        score = scores[row]
+        low = np.searchsorted(quantiles, score)
+        high = np.searchsorted(quantiles, score, side="right") - 1
+        if high > low:
+            place = (low + high) / 2
+        elif low == high:
+            place = float(low)
+        elif low == 0 or low > last:
+            place = 0.0 if low == 0 else float(last)
+        else:
+            below = quantiles[low - 1]
+            place = low - 1 + (score - below) / (quantiles[low] - below)
+        out[row] = 100 * place / last

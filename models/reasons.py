@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from features.feature import Feature
 from models.calibration import Calibration
 from models.contract import Contract
+from models.loops import add_up
 from models.meaning import ACTIONABLE, CONTEXT, is_actionable, more_telling
 from models.peers import EVERYBODY, Usual
 from models.wording import Phrase, phrase
@@ -83,7 +84,11 @@ class Moved:
 
 
 def points(
-    contributions: Floats, base: Floats, calibration: Calibration, start: Floats | None = None
+    contributions: Floats,
+    base: Floats,
+    calibration: Calibration,
+    total: Floats,
+    start: Floats | None = None,
 ) -> Moved:
     """Split calibrated probabilities over what contributed, in percentage points.
 
@@ -95,10 +100,11 @@ def points(
     ----------
     contributions, base
         Log-odds, shape `(n_rows, n)` and `(n_rows,)`.
+    total
+        The sum of each row's contributions, shape `(n_rows,)`.
     start
         The probabilities at the bases, where they are known already.
     """
-    total = contributions.sum(axis=1)
     start = calibration.probability(base) if start is None else start
     end = calibration.probability(base + total)
     if np.abs(total).min(initial=1.0) > SMALL:
@@ -119,7 +125,7 @@ class Explainer:
         self._calibration = calibration
         self._order = np.array([c for g in self.groups for c in g.columns], np.int64)
         sizes = [len(group.columns) for group in self.groups]
-        self._starts = np.cumsum([0, *sizes[:-1]]).astype(np.int64)
+        self._edges = np.cumsum([0, *sizes], dtype=np.int64)
         self._members = [np.array(group.columns, np.int64) for group in self.groups]
         declared, seen = contract.actionable, contract.seen
         self.kinds = [
@@ -143,14 +149,14 @@ class Explainer:
         contributions, base
             Log-odds, shape `(n_rows, n_features)` and `(n_rows,)`.
         """
-        ordered = np.take(contributions, self._order, axis=1)
-        grouped = np.add.reduceat(ordered, self._starts, axis=1)
+        grouped, total = np.empty((len(base), len(self.groups))), np.empty(len(base))
+        add_up(np.ascontiguousarray(contributions), self._order, self._edges, grouped, total)
         if len(base) > 1:
-            return points(grouped, base, self._calibration)
+            return points(grouped, base, self._calibration, total)
         at = base.item()
         if at not in self._start:
             self._start = {at: self._calibration.probability(base)}
-        return points(grouped, base, self._calibration, self._start[at])
+        return points(grouped, base, self._calibration, total, self._start[at])
 
     def strongest(self, moved: Moved, most: int) -> Ints:
         """The groups that moved each row most, strongest first, shape `(n_rows, most)`.

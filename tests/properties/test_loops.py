@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit, log_expit
 
+from models import loops
 from models.calibration import LEAST, Beta, Sigmoid, logs
 from models.familiarity import FARTHEST, Familiarity
 from models.interval import Interval
@@ -58,6 +59,36 @@ def test_curves_are_those_of_scipy(margins: np.ndarray) -> None:
         found = curve.probability(margins)
         assert np.allclose(within(log_odds), found, rtol=1e-12, atol=0)
         assert [curve.probability(margins[[i]])[0] for i in range(len(margins))] == list(found)
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 9), st.just(6)), elements=st.floats(-9, 9)),
+    st.permutations(range(6)),
+)
+def test_groups_add_up_their_columns(parts: np.ndarray, order: list[int]) -> None:
+    """Each group holds the sum of its columns, and the total is that of all groups."""
+    grouped, total = np.empty((len(parts), 3)), np.empty(len(parts))
+    loops.add_up(parts, np.array(order), np.array([0, 1, 3, 6]), grouped, total)
+    expected = [parts[:, order[a:b]].sum(axis=1) for a, b in ((0, 1), (1, 3), (3, 6))]
+    assert np.allclose(np.column_stack(expected), grouped, rtol=0, atol=1e-12)
+    assert np.allclose(parts.sum(axis=1), total, rtol=0, atol=1e-12)
+
+
+@given(
+    st.lists(st.integers(0, 12), min_size=2, max_size=20).map(sorted),
+    st.lists(st.floats(-2, 14) | st.integers(-1, 13), min_size=1, max_size=20),
+)
+def test_a_percentile_is_the_mean_of_the_places_that_a_score_may_take(
+    quantiles: list[int], scores: list[float]
+) -> None:
+    """Between two quantiles it is interpolated; of equal ones the first and last place count."""
+    known, asked, found = np.array(quantiles, float), np.array(scores, float), np.empty(len(scores))
+    loops.stand(asked, known, found)
+    places = np.arange(len(known))
+    for score, percentile in zip(asked, found, strict=True):
+        same = places[known == score]
+        place = same.mean() if len(same) else np.interp(score, known, places)
+        assert np.isclose(100 * place / (len(known) - 1), percentile, rtol=0, atol=1e-9)
 
 
 def within(log_odds: np.ndarray) -> np.ndarray:

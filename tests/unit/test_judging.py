@@ -137,7 +137,7 @@ def test_points_and_base_add_up_to_the_score(
     """In percentage points, the base and all contributions are exactly the probability."""
     calibration = Sigmoid(slope, intercept)
     values = np.array(contributions)
-    moved = points(values[None, :], np.array([base]), calibration)
+    moved = points(values[None, :], np.array([base]), calibration, values.sum(keepdims=True))
     score = 100 * float(calibration.probability(np.array([base + values.sum()]))[0])
     assert score == pytest.approx(float(moved.base[0] + moved.points.sum()), abs=1e-9)
     signs = np.sign(moved.points[0])
