@@ -3,7 +3,7 @@
 Takes arrays, fills arrays, a row at a time, so that a row is the same alone and among others.
 Knows nothing about what the numbers mean: weeks are those of `models.weekly_risk`, sides and
 centres those of `models.persona`, ranges those of `models.familiarity`, bands those of
-`models.interval`.
+`models.interval`, curves those of `models.calibration`, groups those of `models.reasons`.
 """
 
 # mypy: disable-error-code="untyped-decorator, no-untyped-def, no-untyped-call"
@@ -13,8 +13,6 @@ from numba import njit, types, vectorize
 
 VECTORS = types.Array(types.float32, 2, "C", readonly=True)
 PLACES, NUMBERS, POINTS = types.int64[::1], types.float64[::1], types.float64[:, ::1]
-
-
 REAL = types.float64
 
 
@@ -22,6 +20,13 @@ REAL = types.float64
 def _chance(log_odds):
     small = np.exp(-abs(log_odds))
     return (1.0 if log_odds >= 0 else small) / (1 + small)
+
+
+@njit
+def _logs(margin):
+    """`ln s` and `-ln(1 - s)` of the margin's sigmoid; see `models.calibration.logs`."""
+    small = np.log1p(np.exp(-abs(margin)))
+    return min(margin, 0.0) - small, max(margin, 0.0) + small
 
 
 @vectorize([REAL(REAL)], cache=True)
@@ -39,8 +44,8 @@ def chance_within(log_odds, least):
 @vectorize([REAL(REAL, REAL, REAL, REAL)], cache=True)
 def two_slopes(margin, below, above, intercept):
     """Calibrated log-odds of a margin by beta calibration; see `models.calibration.Beta`."""
-    small = np.log1p(np.exp(-abs(margin)))
-    return below * (min(margin, 0.0) - small) + above * (max(margin, 0.0) + small) + intercept
+    low, high = _logs(margin)
+    return below * low + above * high + intercept
 
 
 @njit(types.void(types.int64[::1], types.int64[::1], types.int64[::1]), cache=True)
@@ -203,9 +208,7 @@ def distances(vectors, columns, edges, low, high, width, most, out):
 def band(margin, middle, probability, covariance, quantile, least, lower, upper):
     """Fill both bounds of a band around the middles (log-odds), which hold the probabilities."""
     for row in range(len(margin)):
-        m = margin[row]
-        small = np.log1p(np.exp(-abs(m)))
-        low, high = min(m, 0.0) - small, max(m, 0.0) + small
+        low, high = _logs(margin[row])
         spread = covariance[0, 0] * low * low + covariance[1, 1] * high * high + covariance[2, 2]
         spread += 2 * (
             covariance[0, 1] * low * high + covariance[0, 2] * low + covariance[1, 2] * high
@@ -237,12 +240,10 @@ def stand(scores, quantiles, out):
         score = scores[row]
         low = np.searchsorted(quantiles, score)
         high = np.searchsorted(quantiles, score, side="right") - 1
-        if high > low:
+        if high >= low:
             place = (low + high) / 2
-        elif low == high:
-            place = float(low)
         elif low == 0 or low > last:
-            place = 0.0 if low == 0 else float(last)
+            place = float(min(low, last))
         else:
             below = quantiles[low - 1]
             place = low - 1 + (score - below) / (quantiles[low] - below)

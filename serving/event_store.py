@@ -175,7 +175,7 @@ class TenantStore:
 
     def as_of(self) -> AsOf:
         """What a score of now is as of: where the history ends, by all that is known by now."""
-        return self.journeys.seen()[1].as_of
+        return self.state()[1]
 
     def arrival(self) -> int:
         """The number of the last commit that changed the history."""
@@ -183,8 +183,7 @@ class TenantStore:
 
     def state(self) -> tuple[int, AsOf]:
         """The number of the last commit that changed the history, and what a score is as of."""
-        with self.database.reading() as connection:
-            arrival, reach = self._state(connection)
+        arrival, reach = self.journeys.seen()
         return arrival, reach.as_of
 
     def broken_off(self) -> BrokenOff | None:
