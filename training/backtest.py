@@ -24,6 +24,7 @@ from features.event_log import Ints
 from features.feature import feature_names
 from training.baselines import best_rule, rule_score
 from training.evaluation import Judgement, Rival, judge
+from training.fitting import side_by_side
 from training.label_table import SPLITS
 from training.prepare import Prepared
 from training.splits import rolling
@@ -136,10 +137,12 @@ def backtest(
         As many as the history holds; none where nothing lies before a period.
     """
     among = among or pool(ready, test)
-    return [
-        _judged(among, parameters, rounds, train, here, resamples)
-        for train, here in folds(among, periods)
-    ]
+    among.binned({**parameters, "feature_pre_filter": False})
+
+    def judged(fold: tuple[Ints, Ints]) -> Period:
+        return _judged(among, parameters, rounds, *fold, resamples)
+
+    return side_by_side(judged, list(folds(among, periods)), parameters)
 
 
 def folds(among: Pool, periods: int) -> Iterator[tuple[Ints, Ints]]:

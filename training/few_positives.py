@@ -43,7 +43,15 @@ from scipy.stats import rankdata
 from features.event_log import Ints
 from features.feature import Feature
 from training.baselines import best_rule
-from training.fitting import FEW_ROWS, Labels, average, constraints, dataset, parameters
+from training.fitting import (
+    FEW_ROWS,
+    Labels,
+    average,
+    constraints,
+    dataset,
+    parameters,
+    side_by_side,
+)
 from training.prepare import PURGED, Part, Prepared, joined
 
 FEW = 300
@@ -117,10 +125,13 @@ def cross_fitted(ready: Prepared) -> tuple[NDArray[np.float64], Labels, Ints]:
     names, who = np.unique(customer, return_inverse=True)
     fold = np.random.default_rng(ready.problem.seed).permutation(len(names))[who] % N_FOLDS
     margin = np.empty(len(label))
-    for number in range(N_FOLDS):
+
+    def fill(number: int) -> None:
         out = fold == number
         rows = matrix[~out], label[~out]
         margin[out] = _fitted(ready, rows, rows).predict(matrix[out], raw_score=True)
+
+    side_by_side(fill, range(N_FOLDS), parameters(len(label), len(ready.features), 0))
     return margin, label, customer
 
 

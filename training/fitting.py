@@ -4,11 +4,13 @@ Takes matrices and labels; gives one LightGBM booster: several fits, each cut at
 averaged. Knows nothing about time, customers or where the columns come from.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import lightgbm as lgb
 import numpy as np
@@ -19,6 +21,8 @@ from features.feature import Feature, feature_names
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 Labels = NDArray[np.int8]
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 MOST_ROUNDS = 2_000
 PATIENCE = 60
@@ -116,7 +120,9 @@ def fit(
     chosen = {**parameters(n_rows, len(features), seed), **(more or {})}
     chosen |= constraints(features, monotone or {})
     data = dataset(features, train, chosen)
-    held_back = data.create_valid(validation[0], validation[1])
+    held_back = data.create_valid(validation[0], validation[1], params=chosen)
+    if chosen.get("num_machines", 1) == 1:  # several machines have to agree on the bins first
+        held_back.set_reference(data).construct()
     patience = patience_of(chosen)
 
     def fitted(one: dict[str, Any]) -> tuple[float, str]:
@@ -134,13 +140,13 @@ def fit(
         return loss, booster.model_to_string(num_iteration=max(booster.best_iteration, 1))
 
     first, *others = _seeds(chosen, n_rows)
-    tried = [(fitted(first), first)]
+    tried = [first]
     if others and n_rows >= FEW_ROWS and "num_leaves" not in (more or {}):
-        small = {"num_leaves": SMALL_TREES}
-        tried.append((fitted({**first, **small}), {**first, **small}))
-    (_, model), best = min(tried, key=lambda one: one[0][0])
-    again = {"num_leaves": best["num_leaves"]}
-    return average([model, *(fitted({**one, **again})[1] for one in others)])
+        tried.append({**first, "num_leaves": SMALL_TREES})
+    found = zip(side_by_side(fitted, tried, chosen), tried, strict=True)
+    (_, model), best = min(found, key=lambda one: one[0][0])
+    again = [{**one, "num_leaves": best["num_leaves"]} for one in others]
+    return average([model, *(text for _, text in side_by_side(fitted, again, chosen))])
 
 
 def patience_of(chosen: Mapping[str, Any]) -> int:
@@ -183,14 +189,39 @@ def refit(
     chosen = {**parameters(n_train, len(features), seed), **shape, **(more or {})}
     chosen |= constraints(features, monotone or {})
     data = dataset(features, rows, chosen)
-    seeds = _seeds(chosen, n_train)
-    found = []
-    for one in seeds:
-        booster = lgb.train(one, data, rounds_of(first.num_trees(), chosen, n_train))
+    if chosen.get("num_machines", 1) == 1:
+        data.construct()
+    rounds = rounds_of(first.num_trees(), chosen, n_train)
+
+    def fitted(one: dict[str, Any]) -> str:
+        booster = lgb.train(one, data, rounds)
         if chosen.get("num_machines", 1) > 1:
             booster.free_network()
-        found.append(booster.model_to_string())
-    return average(found)
+        return str(booster.model_to_string())
+
+    return average(side_by_side(fitted, _seeds(chosen, n_train), chosen))
+
+
+def side_by_side(
+    work: Callable[[Item], Made], items: Sequence[Item], chosen: Mapping[str, Any]
+) -> list[Made]:
+    """What `work` makes of each item, which fits trees: as many at once as there are cores.
+
+    LightGBM lets other threads go on while it fits. A fit with threads of its own counts for as
+    many, and each has the bits that it has alone. A data set that several fits read has to be
+    constructed before.
+
+    Parameters
+    ----------
+    chosen
+        LightGBM's parameters of the fits, which name its threads.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    at_once = min((cores or 1) // chosen.get("num_threads", 1), len(items))
+    if at_once <= 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(work, items))
 
 
 def rounds_of(n_trees: int, chosen: Mapping[str, Any], n_train: int) -> int:

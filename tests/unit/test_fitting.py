@@ -7,7 +7,7 @@ import pytest
 from features.errors import ProblemError
 from features.feature import Feature
 from features.language import attribute_level, events
-from training.fitting import average, check_directions, constraints, fit, refit
+from training.fitting import average, check_directions, constraints, fit, refit, side_by_side
 
 FEATURES = tuple(events(name).count() for name in ("call", "login", "visit"))
 
@@ -53,6 +53,35 @@ def test_an_average_survives_its_text() -> None:
     again = lgb.Booster(model_str=together.model_to_string())
     matrix = rows(2)[0]
     assert together.predict(matrix).tobytes() == again.predict(matrix).tobytes()
+
+
+def test_fits_side_by_side_have_the_bits_that_they_have_alone() -> None:
+    """Eight fits of one data set with validation, in their order, whatever runs beside them."""
+    matrix, label = rows(1)
+    data = lgb.Dataset(matrix, label)
+    held_back = data.create_valid(*rows(2)).construct()
+
+    def fitted(seed: int) -> str:
+        stop = lgb.early_stopping(20, verbose=False)
+        chosen = {"objective": "binary", "num_leaves": 5, "verbosity": -1, "num_threads": 1,
+                  "seed": seed, "bagging_fraction": 0.5, "bagging_freq": 1}  # fmt: skip
+        booster = lgb.train(chosen, data, 200, valid_sets=[held_back], callbacks=[stop])
+        return booster.model_to_string()
+
+    alone = [fitted(seed) for seed in range(8)]
+    assert 8 == len(set(alone))
+    assert alone == side_by_side(fitted, range(8), {"num_threads": 1})
+
+
+def test_what_goes_wrong_beside_others_is_raised() -> None:
+    """An error of one piece of work is the caller's, and order is kept without one."""
+
+    def work(number: int) -> float:
+        return 1 / number
+
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(work, (1, 0, 2), {})
+    assert [1.0, 0.5, 0.25] == side_by_side(work, (1, 2, 4), {"num_threads": 64})
 
 
 @pytest.mark.parametrize(("way", "sign"), [("up", 1), ("down", -1)])
