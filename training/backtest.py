@@ -94,7 +94,9 @@ class Pool:
         """Probabilities of the rows `test` by trees fitted on the rows `train`."""
         chosen = {**parameters, "feature_pre_filter": False}
         booster = lgb.train(chosen, self.binned(chosen).subset(np.sort(train).tolist()), rounds)
-        return np.asarray(booster.predict(self.matrix[test]))
+        # LightGBM has one number of threads for all who call it: beside others' fits it stays.
+        score = booster.predict(self.matrix[test], num_threads=chosen.get("num_threads", 0))
+        return np.asarray(score)
 
 
 def pool(ready: Prepared, test: bool = True) -> Pool:

@@ -129,9 +129,10 @@ def cross_fitted(ready: Prepared) -> tuple[NDArray[np.float64], Labels, Ints]:
     def fill(number: int) -> None:
         out = fold == number
         rows = matrix[~out], label[~out]
-        margin[out] = _fitted(ready, rows, rows).predict(matrix[out], raw_score=True)
+        booster = _fitted(ready, rows, rows)
+        margin[out] = booster.predict(matrix[out], raw_score=True, num_threads=1)
 
-    side_by_side(fill, range(N_FOLDS), parameters(len(label), len(ready.features), 0))
+    side_by_side(fill, range(N_FOLDS), {"num_threads": 1})
     return margin, label, customer
 
 

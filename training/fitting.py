@@ -120,9 +120,8 @@ def fit(
     chosen = {**parameters(n_rows, len(features), seed), **(more or {})}
     chosen |= constraints(features, monotone or {})
     data = dataset(features, train, chosen)
-    held_back = data.create_valid(validation[0], validation[1], params=chosen)
     if chosen.get("num_machines", 1) == 1:  # several machines have to agree on the bins first
-        held_back.set_reference(data).construct()
+        data.construct()
     patience = patience_of(chosen)
 
     def fitted(one: dict[str, Any]) -> tuple[float, str]:
@@ -130,7 +129,8 @@ def fit(
             one,
             data,
             MOST_ROUNDS,
-            valid_sets=[held_back],
+            # One of its own: LightGBM names the columns of a validation set anew for each fit.
+            valid_sets=[data.create_valid(validation[0], validation[1], params={**one})],
             valid_names=["validation"],
             callbacks=[lgb.early_stopping(patience, verbose=False), _reporter(progress)],
         )
@@ -209,7 +209,8 @@ def side_by_side(
 
     LightGBM lets other threads go on while it fits. A fit with threads of its own counts for as
     many, and each has the bits that it has alone. A data set that several fits read has to be
-    constructed before.
+    constructed before. Predictions among the work name as many threads as the fits, for LightGBM
+    has one number of them for all its callers.
 
     Parameters
     ----------

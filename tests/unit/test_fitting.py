@@ -58,15 +58,16 @@ def test_an_average_survives_its_text() -> None:
 def test_fits_side_by_side_have_the_bits_that_they_have_alone() -> None:
     """Eight fits of one data set with validation, in their order, whatever runs beside them."""
     matrix, label = rows(1)
-    data = lgb.Dataset(matrix, label)
-    held_back = data.create_valid(*rows(2)).construct()
+    data = lgb.Dataset(matrix, label).construct()
+    held_back = rows(2)
 
     def fitted(seed: int) -> str:
         stop = lgb.early_stopping(20, verbose=False)
         chosen = {"objective": "binary", "num_leaves": 5, "verbosity": -1, "num_threads": 1,
                   "seed": seed, "bagging_fraction": 0.5, "bagging_freq": 1}  # fmt: skip
-        booster = lgb.train(chosen, data, 200, valid_sets=[held_back], callbacks=[stop])
-        return booster.model_to_string()
+        valid = data.create_valid(*held_back, params={**chosen})
+        booster = lgb.train(chosen, data, 200, valid_sets=[valid], callbacks=[stop])
+        return str(booster.model_to_string())
 
     alone = [fitted(seed) for seed in range(8)]
     assert 8 == len(set(alone))
