@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.config import At, Before, Outcome, Problem
-from features.durations import BEGINNING, DAY, MISSING_TIME, format_duration
+from features.durations import BEGINNING, DAY, MISSING_TIME, format_day, format_duration
 from features.engine import Rows, compute_exact
-from features.errors import ProblemError, nearest
+from features.errors import ProblemError, ShortHistoryError, nearest
 from features.event_log import CATEGORY, NUMBER, TIME, EventLog, Floats, Ints, empty_log
 from features.feature import Feature
 from features.language import events
@@ -238,11 +238,10 @@ def _grid(problem: Problem, begin: int, n_customers: int, end: int) -> Rows:
     every = problem.every or problem.horizon or DAY
     newest = end - length
     if newest <= begin:
-        raise ProblemError(
-            f"The history is too short: from its first event to its end there are "
-            f"{format_duration(max(end - begin, 0) // DAY * DAY)}, but a cutoff "
-            f"needs {format_duration(length)} after it. Bring a longer history, or shorten the "
-            "horizon or the gap."
+        raise ShortHistoryError(
+            f"From its first event, on {format_day(begin)}, to its end, on {format_day(end)}, "
+            f"there are {format_duration(max(end - begin, 0) // DAY * DAY)}, but a cutoff needs "
+            f"{format_duration(length)} after it."
         )
     first = begin + (problem.cohort.active_within or min(every, problem.horizon or every))
     first = min(first, newest)

@@ -33,6 +33,18 @@ class ProblemError(MilepostError):
     code = "problem_unanswerable"
 
 
+class ShortHistoryError(ProblemError):
+    """A history in which no cutoff has room for its window."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__(
+            f"The history is too short: {says[0].lower()}{says[1:]} Bring a longer history, or "
+            "shorten the horizon or the gap."
+        )
+        self.says = says
+        """How long it is, and how long it would have to be, in one sentence."""
+
+
 class HistoryError(MilepostError):
     """A history handed in from outside that does not fit the model's columns."""
 

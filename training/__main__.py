@@ -26,7 +26,7 @@ from features.buckets import Buckets, open_buckets, read_buckets, write_buckets
 from features.cluster import DEFAULT_MASTER, OneProcess, spark
 from features.config import Business, read_config, slug
 from features.cutoffs import resolve
-from features.errors import ConfigError, MilepostError
+from features.errors import ConfigError, MilepostError, ProblemError
 from features.sources import REJECTED, Histories, doubts, reach, read_histories
 from models.registry import TRACKING_URI, shown_uri, tracking_uri
 from training.audit import audit, verdict
@@ -34,7 +34,7 @@ from training.audit_report import report
 from training.audited import question_of, remember
 from training.clock import Clock
 from training.engines import Engine, InProcess, OnBuckets
-from training.findings import STOP, tell
+from training.findings import STOP, Finding, StoppedError, tell
 from training.judging import summary_lines
 from training.preflight import preflight
 from training.prepare import ask
@@ -230,15 +230,23 @@ def _preflight(business: Business, chosen: argparse.Namespace) -> int:
     stopped = False
     for name in names:
         say(f"{business.name}: {name}")
-        problem = resolve(business.problem(name), histories.log, histories.attributes)
-        asked = ask(business, problem, histories, Clock(say))
-        found = preflight(problem, asked.labelled, asked.split, histories.sources, histories.end)
+        found = _found(business, name, histories)
         stopped |= any(finding.severity == STOP for finding in found)
         lines = [f"{name}: {len(found) or 'no'} finding{'s' if len(found) != 1 else ''}"]
         lines += [line for finding in found for line in tell(finding)]
         as_json = {"problem": name, "findings": [finding.to_json() for finding in found]}
         print(json.dumps(as_json) if chosen.json else "\n".join(lines), flush=True)
     return BAD_INPUT if stopped else 0
+
+
+def _found(business: Business, name: str, histories: Histories) -> tuple[Finding, ...]:
+    """A problem's findings; one where there are no rows to find others in."""
+    problem = resolve(business.problem(name), histories.log, histories.attributes)
+    try:
+        asked = ask(business, problem, histories, Clock(say))
+    except StoppedError as error:
+        return (error.finding,)
+    return preflight(problem, asked.labelled, asked.split, histories.sources, histories.end)
 
 
 @contextmanager
@@ -310,9 +318,18 @@ def _train(business: Business, chosen: argparse.Namespace) -> int:
         for name in names:  # a fault in the last problem should not cost the training of the first
             engine.resolve(business.problem(name))
         seconds = perf_counter() - start
-        kept = []
+        kept, stopped = [], []
         for name in names:
-            result = train(business, name, engine, chosen.workspace, say, seconds, chosen.untuned)
+            try:
+                result = train(
+                    business, name, engine, chosen.workspace, say, seconds, chosen.untuned
+                )
+            except ProblemError as error:
+                if len(names) == 1:
+                    raise
+                stopped.append(name)
+                say(f"error: {name}: {error}")
+                continue
             seconds = 0.0
             print(json.dumps(result.to_json()) if chosen.json else _summary(result), flush=True)
             if result.logged.kept is not None:
@@ -325,7 +342,10 @@ def _train(business: Business, chosen: argparse.Namespace) -> int:
             f"({len(kept)} of {len(names)} problems) with: python -m training register "
             f"{chosen.config} --workspace {chosen.workspace}"
         )
-        return NOT_REGISTERED
+        return BAD_INPUT if stopped else NOT_REGISTERED
+    if stopped:
+        say(f"error: not trained, for the reasons above: {', '.join(stopped)}.")
+        return BAD_INPUT
     uri = tracking_uri(chosen.workspace)
     local = f"mlflow ui --backend-store-uri {shown_uri(uri)}"
     say(f"experiments: {shown_uri(uri) if uri.startswith('http') else local}")

@@ -13,18 +13,29 @@ from features.config import Business
 from training.audit import Audit
 from training.audit_report import tried
 from training.findings import LEAK, Finding
+from training.label_table import read_labels
 
 AUDITED = "audit.json"
 """The file of a problem's folder."""
 
 
 def question_of(business: Business, name: str, digest: str) -> str:
-    """A digest of all that an audit's answer depends on, but for the code."""
+    """A digest of all that an audit's answer depends on, but for Milepost's own code.
+
+    Parameters
+    ----------
+    digest
+        Of the histories.
+    """
+    problem, own = business.problem(name), business.features.own
     asked = {
         "digest": digest,
-        "problem": business.problem(name).model_dump(mode="json", by_alias=True),
+        "problem": problem.model_dump(mode="json", by_alias=True),
+        "labels": problem.labels and read_labels(business, problem.labels).digest,
         "features": business.features.model_dump(mode="json"),
+        "own": own and Path(own).read_text(),
         "stages": business.stages,
+        "extracted_at": business.extracted_at,
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 

@@ -47,6 +47,8 @@ class Period:
     first_cutoff: str
     last_cutoff: str
     n_train: int
+    is_test: bool
+    """Whether it holds rows of the test part, and so is no earlier period."""
     judgement: Judgement
     """Of the trees' own probabilities, beside the best rule of the same training rows."""
     rows: Ints = field(repr=False, compare=False)
@@ -169,7 +171,8 @@ def _judged(
         among.label[here], score, rivals, rows.customer, Acting(), ready.problem.seed, resamples
     )
     first, last = int(rows.cutoff_time.min()), int(rows.cutoff_time.max())
-    return Period(format_day(first), format_day(last), len(train), judgement, here, score)
+    is_test = bool(np.isin(among.rows[here], ready.split.test).any())
+    return Period(format_day(first), format_day(last), len(train), is_test, judgement, here, score)
 
 
 def random_split_claims(

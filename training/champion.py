@@ -24,10 +24,15 @@ from models.registry import (
     version_at,
 )
 from training.prepare import Prepared
+from training.splits import BY_CUSTOMER
 from training.weighted import Floats
 
 JUDGED = "judged"
 """The folder of the model that the metrics belong to, beside the one that is registered."""
+
+
+UNASKED = "?"
+"""What the champion's version is called where the registry was out of reach: perhaps none."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,11 @@ def champion_of(workspace: Path, name: str, ready: Prepared) -> Champion | None:
         with TemporaryDirectory() as folder:
             judged = _load_judged(Path(client.download_artifacts(run, JUDGED, folder)))
     except MilepostError as error:
-        return Champion(version or "?", None, f"it can't be had: {_said(error)}")
+        return Champion(version or UNASKED, None, f"it can't be had: {_said(error)}")
     except refusals() as error:
-        return Champion(version or "?", None, f"it can't be fetched: {_said(error)}")
+        return Champion(version or UNASKED, None, f"it can't be fetched: {_said(error)}")
     for model, called in ((served, "the version that is served"), (judged, "its judged model")):
-        if _knew_by(model) <= _first_cutoff(ready):
+        if _knew_by(model) <= _first_cutoff(ready) or _of_other_customers(model, ready):
             matrix = _vectors(model, ready)
             if matrix is None:
                 return Champion(version, None, "its features can't be computed of these rows")
@@ -97,6 +102,14 @@ def _knew_by(model: FittedModel) -> int:
     """When the last outcome was known that a model learnt from, microseconds UTC."""
     trained = model.contract.trained
     return parse_moment(trained["fitted"][trained["this_model"]]["known_by"])
+
+
+def _of_other_customers(model: FittedModel, ready: Prepared) -> bool:
+    """Whether no customer of the test part taught a model: both were split by the customers' ids
+    alone, and it is the judged one."""
+    trained = model.contract.trained
+    alike = BY_CUSTOMER == ready.split.how == trained["split"]
+    return bool(alike and trained["this_model"] == "judged")
 
 
 def _vectors(model: FittedModel, ready: Prepared) -> Matrix | None:

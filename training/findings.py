@@ -8,6 +8,8 @@ import textwrap
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from features.errors import ProblemError
+
 WIDTH = 96
 """Columns of a terminal that are written on."""
 
@@ -83,6 +85,15 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the title of the code."""
         return {"title": self.title, **asdict(self), "mends": list(self.mends)}
+
+
+class StoppedError(ProblemError):
+    """A finding that says stop, as an error."""
+
+    def __init__(self, finding: Finding) -> None:
+        mends = " ".join(f"{mend}." for mend in finding.mends)
+        super().__init__(f"{finding.code} {finding.title}: {finding.says} {mends}")
+        self.finding = finding
 
 
 def tell(finding: Finding) -> list[str]:

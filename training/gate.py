@@ -18,7 +18,7 @@ from typing import Any
 
 from features.config import Gate
 from training.backtest import Period
-from training.champion import Champion
+from training.champion import UNASKED, Champion
 from training.evaluation import MODEL, Judgement
 from training.findings import Finding, wrapped
 from training.judging import Verdict
@@ -156,6 +156,11 @@ def _against_champion(judgement: Judgement, champion: Champion | None, gate: Gat
     """G02, and G08 where nothing can be said."""
     if champion is None:
         yield "there is no champion yet"
+    elif champion.version == UNASKED:
+        yield (
+            f"whether there is a champion is not known ({champion.says}); one that there is has to "
+            "be compared before this version takes its place"
+        )
     elif champion.score is None:
         yield Reason("G08", f"Version {champion.version}: {champion.says}.")
     else:
@@ -187,7 +192,7 @@ def _earlier(periods: Sequence[Period]) -> Found:
     found = [
         period.judgement.differences[RULE]["average_precision"].value
         for period in periods
-        if RULE in period.judgement.differences
+        if RULE in period.judgement.differences and not period.is_test
     ]
     if not found:
         yield "no earlier period is long enough for a back-test"

@@ -19,7 +19,6 @@ from training.evaluation import MODEL, reliability
 from training.judging import Verdict, group_json, look_back_json
 from training.model_card import model_card
 from training.pictures import gains, rate_intervals
-from training.report_groups import persona_groups
 from training.report_parts import MEANINGLESS, counts, left_out
 from training.report_words import (
     METRICS,
@@ -31,6 +30,7 @@ from training.report_words import (
     which_models,
 )
 from training.shap_pictures import described
+from training.slices import PERSONA
 from training.weighted import Floats
 
 SHARES = np.linspace(0, 1, 41)
@@ -49,6 +49,7 @@ def judgement(told: Told) -> dict[str, Any]:
     """Everything that a page about the model shows."""
     contract, verdict, looked = told.model.contract, told.verdict, told.looked
     probability = told.model.probabilities(told.ready.parts["test"][0])
+    slices = [] if verdict is None else verdict.slices
     found: dict[str, Any] = {
         "format": FORMAT,
         "asked": told.asked,
@@ -66,7 +67,7 @@ def judgement(told: Told) -> dict[str, Any]:
         "capacity": told.ready.problem.action.capacity,
         "reliability": _reliability(told, probability),
         "gain": _gain(told, probability),
-        "personas": [group_json(group) for group in persona_groups(told, probability)],
+        "personas": [group_json(group) for group in slices if group.by == PERSONA],
         "gate": None if told.decision is None else told.decision.to_json(),
     }
     if verdict is not None:
@@ -77,7 +78,7 @@ def judgement(told: Told) -> dict[str, Any]:
 def _of_verdict(told: Told, verdict: Verdict) -> dict[str, Any]:
     better, says = headline(verdict)
     words = {feature.name: described(feature) for feature in told.ready.features}
-    slices = [group for group in verdict.slices if group.by != "persona"]
+    slices = [group for group in verdict.slices if group.by != PERSONA]
     return {
         "headline": {"better": better, "says": says},
         "best_rule": next((b.says for b in verdict.found if b.name == "best_rule"), ""),

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from features.event_log import Ints
 from training.backtest import Claim, Period, Pool, backtest, pool, random_split_claims
 from training.baselines import Baseline, baselines, best_rule, fit_logistic, rivals
 from training.bootstrap import Interval
 from training.evaluation import MODEL, Judgement, Metrics, Rival
 from training.prepare import Prepared
-from training.slices import Group, Judged, by_category, by_gap, by_period
+from training.slices import Group, Judged, by_category, by_gap, by_period, by_persona
 from training.weighted import Acting, Floats
 
 TOLD = ("auroc", "average_precision", "log_loss", "ece", "calibration_slope", "expected_value")
@@ -55,7 +56,10 @@ class LookBack:
 
 
 def judge_test(
-    ready: Prepared, probability: Floats, others: Mapping[str, Floats] | None = None
+    ready: Prepared,
+    probability: Floats,
+    others: Mapping[str, Floats] | None = None,
+    personas: tuple[Sequence[str], Ints] = ((), np.empty(0, np.int64)),
 ) -> Verdict:
     """Judge the model on the test part.
 
@@ -65,6 +69,8 @@ def judge_test(
         Of the test part's rows, shape `(n_rows,)`.
     others
         Probabilities of other models of the same rows, by name.
+    personas
+        Their names, and each row's place among them.
     """
     matrix, label = ready.parts["test"]
     features = ready.features
@@ -78,13 +84,14 @@ def judge_test(
         label, probability, known,
         moments.rows.customer, acting, ready.problem.seed,
     )  # fmt: skip
+    beside = None if rule is None else "best_rule"
     return Verdict(
         judged.whole(),
         baselines(features, rule, (matrix, label), logistic),
         rule,
         by_gap(judged, ready.problem, moments, features, matrix),
         by_period(judged, moments.rows.cutoff_time),
-        by_category(judged, features, matrix, None if rule is None else "best_rule"),
+        by_persona(judged, *personas, beside) + by_category(judged, features, matrix, beside),
         notes,
     )
 
@@ -155,6 +162,7 @@ def look_back_json(looked: LookBack) -> dict[str, Any]:
                 "first_cutoff": period.first_cutoff,
                 "last_cutoff": period.last_cutoff,
                 "n_train": period.n_train,
+                "is_test": period.is_test,
                 **_judgement_json(period.judgement),
             }
             for period in looked.backtest
@@ -196,6 +204,7 @@ def summary_lines(verdict: Verdict, looked: LookBack) -> list[str]:
     """What a person reads below the table: how sure, and how it is elsewhere."""
     lines = [_against(verdict.judgement)] if verdict.judgement.differences else []
     told = (
+        ("gap", verdict.by_gap),
         ("gap, over the periods of the back-test", looked.by_gap),
         ("period", verdict.by_period),
     )

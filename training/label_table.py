@@ -3,13 +3,16 @@
 Takes SQL; gives columns. Knows nothing about problems or journeys.
 """
 
+import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from features.categorical import Categorical
 from features.config import Business
 from features.duck import RAW, connection, identifier, materialise, moment
 from features.errors import ProblemError, nearest
@@ -34,6 +37,18 @@ class LabelTable:
     """0, 1 or `UNKNOWN`."""
     split: NDArray[np.int8] | None
     """Positions in `SPLITS` or `UNKNOWN`; None where the table has no such column."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the rows, in whatever order a query gave them."""
+        who = Categorical.of(self.customer)
+        columns: list[NDArray[Any]] = [who.codes, self.cutoff_time, self.known_time, self.label]
+        columns += [] if self.split is None else [self.split]
+        order = np.lexsort(columns[::-1])
+        found = hashlib.sha256("\0".join(who.levels).encode())
+        for column in columns:
+            found.update(np.ascontiguousarray(column[order]).tobytes())
+        return found.hexdigest()
 
 
 def read_labels(business: Business, sql: str) -> LabelTable:

@@ -23,12 +23,14 @@ from features.cutoffs import (
     schedule,
     with_windows,
 )
+from features.durations import format_day
 from features.engine import Rows
-from features.errors import ProblemError
+from features.errors import ProblemError, ShortHistoryError
 from features.event_log import EventLog, Ints, empty_log, union
 from features.outcomes import became
 from features.overview import Overview
 from features.sources import Histories
+from training.findings import STOP, Finding, StoppedError
 from training.label_table import UNKNOWN, LabelTable, read_labels
 
 
@@ -81,10 +83,18 @@ def label_rows(
         log = log.aligned(union(log.customers, Categorical.of(table.customer).levels))
         labelled = from_table(problem, table, log.customers, np.diff(log.offsets), histories.end)
     else:
-        labelled, verdicts = declared(problem, log, histories.attributes, histories.end)
+        try:
+            labelled, verdicts = declared(problem, log, histories.attributes, histories.end)
+        except ShortHistoryError as error:
+            raise StoppedError(_short(error)) from error
         check_cohort(verdicts)
     check_classes(problem, labelled)
     return labelled, log
+
+
+def _short(error: ShortHistoryError) -> Finding:
+    mends = ("Bring a longer history", "Shorten the horizon or the gap")
+    return Finding("P02", STOP, "history", error.says, mends)
 
 
 def declared(
@@ -130,11 +140,16 @@ def check_cohort(verdicts: Mapping[int, int]) -> None:
     if verdicts.get(IN_COHORT):
         return
     why = "; ".join(f"{verdicts[code]:,} rows: {OUTSIDE[code][1]}" for code in sorted(verdicts))
-    raise ProblemError(
-        f"P06 the cohort is empty ({why or 'no cutoff lies in the history'}). Widen the problem's "
-        "cohort (active_within, event, without), or look whether the events carry the names and "
-        "times that it expects."
-    )
+    raise StoppedError(
+        Finding(
+            "P06", STOP, "cohort", f"It is empty ({why or 'no cutoff lies in the history'}).",
+            (
+                "Widen the problem's cohort (active_within, event, without)",
+                "Look whether the events carry the names and times that it expects",
+            ),
+            {"customers": 0, "rows": 0, "outside": {OUTSIDE[c][0]: verdicts[c] for c in verdicts}},
+        )
+    )  # fmt: skip
 
 
 def from_table(
@@ -210,22 +225,36 @@ def check_classes(problem: Problem, labelled: Labelled) -> None:
     given = problem.labels is not None
     if not len(labelled):
         why = ", ".join(f"{n:,} {reason}" for reason, n in labelled.unknown.items())
-        mend = (
-            "Fill the label column with 0 and 1 for the rows to learn from."
+        mends = (
+            ("Fill the label column with 0 and 1 for the rows to learn from",)
             if given
-            else "The history must go on for gap + horizon after a cutoff: bring a longer history, "
-            "or shorten them."
+            else ("Bring a history that goes on for gap + horizon after a cutoff", "Shorten them")
         )
-        raise ProblemError(f"P04 no row has a known label ({why or 'no rows'}). {mend}")
+        raise StoppedError(
+            Finding(
+                "P04", STOP, "labels", f"No row has a known label ({why or 'no rows'}).", mends,
+                {"rows": 0, "unknown": labelled.unknown},
+            )
+        )  # fmt: skip
     positives = int(labelled.label.sum())
     if positives in (0, len(labelled)):
-        mend = (
-            "Look whether the label column says what it should."
+        mends = (
+            ("Look whether the label column says what it should",)
             if given
-            else "Look whether the outcome names the right event, and whether the horizon is long "
-            "enough for it to happen (or short enough for it not to)."
+            else (
+                "Look whether the outcome names the right event",
+                "Lengthen the horizon until it can happen, or shorten it until it need not",
+            )
         )
-        raise ProblemError(
-            f"P04 a single-valued outcome: all {len(labelled):,} known labels are "
-            f"{'1' if positives else '0'}: there is nothing to tell apart. {mend}"
-        )
+        cutoff = labelled.moments.rows.cutoff_time
+        first, last = format_day(int(cutoff.min())), format_day(int(cutoff.max()))
+        raise StoppedError(
+            Finding(
+                "P04", STOP, "labels",
+                f"All {len(labelled):,} known labels, of cutoffs from {first} to {last}, are "
+                f"{'1' if positives else '0'}: there is nothing to tell apart.",
+                mends,
+                {"rows": len(labelled), "positives": positives, "first_cutoff": first,
+                 "last_cutoff": last},
+            )
+        )  # fmt: skip

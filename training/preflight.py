@@ -13,9 +13,9 @@ import numpy as np
 
 from features.config import Problem
 from features.durations import DAY, format_day, spell_duration
-from features.errors import ProblemError
+from features.event_log import Ints
 from features.sources import SourceAccount
-from training.findings import NOTE, SEVERITIES, STOP, WARNING, Finding
+from training.findings import NOTE, SEVERITIES, STOP, WARNING, Finding, StoppedError
 from training.labels import Labelled
 from training.splits import Split
 
@@ -63,11 +63,10 @@ def preflight(
 
 
 def refuse(found: Sequence[Finding]) -> None:
-    """Raise `ProblemError` with the first finding that says stop, if there is one."""
+    """Raise `StoppedError` with the first finding that says stop, if there is one."""
     for finding in found:
         if finding.severity == STOP:
-            mends = " ".join(f"{mend}." for mend in finding.mends)
-            raise ProblemError(f"{finding.code} {finding.title}: {finding.says} {mends}")
+            raise StoppedError(finding)
 
 
 def _positives(labelled: Labelled, split: Split) -> Iterator[Finding]:
@@ -77,7 +76,10 @@ def _positives(labelled: Labelled, split: Split) -> Iterator[Finding]:
     rows, customers = int(rare.sum()), len(np.unique(labelled.moments.rows.customer[rare]))
     judging = int(rare[split.test].sum())
     outcome = "positive" if rare is positive else "negative"
-    evidence = {"rows": rows, "customers": customers, "test_rows": judging, "class": outcome}
+    when, dates = _when(labelled)
+    evidence = {
+        "rows": rows, "customers": customers, "test_rows": judging, "class": outcome, **dates
+    }  # fmt: skip
     mends = (
         "Bring a longer history or more customers",
         "Lengthen the horizon, so that the outcome comes more often",
@@ -86,18 +88,28 @@ def _positives(labelled: Labelled, split: Split) -> Iterator[Finding]:
     if rows < LEAST_POSITIVES:
         yield Finding(
             "P01", STOP, "labels",
-            f"{rows:,} of {len(labelled):,} labelled rows are {outcome}, of {customers:,} "
-            f"customers; below {LEAST_POSITIVES} nothing can be learnt that chance could not make.",
+            f"{rows:,} of {len(labelled):,} labelled rows {when} are {outcome}, of "
+            f"{customers:,} customers; below {LEAST_POSITIVES} nothing can be learnt that chance "
+            "could not make.",
             mends, evidence,
         )  # fmt: skip
     elif judging < MODEST_POSITIVES or customers < LEAST_POSITIVES:
         yield Finding(
             "P01", WARNING, "labels",
-            f"{rows:,} of {len(labelled):,} labelled rows are {outcome}, of {customers:,} "
-            f"customers, {judging:,} of them in the test part: the metrics have wide intervals, "
-            "and a simple rule may be as good.",
+            f"{rows:,} of {len(labelled):,} labelled rows {when} are {outcome}, of "
+            f"{customers:,} customers, {judging:,} of them in the test part: the metrics have wide "
+            "intervals, and a simple rule may be as good.",
             mends, evidence,
         )  # fmt: skip
+
+
+def _when(labelled: Labelled, part: Ints | None = None) -> tuple[str, dict[str, str]]:
+    """Between which cutoffs rows lie, in words and for a machine."""
+    cutoff = labelled.moments.rows.cutoff_time
+    cutoff = cutoff if part is None else cutoff[part]
+    first, last = format_day(int(cutoff.min())), format_day(int(cutoff.max()))
+    words = f"of {first}" if first == last else f"between {first} and {last}"
+    return words, {"first_cutoff": first, "last_cutoff": last}
 
 
 def _length(problem: Problem, labelled: Labelled, split: Split) -> Iterator[Finding]:
@@ -213,15 +225,16 @@ def _cohort(labelled: Labelled) -> Iterator[Finding]:
     customers = len(np.unique(labelled.moments.rows.customer))
     if customers >= SMALL_COHORT:
         return
+    when, dates = _when(labelled)
     yield Finding(
         "P06", WARNING, "cohort",
-        f"{len(labelled):,} labelled rows are of {customers:,} customers: a model can hardly say "
-        "more of them than a person who knows them.",
+        f"{len(labelled):,} labelled rows {when} are of {customers:,} customers: a model can "
+        "hardly say more of them than a person who knows them.",
         (
             "Widen the cohort (a longer active_within, fewer events in without)",
             "Bring the histories of more customers",
         ),
-        {"customers": customers, "rows": len(labelled)},
+        {"customers": customers, "rows": len(labelled), **dates},
     )  # fmt: skip
 
 
@@ -229,12 +242,13 @@ def _rate(labelled: Labelled, split: Split) -> Iterator[Finding]:
     """P07 and P08: an extreme rate of the outcome, and one that moved between train and test."""
     rate = float(labelled.label.mean())
     if min(rate, 1 - rate) < RARE:
+        when, dates = _when(labelled)
         yield Finding(
             "P07", NOTE, "labels",
-            f"The outcome is true of {rate:.2%} of {len(labelled):,} rows; even good scores will "
-            "be near that number for almost everybody.",
+            f"The outcome is true of {rate:.2%} of {len(labelled):,} rows {when}; even good scores "
+            "will be near that number for almost everybody.",
             ("Lengthen or shorten the horizon until the outcome is of use to act on",),
-            {"rate": rate, "rows": len(labelled)},
+            {"rate": rate, "rows": len(labelled), **dates},
         )  # fmt: skip
     before, after = (labelled.label[part] for part in (split.train, split.test))
     old, new = float(before.mean()), float(after.mean())
@@ -243,16 +257,17 @@ def _rate(labelled: Labelled, split: Split) -> Iterator[Finding]:
         return
     if 1 / CHANGE < (new / old if old else np.inf) < CHANGE:
         return
+    learnt, judged = (_when(labelled, part)[0] for part in (split.train, split.test))
     yield Finding(
         "P08", WARNING, "labels",
-        f"The outcome was true of {old:.1%} of {len(before):,} training rows and is true of "
-        f"{new:.1%} of {len(after):,} test rows: probabilities learnt from the past will be too "
-        f"{'low' if new > old else 'high'}.",
+        f"The outcome was true of {old:.1%} of {len(before):,} training rows {learnt} and is true "
+        f"of {new:.1%} of {len(after):,} test rows {judged}: probabilities learnt from the past "
+        f"will be too {'low' if new > old else 'high'}.",
         (
             "Look whether the outcome is recorded as it used to be",
             "Shorten the history to the time since the change, if it is still long enough",
         ),
-        {"train_rate": old, "test_rate": new},
+        {"train_rate": old, "test_rate": new, **_when(labelled)[1]},
     )  # fmt: skip
 
 
@@ -261,13 +276,14 @@ def _unknown(labelled: Labelled) -> Iterator[Finding]:
     if labelled.n_unknown <= len(labelled):
         return
     why = ", ".join(f"{count:,} {reason}" for reason, count in labelled.unknown.items())
+    when, dates = _when(labelled)
     yield Finding(
         "P09", WARNING, "labels",
-        f"{labelled.n_unknown:,} rows of the cohort have no label ({why}), {len(labelled):,} have: "
-        "those that can be learnt from may be unlike the others.",
+        f"{labelled.n_unknown:,} rows of the cohort have no label ({why}), {len(labelled):,} have, "
+        f"{when}: those that can be learnt from may be unlike the others.",
         (
             "Shorten gap + horizon, so that more windows are over",
             "Leave those who can't have the outcome out of the cohort",
         ),
-        {"unknown": labelled.unknown, "labelled": len(labelled)},
+        {"unknown": labelled.unknown, "labelled": len(labelled), **dates},
     )  # fmt: skip

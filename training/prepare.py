@@ -122,12 +122,17 @@ class Prepared:
 
     @property
     def _over(self) -> NDArray[np.bool_]:
-        """Which purged rows' labels were known before the test's first cutoff."""
-        moments = self.labelled.moments
-        cutoff = moments.rows.cutoff_time
-        first = cutoff[self.split.test].min()
-        known = np.maximum(moments.closes, moments.rows.known_time)[self.purged]
-        return np.asarray((known <= first) & (cutoff[self.purged] < first))
+        """Which purged rows' labels were known before the test's first cutoff.
+
+        Where customers are kept apart, none of a customer of the test.
+        """
+        rows, purged = self.labelled.moments.rows, self.labelled.moments.take(self.purged)
+        first = rows.cutoff_time[self.split.test].min()
+        known = np.maximum(purged.closes, purged.rows.known_time)
+        over = (known <= first) & (purged.rows.cutoff_time < first)
+        if self.problem.split.customers == "apart":
+            over &= ~np.isin(purged.rows.customer, rows.customer[self.split.test])
+        return np.asarray(over)
 
     @property
     def has_newer_rows(self) -> bool:

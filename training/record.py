@@ -199,8 +199,8 @@ def tags_of(contract: Contract) -> dict[str, str]:
         "base_rate": f"{contract.base_rate:.2%} of {trained['n_train']:,} training rows",
         "judged_model": f"fitted on {judged['n_rows']:,} rows whose outcomes were known by "
         f"{judged['known_by'][:10]}; judged on test",
-        "registered_model": f"fitted again on all {registered['n_rows']:,} rows with a known "
-        f"outcome, the test's among them, known by {registered['known_by'][:10]}",
+        "registered_model": f"fitted again on {registered['n_rows']:,} rows, the test's among "
+        f"them, whose outcomes were known by {registered['known_by'][:10]}",
         "milepost.problem": contract.problem_name,
         "milepost.data_digest": str(trained["data_digest"]),
     }

@@ -8,16 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from features.feature import feature_names
-from training.baselines import rivals
-from training.evaluation import MODEL, Judgement, Rival
+from training.evaluation import MODEL, Judgement
 from training.pictures import bar_range, interval_bar
 from training.report_words import Told, between, figure, signed
 from training.shap_pictures import described
-from training.slices import Group, Judged
-from training.weighted import Acting, Floats
+from training.slices import PERSONA, Group
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ def backtest_rows(told: Told) -> list[dict[str, Any]]:
 def slice_tables(told: Told) -> list[dict[str, Any]]:
     """A table a category: rows that were judged, and the names of those that are too small."""
     assert told.verdict is not None
-    slices = [group for group in told.verdict.slices if group.by != "persona"]
+    slices = [group for group in told.verdict.slices if group.by != PERSONA]
     feature = dict(zip(feature_names(told.ready.features), told.ready.features, strict=True))
     tables, scale = [], _scale(told, slices)
     for by in dict.fromkeys(group.by for group in slices):
@@ -117,36 +113,15 @@ def slice_tables(told: Told) -> list[dict[str, Any]]:
     return tables
 
 
-def persona_rows(told: Told, probability: Floats) -> list[dict[str, Any]]:
+def persona_rows(told: Told) -> list[dict[str, Any]]:
     """Each persona in words, and how good the scores of its customers are."""
     personas = told.model.contract.personas
     if personas is None:
         return []
-    groups = [g for g in told.verdict.slices if g.by == "persona"] if told.verdict else []
-    groups = groups or persona_groups(told, probability)
+    groups = [g for g in told.verdict.slices if g.by == PERSONA] if told.verdict else []
     rows = {group.level: row for group, row in zip(groups, group_rows(told, groups), strict=True)}
     return [
         {"name": one.name, "says": one.says, "share": f"{one.share:.0%}",
          **rows.get(one.name, {})}
         for one in personas.personas
     ]  # fmt: skip
-
-
-def persona_groups(told: Told, probability: Floats) -> list[Group]:
-    """Rows of the test part by the persona that they would be told."""
-    personas = told.model.contract.personas
-    if personas is None:
-        return []
-    matrix, label = told.ready.parts["test"]
-    who = told.ready.labelled.moments.rows.customer[told.ready.split.test]
-    beside: dict[str, Rival] = {}
-    if told.verdict is not None:
-        beside = rivals(told.verdict.rule, None, told.ready.base_rate, matrix, told.ready.seen)
-    judged = Judged(label, probability, beside, who, Acting(), told.ready.problem.seed)
-    code = personas.assign(matrix)
-    against = ("best_rule",) if "best_rule" in beside else ()
-    return [
-        judged.group("persona", persona.name, np.flatnonzero(code == place), against)
-        for place, persona in enumerate(personas.personas)
-        if (code == place).any()
-    ]

@@ -60,6 +60,8 @@ METRICS = {
         "Average precision", "area under precision and recall; chance gives the base rate"
     ),
     "auroc": Wording("AUROC", "chance that a positive row stands above a negative one; chance .5"),
+    "lift_at_5": Wording("Lift at 5%", "rate among the twentieth with the highest scores ÷ base "
+                         "rate", 2),
     "lift_at_10": Wording("Lift at 10%", "rate among the tenth with the highest scores ÷ base "
                           "rate", 2),
     "precision_at_capacity": Wording("Precision at capacity", "share of positives among the rows "

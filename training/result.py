@@ -19,6 +19,7 @@ from training.gate import Decision
 from training.judging import TOLD, LookBack, Verdict, look_back_json, verdict_json
 from training.prepare import Prepared
 from training.record import Record
+from training.slices import begin_of
 from training.tracking import Logged
 from training.tuned import as_told
 
@@ -145,9 +146,9 @@ def numbers(verdict: Verdict, looked: LookBack, ready: Prepared) -> dict[str, fl
 def record_series(record: Record, verdict: Verdict, looked: LookBack) -> None:
     """Metrics by period and by gap as steps, and a child run a period of the back-test."""
     record.log_by_period(
-        (parse_moment(f"{group.level}-01"), _some(group.judgement))
+        (begin_of(group.level), _some(group.judgement))
         for group in verdict.by_period
-        if group.judgement is not None and "Q" not in group.level
+        if group.judgement is not None
     )
     record.log_by_gap(
         (parse_duration(group.level) / DAY, _some(group.judgement))

@@ -4,13 +4,16 @@ Takes a `journey.toml` and a workspace; gives a result with honest metrics. Ever
 in the module that its name says.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from features.config import Business, slug
 from features.durations import spell_duration
+from features.event_log import Ints
 from features.own import own_features
 from models.files import save
 from models.fitted import FittedModel
@@ -89,23 +92,26 @@ def train(
         champion = champion_of(workspace, model_name(business.name, name), whole)
         others = {CHAMPION: champion.score} if champion and champion.score is not None else {}
         probability = judged.probabilities(ready.parts["test"][0])
-        verdict = within(judge_test(whole, probability, others), whole, ready)
+        found = judge_test(whole, probability, others, _told(personas, ready))
+        verdict = within(found, whole, ready)
         weekly = judge_weekly_risk(judged, ready)
         told.append(f"AUROC {verdict.metrics.auroc:.3f} on {verdict.metrics.n:,} untouched rows")
     with clock.stage("back-test") as told:
         looked = _look_back(ready, judged)
         told.append(f"{len(looked.backtest)} periods, and a random split for comparison")
     with clock.stage("audit") as told:
-        found = _audited(business, name, engine, folder)
-        told.append("not run: python -m training audit CONFIG" if found is None else found.account)
-    leaks = None if found is None else found.leaks
+        audited = _audited(business, name, engine, folder)
+        told.append(
+            "not run: python -m training audit CONFIG" if audited is None else audited.account
+        )
+    leaks = None if audited is None else audited.leaks
     decision = decide(verdict, looked.backtest, champion, leaks, ready.problem.gate)
     with clock.stage("plots"):
         _draw(business, name, ready, judged, verdict, folder / "plots")
     with clock.stage("report"):
         all_told = Told(
             business.name, name, ready, judged, tags_of(judged.contract), manifest(engine),
-            checks, verdict, looked, found, decision,
+            checks, verdict, looked, audited, decision,
         )  # fmt: skip
         write_told(folder, all_told)
         record.tags[JUDGEMENT_TAG] = write_judgement(folder, all_told)
@@ -170,6 +176,13 @@ def _columns(
     # Found among all columns: the one that counts every event need not be worth a split.
     fewest = fewest_events(whole.features, whole.parts["train"][0])
     return replace(ready, fewest_events=fewest), personas
+
+
+def _told(personas: Personas | None, ready: Prepared) -> tuple[Sequence[str], Ints]:
+    """The personas' names, and which of them each row of the test part would be told."""
+    if personas is None:
+        return (), np.empty(0, np.int64)
+    return personas.names, personas.assign(ready.parts["test"][0])
 
 
 def _map(

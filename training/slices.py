@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from features.config import Problem
 from features.cutoffs import Moments
-from features.durations import format_duration
+from features.durations import format_duration, parse_moment
 from features.engine import Matrix
 from features.event_log import Ints
 from features.feature import Feature, feature_names
@@ -24,14 +24,15 @@ LEAST_OF_CLASS = 20
 """Rows, and rows of each class, that a group needs to be judged; a smaller one is counted."""
 RESAMPLES = 200
 """Resamples a group: its interval is read to two digits."""
-MOST_COLUMNS = 8
-"""Categories that the test part is sliced by."""
+PERSONA = "persona"
+"""What a group is by that holds the rows of a persona."""
 MOST_LEVELS = 12
 """Levels of a category that are told, the largest first."""
 MOST_MONTHS = 24
 """With more months than this periods are quarters."""
-KINDS = ("stage_now", "attribute_level", "last_level")
-"""Categories as known at the cutoff, in the order in which they are chosen."""
+KINDS = {"stage_now": 2, "attribute_level": 7, "last_level": 3}
+"""Categories as known at the cutoff, such as the channel of the last event, and how many of each
+kind the test part is sliced by."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Group:
     """Some of the rows that nothing was fitted on."""
 
     by: str
-    """`gap`, `period`, or the name of a category's column."""
+    """`gap`, `period`, `persona`, or the name of a category's column."""
     level: str
     """`90d`, `2017-11`, `pro`; `unknown` where the category is missing."""
     n: int
@@ -137,6 +138,13 @@ def by_period(judged: Judged, cutoff_time: Ints) -> list[Group]:
     ]  # fmt: skip
 
 
+def begin_of(level: str) -> int:
+    """When a period of `by_period` begins, microseconds UTC: a month, or a quarter."""
+    year, _, part = level.partition("-")
+    month = 3 * int(part[1:]) - 2 if part.startswith("Q") else int(part)
+    return parse_moment(f"{year}-{month:02d}-01")
+
+
 def by_category(
     judged: Judged, features: Sequence[Feature], matrix: Matrix, rival: str | None
 ) -> list[Group]:
@@ -149,14 +157,24 @@ def by_category(
     ]
 
 
+def by_persona(judged: Judged, names: Sequence[str], code: Ints, rival: str | None) -> list[Group]:
+    """The rows by the persona that they would be told; `code` is each row's place in `names`."""
+    against = () if rival is None else (rival,)
+    return [
+        judged.group(PERSONA, name, np.flatnonzero(code == place), against)
+        for place, name in enumerate(names)
+        if (code == place).any()
+    ]
+
+
 def _categories(features: Sequence[Feature]) -> list[tuple[str, int, Feature]]:
     names = feature_names(features)
-    found = [
-        (KINDS.index(feature.kind), column)
-        for column, feature in enumerate(features)
-        if feature.kind in KINDS and feature.over is None and not feature.where.conditions
-    ]
-    return [(names[c], c, features[c]) for _, c in sorted(found)[:MOST_COLUMNS]]
+    found: dict[str, list[int]] = {kind: [] for kind in KINDS}
+    for column, feature in enumerate(features):
+        if feature.kind in KINDS and feature.over is None and not feature.where.conditions:
+            found[feature.kind].append(column)
+    chosen = [column for kind, most in KINDS.items() for column in found[kind][:most]]
+    return [(names[column], column, features[column]) for column in chosen]
 
 
 def _levels(feature: Feature, values: NDArray[np.float32]) -> Iterator[tuple[str, Ints]]:

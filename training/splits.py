@@ -5,7 +5,7 @@ reaches into a later one. Where a history is too short for that, the best honest
 fits, and a note that says so. Knows nothing about features or models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from features.config import Problem
 from features.cutoffs import Moments
-from features.durations import format_day
+from features.durations import DAY, format_day
 from features.errors import ProblemError
 from features.event_log import Ints
+from training.findings import STOP, Finding, StoppedError
 from training.label_table import SPLITS
 from training.labels import Labelled
 
@@ -30,6 +31,10 @@ LEAST_CLASS = 5
 """The least number of rows of each class in a part, when there are few."""
 TRAIN_SHARE = 0.15
 """The least share of the rows that train holds; with fewer the metrics are of a stump."""
+
+
+BY_CUSTOMER = "by customer"
+"""What a split is called that depends on the customers' ids alone."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +81,15 @@ def split_rows(problem: Problem, labelled: Labelled, customers: Sequence[str]) -
     split = split or _by_customer(labelled, customers)
     if split is None:
         positives = int(labelled.label.sum())
-        raise ProblemError(
-            f"P01 too few of a class: {len(labelled):,} labelled rows with {positives:,} positives "
-            "can't be split into "
-            "train, validation and test with both classes in each. Bring a longer history, more "
-            "customers, or a shorter horizon."
-        )
+        raise StoppedError(
+            Finding(
+                "P01", STOP, "labels",
+                f"{len(labelled):,} labelled rows with {positives:,} positives can't be split into "
+                "train, validation and test with both classes in each.",
+                ("Bring a longer history or more customers", "Shorten the horizon"),
+                {"rows": len(labelled), "positives": positives},
+            )
+        )  # fmt: skip
     return split
 
 
@@ -202,7 +210,7 @@ def _by_customer(labelled: Labelled, customers: Sequence[str]) -> Split | None:
         "the history is too short for any split by time: the parts hold different customers "
         "of the same time, so the metrics say nothing about how the model ages",
     )
-    return _split(*parts, "by customer", notes)
+    return _split(*parts, BY_CUSTOMER, notes)
 
 
 def _given(problem: Problem, labelled: Labelled, customers: Sequence[str]) -> Split:
@@ -252,8 +260,9 @@ def rolling(
 ) -> list[tuple[Ints, Ints]]:
     """The newest periods of some rows, and for each the rows that were over when it began.
 
-    A period is as long as the split's test part. Where customers are kept apart, a period
-    holds customers of the test part and what comes before it holds others.
+    A period is as long as the split's test part, and a day at least. Where customers are kept
+    apart, a period holds customers of the test part, or of validation where the rows are those
+    before the test, and what comes before it holds others.
 
     Parameters
     ----------
@@ -271,29 +280,51 @@ def rolling(
     cutoff, label = moments.rows.cutoff_time, labelled.label[rows]
     when = _when(problem, moments)
     known = np.maximum(moments.closes, moments.rows.known_time)
-    here, before = np.ones((2, len(rows)), dtype=bool)
-    if problem.split.customers == "apart":
-        here = np.isin(moments.rows.customer, labelled.moments.rows.customer[split.test])
-        before = ~here
+    here, before = _sides_of(problem, labelled, split, moments.rows.customer)
     found: list[tuple[Ints, Ints]] = []
-    end, oldest = int(when[here].max()), int(when.min())
-    while len(found) < most and end >= oldest:
-        test = here & (when > end - length) & (when <= end)
-        end -= length
-        if not _has_classes(label, test, LEAST_CLASS):
-            continue
+    for test in _periods(when, label, here, length):
+        if len(found) == most:
+            break
         first = cutoff[test].min()
         train = before & (known <= first) & (cutoff < first)
         enough = train.sum() >= TRAIN_SHARE * before.sum()
         if enough and _has_classes(label, train, 2 * LEAST_CLASS):
-            found.append((np.flatnonzero(train), np.flatnonzero(test)))
+            found.append((np.flatnonzero(train), test))
     return found
 
 
+def _sides_of(problem: Problem, labelled: Labelled, split: Split, who: Ints) -> tuple[Mask, Mask]:
+    """Which rows a period may hold, and which may come before it."""
+    if problem.split.customers != "apart":
+        return np.ones(len(who), dtype=bool), np.ones(len(who), dtype=bool)
+    customer = labelled.moments.rows.customer
+    here = np.isin(who, customer[split.test])
+    if not here.any():
+        here = np.isin(who, customer[split.validation])
+    return here, ~here
+
+
+def _periods(when: Ints, label: NDArray[np.int8], here: Mask, length: int) -> Iterator[Ints]:
+    """The rows of each period that holds enough of both classes, newest first.
+
+    Periods are found by sorting: between two of them there may be any number of empty ones.
+    """
+    rows = np.flatnonzero(here)
+    if not len(rows):
+        return
+    ago = (when[rows].max() - when[rows]) // length
+    order = np.argsort(ago, kind="stable")
+    for part in np.split(rows[order], np.flatnonzero(np.diff(ago[order])) + 1):
+        positives = int(label[part].sum())
+        if min(positives, len(part) - positives) >= LEAST_CLASS:
+            yield np.sort(part)
+
+
 def _span(problem: Problem, labelled: Labelled, split: Split) -> int:
-    """The whole periods that the test part holds, as a length."""
+    """The whole periods that the test part holds, as a length; a day at least, for a table of
+    labels need not say how long its windows are."""
     cutoff = _when(problem, labelled.moments.take(split.test))
-    period = _period(problem)
+    period = max(_period(problem), DAY)
     return int(cutoff.max() - cutoff.min()) // period * period + period
 
 

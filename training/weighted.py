@@ -27,12 +27,12 @@ LOG_ODDS = 30.0
 """Log-odds are cut here: a probability of 0 or 1 would weigh endlessly."""
 EPSILON = 2.0**-52
 """What a probability of 0 or 1 is moved by before its logarithm, as scikit-learn does."""
-TOP = 0.10
-"""The share of rows of `lift_at_10`."""
+TOPS = (0.05, 0.10)
+"""The shares of rows of `lift_at_5` and `lift_at_10`."""
 
 RANKING = (
-    "auroc", "average_precision", "lift_at_10", "precision_at_capacity", "recall_at_capacity",
-    "expected_value",
+    "auroc", "average_precision", "lift_at_5", "lift_at_10", "precision_at_capacity",
+    "recall_at_capacity", "expected_value",
 )  # fmt: skip
 """Metrics of any ranking."""
 OF_PROBABILITIES = ("log_loss", "brier", "ece", "calibration_slope", "calibration_intercept")
@@ -55,7 +55,7 @@ class Acting:
     outcome that is wished for, that the row pays)."""
     cost: float = 0.0
     """What acting on one row costs, in the same unit."""
-    capacity: float = TOP
+    capacity: float = TOPS[1]
     """The share of rows that can be acted on."""
 
     def gain(self, label: Labels) -> Floats:
@@ -128,23 +128,25 @@ class Scored:
         }
 
     def _ranking(self, weights: Floats) -> dict[str, Floats]:
-        shares = np.array([TOP, self.acting.capacity])
+        shares = np.array([*TOPS, self.acting.capacity])
         sums = np.zeros((len(weights), FIXED + 3 * len(shares)))
         rank(np.ascontiguousarray(weights, dtype=np.float32), *self._sorted, shares, sums)
         acting = np.zeros((len(weights), FIXED + 3))
         if self._by_worth is self._sorted:
-            acting[:, FIXED:] = sums[:, FIXED + 3 :]
+            acting[:, FIXED:] = sums[:, FIXED + 6 :]
         else:
-            rank(np.ascontiguousarray(weights, dtype=np.float32), *self._by_worth, shares[1:],
+            rank(np.ascontiguousarray(weights, dtype=np.float32), *self._by_worth, shares[2:],
                  acting)  # fmt: skip
         positive, negative = sums[:, POSITIVE], sums[:, NEGATIVE]
-        top, acted = sums[:, FIXED : FIXED + 3].T, sums[:, FIXED + 3 :].T
+        five, ten, acted = (sums[:, FIXED + i : FIXED + i + 3].T for i in (0, 3, 6))
+        rate = positive / (positive + negative)
         return {
             "_positive": positive,
             "_negative": negative,
             "auroc": sums[:, BEATEN] / positive / negative,
             "average_precision": sums[:, PRECISION] / positive,
-            "lift_at_10": top[0] / top[2] / (positive / (positive + negative)),
+            "lift_at_5": five[0] / five[2] / rate,
+            "lift_at_10": ten[0] / ten[2] / rate,
             "precision_at_capacity": acted[0] / acted[2],
             "recall_at_capacity": acted[0] / positive,
             "expected_value": acting[:, FIXED + 1] / acting[:, FIXED + 2],

@@ -110,7 +110,7 @@ def test_nothing_is_written_outside_the_workspace(shop_trained: Trained) -> None
         ("cohort = { active_within", 'cohort = { without = ["order"], active_within', "cohort is"),
         ('silence_of = "order"', 'silence_of = "odrer"', "Did you mean 'order'"),
         ("from 'orders.csv'", "from 'gone.csv'", "'orders' fails"),
-        ('horizon = "30d"', 'horizon = "900d"', "history is too short"),
+        ('horizon = "30d"', 'horizon = "900d"', "too short a history"),
         ("[problems.churn]", "[problems.other]", "no problem 'churn'.*Known: 'other'"),
     ],
 )
@@ -131,6 +131,36 @@ def test_bad_input_is_one_paragraph_and_exit_code_2(
     last = told.strip().splitlines()[-1]
     assert last.startswith("error: ")
     assert re.search(says, last), last
+
+
+def test_a_problem_that_can_not_be_answered_does_not_keep_the_others_waiting(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each says why, the exit code is 2, and preflight has a finding with its code for each."""
+    for name in ("orders.csv", "tickets.csv", "customers.csv"):
+        (tmp_path / name).symlink_to(shop.parent / name)
+    text = shop.read_text()
+    first = text[text.index("[problems.churn]") :]
+    nobody = first.replace(
+        "cohort = { active_within", 'cohort = { without = ["order"], active_within'
+    )
+    late = first.replace('horizon = "30d"', 'horizon = "900d"')
+    config = tmp_path / "journey.toml"
+    config.write_text(
+        text.replace(first, nobody) + "\n" + late.replace("[problems.churn]", "[problems.late]")
+    )
+    assert 2 == main(["train", str(config), "--workspace", str(tmp_path / "ws")])
+    told = capsys.readouterr().err
+    assert "error: churn: P06 the cohort is too small: It is empty" in told
+    assert "error: late: P02 too short a history" in told
+    assert "error: not trained, for the reasons above: churn, late." in told
+    assert 2 == main(["preflight", str(config), "--workspace", str(tmp_path / "ws"), "--json"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [("churn", "P06", "stop"), ("late", "P02", "stop")] == [
+        (line["problem"], line["findings"][0]["code"], line["findings"][0]["severity"])
+        for line in lines
+    ]
+    assert all(line["findings"][0]["mends"] for line in lines)
 
 
 def test_a_csv_with_one_per_cent_of_broken_rows_stops_and_lists_them(
@@ -201,16 +231,19 @@ def test_a_label_table_trains_as_well_as_a_declared_outcome(
 def test_grocery_is_predicted_better_than_by_a_rule(
     grocery_run: tuple[Path, CompletedProcess[str]],
 ) -> None:
-    """On the untouched last period, both problems beat their best rule and are calibrated."""
+    """On the untouched last period, both problems surely beat their best rule and are calibrated;
+    churn is as good as it is promised to be."""
     summaries = {
         s["problem"]: s for s in map(json.loads, grocery_run[1].stdout.strip().splitlines())
     }
     churn, conversion = summaries["churn"], summaries["conversion"]
-    assert churn["auroc"] >= 0.845
-    assert churn["auroc"] > churn["baselines"]["best_rule"]["auroc"]
-    assert churn["average_precision"] > churn["baselines"]["best_rule"]["average_precision"]
-    assert churn["ece"] <= 0.02
-    assert conversion["auroc"] > conversion["baselines"]["best_rule"]["auroc"]
+    assert round(churn["auroc"], 2) >= 0.86
+    assert churn["average_precision"] >= 0.43
+    for one in (churn, conversion):
+        better = one["differences"]["best_rule"]
+        assert all(better[name][1] > 0 for name in ("auroc", "average_precision"))
+        assert one["ece"] <= 0.02
+        assert 0.85 < one["calibration_slope"] < 1.1
     assert 0.11 < conversion["base_rate"] < 0.18
 
 

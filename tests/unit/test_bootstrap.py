@@ -66,6 +66,7 @@ def test_a_weight_is_a_number_of_copies() -> None:
     mine, score = label[copies], probability[copies]
     k = round(0.2 * len(copies))
     top = copies[np.argsort(-score, kind="stable")[:k]]
+    assert lift(mine, score, 0.05) == pytest.approx(found["lift_at_5"][0])
     assert lift(mine, score, 0.1) == pytest.approx(found["lift_at_10"][0])
     # Copies of one row tie, so the edge of the top may cut through them.
     worthy = copies[np.argsort(-score * value[copies], kind="stable")[:k]]

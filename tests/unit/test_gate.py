@@ -7,7 +7,7 @@ import pytest
 from features.config import Gate
 from training.backtest import Period
 from training.bootstrap import Interval
-from training.champion import Champion
+from training.champion import UNASKED, Champion
 from training.evaluation import Judgement, Metrics
 from training.findings import LEAK, Finding
 from training.gate import Decision, decide
@@ -39,10 +39,10 @@ def verdict(of: Judgement | None = None, slices: tuple[Group, ...] = ()) -> Verd
     return Verdict(of or judgement(best_rule=BETTER), [], None, [], [], list(slices))
 
 
-def period(difference: float) -> Period:
+def period(difference: float, is_test: bool = False) -> Period:
     """A period of the back-test in which the model was so much better than the rule."""
     of = judgement(best_rule=Interval(difference, -1, 1))
-    return Period("2024-01-01", "2024-01-29", 100, of, [], [])  # type: ignore[arg-type]
+    return Period("2024-01-01", "2024-01-29", 100, is_test, of, [], [])  # type: ignore[arg-type]
 
 
 def asked(
@@ -165,3 +165,19 @@ def test_every_reason_is_told() -> None:
     assert ["G01", "G03", "G04", "G07"] == codes(decision)
     assert max(map(len, decision.lines())) <= 96
     assert not decision.to_json()["passed"]
+
+
+def test_the_test_part_is_no_earlier_period() -> None:
+    """Earlier periods that were bad refuse, whatever the newest one, the test, adds to the mean."""
+    bad, test = [period(-0.01), period(-0.02)], [period(0.9, is_test=True)]
+    assert ["G03"] == codes(decide(verdict(), bad + test, None, (), Gate()))
+    told = decide(verdict(), test, None, (), Gate())
+    assert told.passed
+    assert "no earlier period is long enough for a back-test" in told.met
+
+
+def test_a_registry_out_of_reach_is_no_reason_against_a_first_model() -> None:
+    """Nobody knows of a champion: the version passes, and what is not known is said."""
+    told = asked(champion=Champion(UNASKED, None, "it can't be fetched: connection refused"))
+    assert told.passed
+    assert any("connection refused" in each for each in told.met)

@@ -7,7 +7,7 @@ import pytest
 
 from features.config import Problem
 from features.cutoffs import Moments
-from features.durations import days
+from features.durations import days, parse_moment
 from features.engine import Rows
 from features.feature import Feature
 from features.language import attribute_level, events
@@ -20,7 +20,7 @@ from training.judging import judge_test, look_back, look_back_json, summary_line
 from training.label_table import SPLITS
 from training.labels import Labelled
 from training.prepare import PURGED, Prepared, purged_rows
-from training.slices import Judged, by_category, by_gap, by_period
+from training.slices import Judged, begin_of, by_category, by_gap, by_period
 from training.splits import split_rows
 from training.weighted import Acting
 
@@ -238,3 +238,56 @@ def test_a_verdict_is_plain_data_and_a_few_lines() -> None:
     lines = summary_lines(verdict, looked)
     assert any("a random split would have claimed" in line for line in lines)
     assert all(len(line) < 300 for line in lines)
+
+
+def test_nothing_is_learnt_of_customers_who_are_kept_apart() -> None:
+    """What was purged before the test and may be learnt from is of no customer of the test."""
+    ready = prepared(replace_split())
+    customer = ready.labelled.moments.rows.customer
+    judged = set(customer[ready.split.test].tolist())
+    assert set(customer[ready.purged].tolist()) & judged
+    assert ready.has_newer_rows
+    assert not set(customer[ready.known_before_test].tolist()) & judged
+    assert len(ready.known_before_test) == len(ready.before_test[1])
+
+
+def test_the_newest_period_of_a_back_test_is_told_to_be_the_test() -> None:
+    """It is no earlier period; those before it are."""
+    ready = prepared()
+    found = backtest(ready, parameters(len(ready.split.train), len(FEATURES), 7), 5, resamples=0)
+    assert [False, False, False, True] == [period.is_test for period in found]
+
+
+def test_personas_are_kinds_of_customer_too() -> None:
+    """Each that somebody of the test part has is judged beside the best rule, like a category."""
+    ready = prepared()
+    matrix, label = ready.parts["test"]
+    score = sigmoid(np.log1p(matrix[:, 0].astype(np.float64)) - 2)
+    code = np.arange(len(label)) % 2
+    found = judge_test(ready, score, personas=(("early", "late", "nobody"), code)).slices
+    told = [group for group in found if group.by == "persona"]
+    assert [("early", (code == 0).sum()), ("late", (code == 1).sum())] == [
+        (group.level, group.n) for group in told
+    ]
+    for group in told:
+        assert group.judgement is not None and "best_rule" in group.judgement.differences
+
+
+def test_many_attributes_leave_room_for_the_channel() -> None:
+    """With a dozen attributes the last event's categories are judged all the same."""
+    plans = tuple(attribute_level(f"a{i}", ("x", "y")) for i in range(12))
+    channel = events().last_level("channel", ("ads", "mail"))
+    part = Judged(
+        (np.arange(600) % 3 == 0).astype(np.int8), np.linspace(0.1, 0.9, 600), {},
+        np.arange(600), Acting(), 1,
+    )  # fmt: skip
+    matrix = np.tile(np.arange(600)[:, None] % 2, (1, 13)).astype(np.float32)
+    found = {group.by for group in by_category(part, (*plans, channel), matrix, None)}
+    assert {name for name in found if "channel" in name}
+    assert 8 == len(found)
+
+
+@pytest.mark.parametrize(("level", "begin"), [("2024-11", "2024-11-01"), ("2024-Q3", "2024-07-01")])
+def test_every_period_has_a_moment_at_which_it_begins(level: str, begin: str) -> None:
+    """Months and quarters alike, so that a tracker can draw them in turn."""
+    assert parse_moment(begin) == begin_of(level)

@@ -1,5 +1,7 @@
 """The verdict before fitting: each finding where it belongs, and none on healthy rows."""
 
+import re
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -48,6 +50,9 @@ def found(
     split = split or split_rows(PROBLEM, labelled, names)
     last = int(labelled.moments.closes.max())
     verdict = preflight(PROBLEM, labelled, split, sources, last if end is None else end)
+    for finding in verdict:  # each with counts, dates and one to four mends
+        assert re.search(r"\d", finding.says) and re.search(r"19\d\d-\d\d-\d\d", finding.says)
+        assert 1 <= len(finding.mends) <= 4
     return {finding.code: finding for finding in verdict}
 
 
@@ -70,7 +75,8 @@ def test_few_positives(positives: int, stops: bool) -> None:
     label[np.flatnonzero(label)[positives:]] = 0
     labelled = rows(label, np.repeat(np.arange(12) * 28, 250))
     finding = found(labelled, thirds(labelled))["P01"]
-    assert f"{positives} of 3,000 labelled rows are positive" in finding.says
+    said = f"{positives} of 3,000 labelled rows between 1970-01-01 and 1970-11-05 are positive"
+    assert said in finding.says
     assert stops == (finding.severity == STOP)
     if stops:
         with pytest.raises(ProblemError, match="P01 too few positives"):
@@ -84,7 +90,8 @@ def test_the_rarer_class_counts() -> None:
     label = np.ones(3_000, np.int8)
     label[::100] = 0
     labelled = rows(label, np.repeat(np.arange(12) * 28, 250))
-    assert "30 of 3,000 labelled rows are negative" in found(labelled, thirds(labelled))["P01"].says
+    says = found(labelled, thirds(labelled))["P01"].says
+    assert "30 of 3,000 labelled rows between 1970-01-01 and 1970-11-05 are negative" in says
 
 
 def test_short_history() -> None:

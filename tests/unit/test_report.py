@@ -66,7 +66,7 @@ def test_the_page_says_which_model_is_judged_and_which_is_registered(told: Told)
     fitted = told.model.contract.trained["fitted"]
     assert fitted["judged"]["known_by"] < fitted["registered"]["known_by"]
     assert f"fitted on {fitted['judged']['n_rows']:,} rows" in told.tags["judged_model"]
-    assert f"again on all {fitted['registered']['n_rows']:,} rows" in told.tags["registered_model"]
+    assert f"again on {fitted['registered']['n_rows']:,} rows" in told.tags["registered_model"]
 
 
 def test_the_page_is_well_formed(html: str) -> None:

@@ -163,6 +163,35 @@ def test_periods_keep_customers_apart_too() -> None:
         assert not set(customer[train].tolist()) & set(customer[test].tolist())
 
 
+def test_a_search_among_apart_customers_is_judged_on_those_of_validation() -> None:
+    """Where the rows are those before the test, no customer of the test is among them."""
+    rows = labelled(list(range(0, 400, 10)), 30)
+    split = split_rows(APART, rows, CUSTOMERS)
+    used = np.concatenate([split.train, split.validation])
+    customer = rows.moments.rows.customer
+    found = rolling(APART, rows, split, used, 4)
+    assert found
+    for train, test in found:
+        assert set(customer[used[test]].tolist()) <= set(customer[split.validation].tolist())
+        assert not set(customer[used[train]].tolist()) & set(customer[used[test]].tolist())
+
+
+@pytest.mark.parametrize("apart", [0, 1])
+def test_a_table_without_a_horizon_has_periods_of_days(apart: int) -> None:
+    """One cutoff in the test part, and earlier ones months before it, all at the same moment of a
+    day or each at a microsecond of its own: the periods are found at once, each of a day."""
+    rows = labelled([0, 100, 200, 300], 0, ["train", "train", "validation", "test"])
+    cutoff = rows.moments.rows.cutoff_time + apart * np.arange(len(rows)) * (rows.given_split < 2)
+    moments = Moments(Rows(rows.moments.rows.customer, cutoff, cutoff), cutoff, cutoff)
+    rows = Labelled(moments, rows.label, {}, rows.given_split)
+    problem = Problem(labels="x")
+    split = split_rows(problem, rows, CUSTOMERS)
+    found = rolling(problem, rows, split, split.all_rows, 4)
+    tested = [cutoff[split.all_rows[test]] // days(1) for _, test in found]
+    assert [{300}, {200}, {100}] == [set(days_of.tolist()) for days_of in tested]
+    assert [600, 400, 200] == [len(train) for train, _ in found]
+
+
 def test_every_part_holds_every_lead() -> None:
     """Rows asked ahead of a date are split by that date, with purge, so none lacks long leads."""
     leads = np.tile([120, 30], 100 * 40)
