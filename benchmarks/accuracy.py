@@ -146,6 +146,12 @@ def one_problem(
         "ours": _pair([(r.metrics.auroc, r.metrics.average_precision) for r in results]),
         "ece": mean(r.metrics.ece for r in results),
         "calibration_slope": mean(r.metrics.calibration_slope for r in results),
+        "by_gap": {
+            group.level: [group.judgement.metrics.auroc, group.judgement.metrics.average_precision]
+            for group in results[0].verdict.by_gap
+            if group.judgement is not None
+        },
+        "gate": [reason.code for reason in results[0].decision.reasons],
         "rounds": [r.n_trees for r in results],
         "n_features": len(results[0].ready.features),
         "fit_seconds": [r.seconds["fit"] for r in results],
@@ -177,8 +183,8 @@ HEADING = (
 
 
 def line(row: dict[str, Any]) -> str:
-    """One problem: AUROC/average precision of each, which of the others ours is above, and how
-    well it is calibrated."""
+    """One problem: AUROC/average precision of each, which of the others ours is above, how well
+    it is calibrated, what the gate says, and how it is at each gap."""
     if "skipped" in row:
         return f"{row['set']:<26}  skipped: {row['skipped']}"
     others = ("best_rule", "rfm", "truth", "published")
@@ -192,6 +198,10 @@ def line(row: dict[str, Any]) -> str:
         gap = max(row["truth"][key] - row["ours"][key] for key in ("auroc", "average_precision"))
         above.append(f"{gap:.3f} below the truth")
     end = f"  {', '.join(above)}; error {row['ece']:.3f}, slope {row['calibration_slope']:.2f}"
+    end += f"; gate {', '.join(row['gate']) or 'passed'}"
+    if row["by_gap"]:
+        gaps = (f"{level} {auroc:.3f}/{ap:.3f}" for level, (auroc, ap) in row["by_gap"].items())
+        end += f"; by gap {', '.join(gaps)}"
     if row["published"]:
         end += f" ({row['published']['source']})"
     return f"{row['set']:<26}{row['n_test']:8,}{row['base_rate']:7.1%}{cells}{end}"
