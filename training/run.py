@@ -24,7 +24,7 @@ from models.spoken import Words
 from training.assembly import fit_judged, refit_on_all
 from training.audited import Audited, question_of, recall, remember
 from training.baselines import rule_score
-from training.champion import JUDGED, champion_of
+from training.champion import JUDGED, Champion, champion_of
 from training.clock import Clock
 from training.engines import Engine
 from training.few_positives import is_few
@@ -90,10 +90,7 @@ def train(
     judged = fit_judged(business, name, ready, personas, engine, clock)
     with clock.stage("judge") as told:
         champion = champion_of(workspace, model_name(business.name, name), whole)
-        others = {CHAMPION: champion.score} if champion and champion.score is not None else {}
-        probability = judged.probabilities(ready.parts["test"][0])
-        found = judge_test(whole, probability, others, _told(personas, ready))
-        verdict = within(found, whole, ready)
+        verdict = _verdict(judged, whole, ready, personas, champion)
         weekly = judge_weekly_risk(judged, ready)
         told.append(f"AUROC {verdict.metrics.auroc:.3f} on {verdict.metrics.n:,} untouched rows")
     with clock.stage("back-test") as told:
@@ -176,6 +173,20 @@ def _columns(
     # Found among all columns: the one that counts every event need not be worth a split.
     fewest = fewest_events(whole.features, whole.parts["train"][0])
     return replace(ready, fewest_events=fewest), personas
+
+
+def _verdict(
+    judged: FittedModel,
+    whole: Prepared,
+    ready: Prepared,
+    personas: Personas | None,
+    champion: Champion | None,
+) -> Verdict:
+    """The judgement of the test part, beside today's champion where it has scores of it."""
+    others = {CHAMPION: champion.score} if champion and champion.score is not None else {}
+    probability = judged.probabilities(ready.parts["test"][0])
+    found = judge_test(whole, probability, others, _told(personas, ready))
+    return within(found, whole, ready)
 
 
 def _told(personas: Personas | None, ready: Prepared) -> tuple[Sequence[str], Ints]:
