@@ -6,7 +6,7 @@ route, after `tenant_of`:
 
     value = await read_json(request)                  # any JSON value
     asked = await read_model(request, ScoreRequest)   # pydantic model or msgspec Struct
-    lines = await read_lines(request)                 # NDJSON, each line still bytes
+    lines = await read_lines(request, 1000)           # NDJSON, each line still bytes
     value = strict_json(line)                         # one line; raises UnreadableError
 
 and `openapi_extra=described(ScoreRequest, example={...})` documents the body of the route.
@@ -15,6 +15,7 @@ and `openapi_extra=described(ScoreRequest, example={...})` documents the body of
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -92,10 +93,50 @@ async def read_model(request: Request, model: type[Model]) -> Model:
     return fitted(await read_json(request), model)
 
 
-async def read_lines(request: Request) -> list[bytes]:
-    """The lines of an NDJSON body that hold anything; each is for `strict_json`."""
-    body = await read_bytes(request, NDJSON)
-    return [line for line in body.split(b"\n") if line.strip()]
+async def read_lines(request: Request, most: int) -> list[bytes]:
+    """The lines of an NDJSON body that hold anything; each is for `strict_json`.
+
+    Of a body with more than `most` one more is given, and the others are not looked at.
+    """
+    return lines_of(await read_bytes(request, NDJSON), most)
+
+
+def lines_of(body: bytes, most: int) -> list[bytes]:
+    """The first lines that hold anything: all, or `most` and one more."""
+    lines, end = [], 0
+    for found in islice(re.finditer(rb"\S[^\n]*", body), most + 1):
+        begin = body.rfind(b"\n", end, found.start()) + 1  # blanks before it belong to the line
+        lines.append(body[begin or end : found.end()])
+        end = found.end()
+    return lines
+
+
+@lru_cache
+def _array_of(most: int) -> msgspec.json.Decoder[Any]:
+    """Decodes an array of at most so many elements, of which it looks at none.
+
+    It is a record, whose fields are the elements: unlike for lists, msgspec stops at the first
+    that is too many.
+    """
+    elements = [(f"e{i}", msgspec.Raw, msgspec.UNSET) for i in range(most)]
+    record = msgspec.defstruct("Array", elements, array_like=True, forbid_unknown_fields=True)
+    return msgspec.json.Decoder(record)
+
+
+def is_longer(raw: bytes, most: int) -> bool:
+    """Whether JSON is an array of more elements; it is read no further than to the first of them.
+
+    What is no JSON, or no array, is not longer.
+    """
+    if raw.count(b",") < most:
+        return False
+    try:
+        _array_of(most).decode(raw)
+    except (msgspec.ValidationError, RecursionError) as error:
+        return "at most length" in str(error)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return False
 
 
 def is_lines(request: Request) -> bool:

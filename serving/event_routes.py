@@ -6,7 +6,8 @@ strictly; a row that can't be read is refused alone wherever the others can be t
 
 import asyncio
 from collections import Counter
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import FastAPI, Query, Request
@@ -19,6 +20,7 @@ from serving.bodies import (
     InvalidRequestError,
     UnreadableError,
     is_lines,
+    is_longer,
     read_bytes,
     read_json,
     read_lines,
@@ -49,6 +51,10 @@ MOST_ROWS = 10_000
 FEW = 100
 """So many rows are checked where the request is read; more are in a thread of their own."""
 
+LARGE = 100_000
+"""Bytes of a body from which on its rows are read in a thread."""
+
+Given = TypeVar("Given")
 Cursor = Annotated[str | None, Query(max_length=64, pattern=r"^\d{1,19}-[0-9a-f]{1,40}$")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="how many rows")]
 
@@ -72,7 +78,13 @@ def _add_events(app: FastAPI, state: State) -> None:
     )  # fmt: skip
     async def events(request: Request) -> Response:
         tenant_of(request, state, "ingest")
-        rows = await _lines(request) if is_lines(request) else await _rows(request)
+        if is_lines(request):
+            lines = await read_lines(request, MOST_ROWS)
+            _check_count(len(lines))
+            rows = await _aside(_read_all, lines, sum(map(len, lines)))
+        else:
+            raw = await read_bytes(request)
+            rows = await _aside(_rows, raw, len(raw))
         return _answer(await _kept(request, state, rows, [CANONICAL] * len(rows)), 207)
 
 
@@ -91,6 +103,7 @@ def _add_segment(app: FastAPI, state: State) -> None:
         rows = body.get("batch") if isinstance(body, dict) else None
         if not isinstance(rows, list):
             raise InvalidRequestError([{"place": "body.batch", "reason": "must be an array"}])
+        _check_count(len(rows))
         shared = {name: body[name] for name in ("sentAt", "context") if name in body}
         rows = [{**shared, **row} if isinstance(row, dict) else row for row in rows]
         return _answer(await _kept(request, state, rows, ["segment:"] * len(rows)), 200)
@@ -147,13 +160,18 @@ def _add_quarantine(app: FastAPI, state: State) -> None:
         return json_answer(Replayed(**{name: done[name] for name in Replayed.model_fields}))
 
 
-async def _rows(request: Request) -> list[Any]:
+async def _aside(read: Callable[[Given], list[Any]], given: Given, size: int) -> list[Any]:
+    """What is read of a body: of a large one in a thread, so that others are answered."""
+    return await asyncio.to_thread(read, given) if size > LARGE else read(given)
+
+
+def _rows(raw: bytes) -> list[Any]:
     """The rows of a JSON body: one, or an array of them."""
-    raw = await read_bytes(request)
+    _check_count(MOST_ROWS + 1 if is_longer(raw, MOST_ROWS) else 1)
     try:
         value = strict_json(raw)
     except UnreadableError:
-        return [_read(each) for each in _apart(raw)]
+        return _read_all(_apart(raw))
     return value if isinstance(value, list) else [value]
 
 
@@ -166,8 +184,8 @@ def _apart(raw: bytes) -> list[bytes]:
         raise
 
 
-async def _lines(request: Request) -> list[Any]:
-    return [_read(line) for line in await read_lines(request)]
+def _read_all(rows: list[bytes]) -> list[Any]:
+    return [_read(row) for row in rows]
 
 
 def _read(raw: bytes) -> Any:
@@ -179,9 +197,7 @@ def _read(raw: bytes) -> Any:
 
 async def _kept(request: Request, state: State, rows: list[Any], forms: list[str]) -> Taken:
     """What became of the rows, once it is on disk."""
-    if not 1 <= len(rows) <= MOST_ROWS:
-        reason = f"must hold 1 to {MOST_ROWS:,} rows"
-        raise InvalidRequestError([{"place": "body", "reason": reason}])
+    _check_count(len(rows))
     tenant = tenant_of(request, state, "ingest")
     given = tenant.kept, rows, forms, None, tenant.champions.event_names
     if len(rows) <= FEW:
@@ -189,6 +205,12 @@ async def _kept(request: Request, state: State, rows: list[Any], forms: list[str
     else:
         future = await asyncio.to_thread(state.intake.take, *given)
     return await asyncio.wrap_future(future)
+
+
+def _check_count(count: int) -> None:
+    if not 1 <= count <= MOST_ROWS:
+        reason = f"must hold 1 to {MOST_ROWS:,} rows"
+        raise InvalidRequestError([{"place": "body", "reason": reason}])
 
 
 _encode = msgspec.json.Encoder().encode

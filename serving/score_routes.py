@@ -104,7 +104,7 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
 async def _given(request: Request) -> Iterator[ScoreRequest | MilepostError]:
     """The requests of a batch; one that does not fit is its own error."""
     if is_lines(request):
-        lines = await read_lines(request)
+        lines = await read_lines(request, MOST_CUSTOMERS)
         if len(lines) > MOST_CUSTOMERS:
             fitted({"requests": [None] * len(lines)}, LooseBatch)
         return map(_read_line, lines)

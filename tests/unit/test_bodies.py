@@ -15,6 +15,8 @@ from serving.bodies import (
     UnreadableError,
     described,
     fitted,
+    is_longer,
+    lines_of,
     strict_json,
 )
 from serving.schemas_scores import FeatureValue, ScoreRequest
@@ -158,3 +160,27 @@ def pydantic_takes(value: Any) -> bool:
     except ValidationError:
         return False
     return True
+
+
+@pytest.mark.parametrize("line", [b"0", b" 0", b'{"a": 1}\r', b"\x0c0"])
+def test_lines_are_read_up_to_their_limit(line: bytes) -> None:
+    """Lines come as they are, blank ones not at all, and one too many tells that there are more."""
+    body = b"\n \n".join([line] * 4)
+    assert [line] * 4 == lines_of(body, 4) == lines_of(b"\n\n" + body + b"\n ", 9)
+    assert [line] * 3 == lines_of(body, 2)
+    assert [] == lines_of(b" \n\r\n\n", 1)
+
+
+@pytest.mark.parametrize("element", [b"0", b'"a,b"', b'{"a":1,"a":2}', b"[1,2,3]", b"1e999"])
+def test_an_array_is_counted_by_its_elements(element: bytes) -> None:
+    """Commas inside an element count for nothing, and no element is looked at: a bad one after
+    the limit is never reached."""
+    arrays = [b"[" + b",".join([element] * n) + b"]" for n in (0, 1, 3, 4, 5)]
+    assert [False, False, False, True, True] == [is_longer(each, 3) for each in arrays]
+    assert is_longer(arrays[-1][:-1] + b", what is this?", 3)
+
+
+@pytest.mark.parametrize("raw", [b"", b"1,2,3,4", b'{"a":[1,2,3,4,5]}', b"[1,,2,3,4", b"[" * 5000])
+def test_what_is_no_array_is_no_long_one(raw: bytes) -> None:
+    """It is left to the reading, which says what is wrong with it."""
+    assert not is_longer(raw, 3)
