@@ -30,7 +30,7 @@ from serving.bodies import (
 from serving.errors import documented, json_answer
 from serving.examples import QUARANTINE, RESULTS, SOME_REFUSED, TRIED_AGAIN, shown
 from serving.freshness import broken_sentence
-from serving.intake import CANONICAL, Taken, Unreadable
+from serving.intake import CANONICAL, CUT, Taken, Unreadable
 from serving.quarantine import page, replay
 from serving.schemas_events import (
     BATCH,
@@ -136,12 +136,12 @@ def _add_quarantine(app: FastAPI, state: State) -> None:
         if after is not None:
             arrived, _, row = after.partition("-")
             place = (min(int(arrived), 2**62), row)
-        rows = page(store, limit, place, replayed)
-        following = f"{rows[-1].arrived}-{rows[-1].row}" if len(rows) == limit else None
+        rows, more = page(store, limit, place, replayed)
+        following = f"{rows[-1].arrived}-{rows[-1].row}" if more else None
         shown = [
             QuarantineRow(
                 row=r.row, arrived=format_moment(r.arrived), source=r.source, reason=r.reason,
-                detail=r.detail, body=r.body,
+                detail=r.detail, body=r.body, cut=r.form == CUT,
                 replayed=None if r.replayed is None else format_moment(r.replayed),
             )
             for r in rows

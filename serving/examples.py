@@ -287,7 +287,7 @@ QUARANTINE = {
         {
             "row": "08fd92cdb43aa71d4c2d69c6", "arrived": NOW, "source": "api",
             "reason": "event_time_missing", "detail": "event_time is missing",
-            "body": '{"customer":"555","event":"purchase"}', "replayed": None,
+            "body": '{"customer":"555","event":"purchase"}', "cut": False, "replayed": None,
         }
     ],
     "next": None,

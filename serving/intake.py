@@ -49,6 +49,11 @@ CANONICAL, ACTION = "event", "action"
 """Forms of a row: as a sender says it, or as an action was written down; those of Segment's are
 `segment:` and the kind of message."""
 
+CUT = "cut"
+"""The form of a row of which only the beginning was kept; it can't be tried again."""
+MOST_KEPT = 131_072
+"""Bytes that are kept of a row that is set aside: twice what the properties of a good one take."""
+
 UNREADABLE = frozenset(("not_an_object", "unreadable"))
 """Faults of rows that are no row at all: they are refused and not kept."""
 
@@ -168,11 +173,16 @@ def facts_from(body: Any, form: str, now: int, groups: tuple[str, ...]) -> tuple
 
 
 def set_aside(body: Any, form: str, reason: str, detail: str) -> SetAside:
-    """A row for the quarantine; the same row for the same reason is the same one."""
-    written = msgspec.json.encode(body).decode()
+    """A row for the quarantine; the same row for the same reason is the same one.
+
+    Of a row that is longer than any good one the beginning is kept, for whoever mends its sender.
+    """
+    raw = msgspec.json.encode(body)
     source = {CANONICAL: API, ACTION: ACTIONS}.get(form, SOURCE)
-    named = blake2b(f"{form}\0{reason}\0{written}".encode(), digest_size=12).hexdigest()
-    return SetAside(named, source, form, reason, detail, written)
+    named = blake2b(f"{form}\0{reason}\0".encode() + raw, digest_size=12).hexdigest()
+    if len(raw) > MOST_KEPT:
+        form, raw = CUT, raw[:MOST_KEPT]
+    return SetAside(named, source, form, reason, detail, raw.decode(errors="ignore"))
 
 
 class Intake:

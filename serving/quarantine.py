@@ -2,7 +2,8 @@
 
 Takes a workspace's store; gives pages of rows and what became of those that were replayed. A
 replay checks a row as it came; one that is kept now is marked, and stays listed only when asked
-for. Knows nothing about HTTP.
+for. Of a row that was too long the beginning is kept: it is listed, and never replayed. Knows
+nothing about HTTP.
 """
 
 from collections import Counter
@@ -13,10 +14,21 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from features.durations import this_moment
 from serving.event_store import ACCEPTED, DUPLICATE, TenantStore
-from serving.intake import Intake
+from serving.intake import CUT, Intake
 from serving.tables import QUARANTINE
 
 MOST_AT_ONCE = 1_000
+MOST_BYTES = 8_000_000
+"""Of the rows of a page; one that is larger by itself is a page of its own."""
+IMPORTED = "import"
+"""The form of rows that an import set aside; they are mended in their source."""
+FOR_GOOD = (IMPORTED, CUT)
+"""Forms of rows that can't be replayed."""
+
+_COLUMNS = [
+    QUARANTINE.c[name]
+    for name in ("row", "arrived", "source", "form", "reason", "detail", "body", "replayed")
+]
 
 
 class Kept(msgspec.Struct):
@@ -34,27 +46,38 @@ class Kept(msgspec.Struct):
 
 def page(
     store: TenantStore, limit: int, after: tuple[int, str] | None = None, replayed: bool = False
-) -> list[Kept]:
-    """Rows by arrival, oldest first, after a place; those replayed only if asked for."""
-    table = QUARANTINE.c
-    columns = (
-        table.row, table.arrived, table.source, table.form, table.reason, table.detail, table.body,
-        table.replayed,
-    )  # fmt: skip
-    asked = select(*columns).where(table.workspace == store.workspace)
+) -> tuple[list[Kept], bool]:
+    """Rows by arrival, oldest first, after a place; those replayed only if asked for.
+
+    Returns
+    -------
+    rows : list of Kept
+        At most `limit`, and of `MOST_BYTES` together.
+    more : bool
+        Whether others may follow.
+    """
+    asked = select(*_COLUMNS).where(QUARANTINE.c.workspace == store.workspace)
     if not replayed:
-        asked = asked.where(table.replayed.is_(None))
+        asked = asked.where(QUARANTINE.c.replayed.is_(None))
     if after is not None:
         asked = asked.where(_beyond(*after))
+    asked = asked.order_by(QUARANTINE.c.arrived, QUARANTINE.c.row).limit(limit)
+    rows: list[Kept] = []
+    size = 0
     with store.database.reading() as connection:
-        found = connection.execute(asked.order_by(table.arrived, table.row).limit(limit))
-        return [Kept(*row) for row in found]
+        # A few rows at a time: what lies beyond the page is not brought into memory.
+        for found in connection.execute(asked, execution_options={"yield_per": 8}):
+            row = Kept(*found)
+            size += len(row.body.encode())
+            if rows and size > MOST_BYTES:
+                return rows, True
+            rows.append(row)
+    return rows, len(rows) == limit
 
 
 def replay(store: TenantStore, intake: Intake, rows: Sequence[str] | None) -> Counter[str]:
     """Try rows again: those named, or all that were not replayed yet (at most `MOST_AT_ONCE`)."""
-    waiting = _named(store, rows) if rows is not None else page(store, MOST_AT_ONCE)
-    waiting = [row for row in waiting if row.form != IMPORTED]
+    waiting = _waiting(store, rows)
     if not waiting:
         return Counter()
     bodies = [msgspec.json.decode(row.body) for row in waiting]
@@ -72,19 +95,14 @@ def replay(store: TenantStore, intake: Intake, rows: Sequence[str] | None) -> Co
     return Counter(result.status for result in results)
 
 
-IMPORTED = "import"
-"""The form of rows that an import set aside; they are mended in their source."""
-
-
-def _named(store: TenantStore, rows: Sequence[str]) -> list[Kept]:
+def _waiting(store: TenantStore, rows: Sequence[str] | None) -> list[Kept]:
+    """The rows that are meant and can be tried again."""
     table = QUARANTINE.c
+    mine = (table.workspace == store.workspace, table.form.not_in(FOR_GOOD))
+    meant = table.replayed.is_(None) if rows is None else table.row.in_(list(rows)[:MOST_AT_ONCE])
+    asked = select(*_COLUMNS).where(*mine, meant)
     with store.database.reading() as connection:
-        found = connection.execute(
-            select(
-                table.row, table.arrived, table.source, table.form, table.reason, table.detail,
-                table.body, table.replayed,
-            ).where(table.workspace == store.workspace, table.row.in_(list(rows)[:MOST_AT_ONCE]))
-        )  # fmt: skip
+        found = connection.execute(asked.order_by(table.arrived, table.row).limit(MOST_AT_ONCE))
         return [Kept(*row) for row in found]
 
 

@@ -189,13 +189,16 @@ class QuarantineRow(BaseModel):
     reason: str
     detail: str
     body: str
-    """The row as it came, JSON."""
+    """The row as it came, JSON; of one that is cut the beginning."""
+    cut: bool
+    """Whether the row was too long to be kept whole; it can't be replayed then."""
     replayed: str | None
     """When it was replayed with success."""
 
 
 class QuarantinePage(BaseModel):
-    """Rows that were set aside, oldest first."""
+    """Rows that were set aside, oldest first: as many as were asked for, or fewer if they are
+    long."""
 
     rows: list[QuarantineRow]
     next: str | None

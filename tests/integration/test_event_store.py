@@ -26,7 +26,7 @@ from serving import quarantine
 from serving.database import Database, StoreUnavailableError
 from serving.event_store import EventStore, TenantStore
 from serving.importing import import_sources
-from serving.intake import CANONICAL, Intake
+from serving.intake import CANONICAL, CUT, MOST_KEPT, Intake
 from serving.migrations import upgrade
 from serving.snapshot import refreshed
 from serving.tables import EVENT_DAYS, EVENTS, METADATA
@@ -137,7 +137,7 @@ def test_every_row_is_accounted_for(url: str, intake: Intake) -> None:
         "future_time", "recorded_time_given",
     ]  # fmt: skip
     assert reasons == [r.reason for r in results if r.reason]
-    assert 6 == len(quarantine.page(store, 100))
+    assert 6 == len(quarantine.page(store, 100)[0])
     journey = store.journeys.of("c", KINDS)
     assert journey is not None and ("1",) == journey.ids
     assert ("gold",) == journey.attributes.categories["plan"].levels
@@ -165,14 +165,36 @@ def test_a_replayed_row_is_kept_once_it_can_be(url: str, intake: Intake) -> None
     store = opened(url, "replay")
     row = {"customer": "c", "event": "order", "event_time": "2024-01-01"}
     sent(intake, store, [{**row, "event_id": "~x"}])
-    named = quarantine.page(store, 10)[0].row
+    named = quarantine.page(store, 10)[0][0].row
     with store.database.writing() as connection:
         mend = text("update quarantine set body = :b where row = :r".replace("row =", '"row" ='))
         connection.execute(mend, {"b": '{"customer":"c","event":"e","event_time":"2024-01-01"}',
                                   "r": named})  # fmt: skip
     assert {"accepted": 1} == quarantine.replay(store, intake, None)
-    assert [] == quarantine.page(store, 10)
-    assert 1 == len(quarantine.page(store, 10, replayed=True))
+    assert ([], False) == quarantine.page(store, 10)
+    assert 1 == len(quarantine.page(store, 10, replayed=True)[0])
+
+
+def test_of_a_long_row_little_is_kept_and_told(url: str, intake: Intake) -> None:
+    """Rows of any length make a quarantine of bounded rows and pages; what was cut is said to be,
+    is never tried again, and keeps no other row from that."""
+    store = opened(url, "long")
+    long = [{"event": "order", "text": f"{n} " + "ü" * 100_000} for n in range(100)]
+    results = sent(intake, store, [*long])
+    assert {"event_time_missing"} == {r.reason for r in results}
+    first, more = quarantine.page(store, 1000)
+    assert more and sum(len(row.body.encode()) for row in first) <= quarantine.MOST_BYTES
+    assert {CUT} == {row.form for row in first}
+    assert all(0 <= MOST_KEPT - len(row.body.encode()) < 4 for row in first)
+    assert all(row.body.startswith('{"event":"order","text":"') for row in first)
+    found = {row.row for row in first}
+    while more:
+        rows, more = quarantine.page(store, 1000, (first[-1].arrived, max(found)))
+        found |= {row.row for row in rows}
+    assert 100 == len(found)
+    sent(intake, store, [{"customer": "c", "event": "order"}])
+    assert {"quarantined": 1} == quarantine.replay(store, intake, None)
+    assert not quarantine.replay(store, intake, [*found])
 
 
 def test_values_of_another_kind_are_missing_and_named(url: str, intake: Intake) -> None:
