@@ -6,6 +6,7 @@ Nothing of a body, a query or a secret is kept. Knows nothing about HTTP.
 
 import sys
 from collections import deque
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -50,19 +51,25 @@ class Log:
         if asked.key:
             self._rows.append(asked)
 
-    def flush(self) -> None:
-        """Write what waits; rows that a database refuses wait for the next time."""
+    def show(self) -> None:
+        """Write the lines that wait; where nobody reads them any more they are lost."""
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if lines:
-            sys.stderr.write("".join(map(_line, lines)))
-            sys.stderr.flush()
+            with suppress(OSError, ValueError):
+                sys.stderr.write("".join(map(_line, lines)))
+                sys.stderr.flush()
+
+    def keep(self) -> None:
+        """Write the rows that wait; what a database refuses waits for the next time."""
         rows = [self._rows.popleft() for _ in range(len(self._rows))]
         if rows:
             try:
                 with self.database.writing() as connection:
                     add_rows(connection, AUDIT, rows)
-            except MilepostError:
+            except Exception as error:
                 self._rows.extendleft(reversed(rows))
+                if not isinstance(error, MilepostError):
+                    raise
 
 
 def asked_of(database: Database, workspace: str, limit: int) -> list[Asked]:

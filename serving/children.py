@@ -7,9 +7,11 @@ import argparse
 import logging
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 LOG = logging.getLogger("milepost.serving")
 
@@ -31,6 +33,12 @@ def declare_parent(parser: argparse.ArgumentParser) -> None:
 def orphaned(parent: int | None) -> bool:
     """Whether the process that started this one is gone."""
     return parent is not None and os.getppid() != parent
+
+
+def say(line: str) -> None:
+    """A line for the person who started the service; it serves on when nobody reads."""
+    with suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 class Child:

@@ -17,7 +17,7 @@ from pathlib import Path
 from features.config import Business, read_config
 from features.errors import MilepostError
 from models.registry import models_of
-from serving.children import Child
+from serving.children import Child, say
 from serving.metrics import prepare
 from serving.settings import Settings, declare_place, read_settings
 
@@ -108,11 +108,6 @@ def watch_command(configs: Sequence[Path], workspace: Path) -> list[str]:
         sys.executable, "-m", "models", "watch", *named, "--workspace", str(workspace),
         "--parent", str(os.getpid()),
     ]  # fmt: skip
-
-
-def say(line: str) -> None:
-    """A line for the person who started the service."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def _serve(businesses: Sequence[Business], settings: Settings, listener: socket.socket) -> int:

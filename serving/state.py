@@ -20,6 +20,7 @@ from models.shelf import Shelf, Standing
 from serving.audit import Log
 from serving.champions import Champions, Loaded
 from serving.database import Database
+from serving.duties import Duties, Duty
 from serving.entrance import Entrance
 from serving.event_store import TenantStore, store_of
 from serving.freshness import Sources
@@ -152,12 +153,21 @@ class State:
         self.metrics = Metrics()
         self.ledger = Ledger(self.database)
 
+    def duties(self) -> tuple[tuple[Duty, ...], ...]:
+        """What is done all the time, in groups that don't wait for each other.
+
+        Who may ask comes first. A provider may answer slowly, and so may whoever reads the log.
+        """
+        return (
+            (self.ring.refresh, self.roster.refresh, self.sessions.refresh),
+            (self.log.keep,), (self.log.show,), (self.tokens.refresh,),
+        )  # fmt: skip
+
     def refresh(self) -> None:
         """Learn who may ask by now: keys, people, sessions that have ended, a provider's keys."""
-        self.ring.refresh()
-        self.roster.refresh()
-        self.sessions.refresh()
-        self.tokens.refresh()
+        Duties(
+            (self.ring.refresh, self.roster.refresh, self.sessions.refresh, self.tokens.refresh)
+        ).do()
 
     def end(self) -> None:
         """Finish what was taken on: nothing is asked any more."""

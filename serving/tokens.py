@@ -6,9 +6,11 @@ and scopes, or it counts for nothing. Knows nothing about HTTP answers.
 """
 
 import json
+import logging
 import time
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
 import jwt
@@ -17,10 +19,13 @@ from serving.discovery import ProviderError, describe
 from serving.keys import SCOPES, Caller
 from serving.settings import Settings
 
+LOG = logging.getLogger("milepost.serving")
+
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """Signatures by key pairs alone: a shared secret or none is never right."""
-FRESH, SOON = 300.0, 5.0
-"""Seconds until the provider's keys are fetched again; and when an unknown one was named."""
+FRESH, AGAIN, SOON = 300.0, 30.0, 5.0
+"""Seconds until the provider's keys are fetched again: usually, where they could not be had, and
+when an unknown one was named."""
 MOST_BYTES = 1_000_000
 MOST_KNOWN = 1000
 LEEWAY = 30
@@ -35,6 +40,7 @@ class Tokens:
         self.workspace_claim, self.scope_claim = settings.oidc_workspace, settings.oidc_scopes
         self._keys: dict[str, Any] = {}
         self._fetched = -FRESH
+        self._lasts = FRESH
         self._asked_for_more = False
         self._known: dict[str, tuple[Caller, float]] = {}
 
@@ -62,17 +68,18 @@ class Tokens:
     def refresh(self) -> None:
         """Fetch the provider's keys when it is time; a provider that is away changes nothing."""
         age = time.monotonic() - self._fetched
-        if not self.issuer or age < (SOON if self._asked_for_more else FRESH):
+        if not self.issuer or age < (SOON if self._asked_for_more else self._lasts):
             return
-        self._fetched, self._asked_for_more = time.monotonic(), False
+        self._fetched, self._asked_for_more, self._lasts = time.monotonic(), False, AGAIN
         try:
             address = self.address or describe(self.issuer).keys
             with urllib.request.urlopen(address, timeout=3) as answer:  # noqa: S310 - set, or https
                 found = json.loads(answer.read(MOST_BYTES))
-            keys = [jwt.PyJWK(each) for each in found["keys"] if each.get("kid")]
-        except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError, ProviderError):
+            keys = _keys_of(found)
+        except (OSError, HTTPException, ValueError, RecursionError, ProviderError) as error:
+            LOG.warning("the keys of the identity provider stay as they were: %r", error)
             return
-        self._keys = {str(k.key_id): k for k in keys if k.algorithm_name in ALGORITHMS}
+        self._keys, self._lasts = keys, FRESH
         self._known = {}
 
     def _remembered(self, text: str, claims: Mapping[str, Any]) -> Caller | None:
@@ -88,3 +95,25 @@ class Tokens:
             self._known = {}
         self._known[text] = caller, min(float(claims["exp"]) + LEEWAY, time.time() + FRESH)
         return caller
+
+
+def _keys_of(found: Any) -> dict[str, jwt.PyJWK]:
+    """The keys of a key set that can check a signature; others in it are passed over (RFC 7517).
+
+    Raises
+    ------
+    ValueError
+        When it is no key set.
+    """
+    given = found.get("keys") if isinstance(found, dict) else None
+    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+        raise ValueError("that is no key set")
+    keys = {}
+    for each in given:
+        try:
+            key = jwt.PyJWK(each)
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError):
+            continue
+        if key.key_id and key.algorithm_name in ALGORITHMS:
+            keys[str(key.key_id)] = key
+    return keys

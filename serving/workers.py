@@ -12,20 +12,24 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
+from serving.children import say
+from serving.duties import Duties, Rounds
 from serving.edge import Application
 from serving.guard import guarded, sweep
 from serving.state import State
 
 TICK = 0.5
 """Seconds between two readings of the keys."""
+LAST_ROUND = 2.0
+"""How long a stop waits for each group of duties."""
 POLL = 0.02
 """Seconds between two looks at the workers."""
 LAST_SECONDS = 10
@@ -87,16 +91,14 @@ def work(app: Application, state: State, listener: socket.socket) -> None:
         lifespan="off",
     )
     spare_collector()
-    over = threading.Event()
-    ticker = threading.Thread(target=_tick, args=(state, over), name="ticker", daemon=True)
-    ticker.start()
+    rounds = Rounds(state.duties(), TICK)
+    rounds.start()
     try:
         Server(config, state).run(sockets=[listener])
     finally:
-        over.set()
-        ticker.join(5)
+        rounds.stop(LAST_ROUND)
         state.end()
-        state.log.flush()
+        Duties((state.log.keep, state.log.show)).do()
 
 
 def spare_collector() -> None:
@@ -107,12 +109,6 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 20, 20)
-
-
-def _tick(state: State, over: threading.Event) -> None:
-    while not over.wait(TICK):
-        state.refresh()
-        state.log.flush()
 
 
 class Workers:
@@ -170,7 +166,7 @@ class Workers:
             self._wait = SHORTEST if steady else min(2 * self._wait, longest)
             self._due.append(time.monotonic() + self._wait)
             if code != MENDABLE:
-                print(f"a worker ended with {code}; again in {self._wait} s", file=sys.stderr)
+                say(f"a worker ended with {code}; again in {self._wait} s")
         return code
 
     def _stop(self, number: int) -> None:
@@ -194,11 +190,13 @@ def _code_of(begin: Callable[[], int]) -> int:
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     except BaseException as error:  # noqa: BLE001 - the process ends here; its parent starts another
-        sys.excepthook(type(error), error, error.__traceback__)
+        with suppress(OSError, ValueError):
+            sys.excepthook(type(error), error, error.__traceback__)
         return 1
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
 
 
 def _leave(_: int, __: FrameType | None) -> None:

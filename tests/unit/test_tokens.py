@@ -1,8 +1,11 @@
 """Sessions of browsers, links that work once, and signed tokens."""
 
 import json
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import jwt
@@ -15,7 +18,7 @@ from serving.migrations import upgrade
 from serving.people import Roster, Users
 from serving.sessions import Links, Sessions
 from serving.settings import Settings
-from serving.tokens import Tokens
+from serving.tokens import AGAIN, SOON, Tokens
 
 ISSUER = "https://id.example"
 PRIVATE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -118,3 +121,54 @@ def test_doubtful_tokens_count_for_nothing(tokens: Tokens) -> None:
 def test_without_an_issuer_no_token_counts() -> None:
     """A service that names no provider believes none."""
     assert Tokens(Settings()).check(signed()) is None
+
+
+@pytest.fixture
+def rude() -> Iterator[str]:
+    """The address of a server that does not speak HTTP."""
+
+    class Rude(BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(b"what?\r\n\r\n")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Rude) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/jwks.json"
+        server.shutdown()
+        thread.join()
+
+
+WRONG = ['{"keys":["x"]}', '{"keys":5}', "[]", "5", "{", "[" * 100_000, "\x00", "rude", "none"]
+
+
+@pytest.mark.parametrize("said", WRONG, ids=lambda said: said[:9])
+def test_a_provider_that_answers_wrongly_changes_nothing(
+    said: str, tokens: Tokens, rude: str, tmp_path: Path
+) -> None:
+    """The keys stay as they were, and are asked for again."""
+    (tmp_path / "wrong.json").write_text(said)
+    right = tokens.address
+    tokens.address = {
+        "rude": rude, "none": f"file://{tmp_path}/none",
+    }.get(said, f"file://{tmp_path}/wrong.json")  # fmt: skip
+    tokens.check(signed(kid="unknown"))
+    tokens._fetched = -SOON  # as if time had gone by
+    tokens.refresh()
+    assert tokens.check(signed()) is not None
+    tokens.address, tokens._fetched = right, tokens._fetched - AGAIN
+    (tmp_path / "jwks.json").write_text('{"keys": []}')
+    tokens.refresh()
+    assert tokens.check(signed()) is None
+
+
+def test_keys_of_other_kinds_are_passed_over(tokens: Tokens, tmp_path: Path) -> None:
+    """A key set may have keys that nobody here can use; the others count."""
+    file = tmp_path / "jwks.json"
+    known = json.loads(file.read_text())["keys"]
+    odd = [{}, {"kty": "of tomorrow", "kid": "two"}, {"kty": "RSA", "kid": "three", "n": 5}]
+    file.write_text(json.dumps({"keys": [*odd, *known]}))
+    fresh = Tokens(Settings(oidc_issuer=ISSUER, oidc_keys=tokens.address))
+    fresh.refresh()
+    assert fresh.check(signed()) is not None
