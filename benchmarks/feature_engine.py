@@ -49,6 +49,9 @@ def main() -> None:
     print(closing(found))
     RESULTS.parent.mkdir(exist_ok=True)
     chosen.json.write_text(json.dumps(found, indent=1) + "\n")
+    results = [row["status"] for rows in found["sizes"].values() for row in rows.values()]
+    if any("DIFFERENT" in status for status in results):
+        sys.exit("A peer's result differs from ours; its time says nothing.")
 
 
 def _arguments() -> argparse.Namespace:
@@ -162,7 +165,7 @@ def _add_ratios(engines: list[Engine], rows: dict[str, Any]) -> None:
         raise SystemExit(f"our own engine: {ours['status']}")
     for engine in engines:
         row = rows[engine.name]
-        if "best" in row:
+        if "best" in row and row["status"] in ("ran", "equal"):
             row["by_the_row"] = engine.by_the_row
             share = ours["n_rows"] / row["n_rows"] if engine.by_the_row else 1
             row["ratio"] = row["best"] / ours["best"] * share
@@ -227,7 +230,7 @@ def table(size: int, rows: dict[str, Any]) -> str:
         f"{'engine':<38}{'seconds':>9}{'ratio':>8}{'target':>8}{'memory':>10}{'RSS':>10}  result",
     ]
     for name, row in rows.items():
-        if "best" not in row:
+        if "ratio" not in row:
             lines.append(f"{name:<38}  {row['status']}")
             continue
         target = "" if row["target"] is None else f"{row['target']:,}"
@@ -258,6 +261,7 @@ def closing(found: dict[str, Any]) -> str:
             f"growth of {name} from {exponents['from']:,} to {exponents['to']:,} events: time "
             f"^{exponents['time']:.2f}, memory ^{exponents['memory']:.2f}"
         )
+    lines += targets(found)
     versions: dict[str, str] = {}
     for rows in [*found["sizes"].values(), found["one_customer"]]:
         for name, row in rows.items():
@@ -272,6 +276,25 @@ def closing(found: dict[str, Any]) -> str:
         f"machine: {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, Python {m['python']}",
     ]
     return "\n".join(lines)
+
+
+def targets(found: dict[str, Any]) -> list[str]:
+    """What our own memory and growth are beside what they may be."""
+    largest = max(found["sizes"])
+    memory = found["sizes"][largest][ENGINES[0].name].get("peak_memory", math.inf)
+    lines = [
+        f"our memory at {largest:,} events: {memory / 2**30:.1f} GiB, "
+        f"{_met(memory <= MEMORY_TARGET)} ({MEMORY_TARGET / 2**30:.0f} GiB)"
+    ]
+    ours = found["growth"].get(ENGINES[0].name)
+    if ours is not None:
+        met = _met(ours["time"] <= EXPONENT_TARGET)
+        lines.append(f"our growth: time ^{ours['time']:.2f}, {met} ({EXPONENT_TARGET})")
+    return lines
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "MISSED"
 
 
 if __name__ == "__main__":

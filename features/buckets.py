@@ -81,6 +81,12 @@ class Buckets:
         customers = union(log.customers, attributes.customers)
         return log.aligned(customers), attributes.aligned(customers)
 
+    def n_recorded(self, until: int) -> int:
+        """How many events were recorded by a moment, microseconds UTC; reads that column alone."""
+        files = (self._path(EVENTS, bucket) for bucket in range(len(self)))
+        columns = (pq.read_table(file, columns=["recorded_time"])[0] for file in files)
+        return sum(int(np.count_nonzero(_moments(column) <= until)) for column in columns)
+
     def event_counts(self, customers: Sequence[str]) -> Ints:
         """How many events each of some customers has, shape `(n_customers,)`."""
         place = {customer: i for i, customer in enumerate(customers)}
@@ -234,7 +240,7 @@ def open_buckets(business: Business, folder: Path, grouped: bool = False) -> Buc
         raise BucketError(
             f"The buckets in {folder} were made from other sources (digest {found.origin[:12]}) "
             f"than {business.name} now names (digest {origin(business)[:12]}): its events, "
-            f"customers, attach, data or extracted_at have changed since. {again}"
+            f"customers, attach, data, extracted_at or features.actions have changed since. {again}"
         )
     return found
 
@@ -252,6 +258,8 @@ def origin(business: Business) -> str:
     said = business.model_dump(
         mode="json", include={"events", "customers", "attach", "data", "extracted_at"}
     )
+    if business.features.actions:  # the buckets hold them
+        said["actions"] = True
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

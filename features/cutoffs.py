@@ -253,11 +253,19 @@ def _grid(problem: Problem, begin: int, n_customers: int, end: int) -> Rows:
 
 
 def _at_events(at: At, log: EventLog, end: int) -> Rows:
-    """A cutoff at every event of a kind."""
-    chosen = (log.event.codes == log.event.code(at.event)) & (log.event_time <= end)
+    """A cutoff at every event of a kind, known as soon as that event is.
+
+    An event is hardly ever recorded at the very moment it happens, and before it is, nobody asks.
+    """
+    known = np.maximum(log.event_time, log.recorded_time)
+    chosen = (log.event.codes == log.event.code(at.event)) & (known <= end)
     who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))[chosen]
-    pairs = np.unique(np.stack([who, log.event_time[chosen]]), axis=1)
-    return _known_then(pairs[0], pairs[1])
+    when, known = log.event_time[chosen], known[chosen]
+    order = np.lexsort((known, when, who))
+    who, when, known = who[order], when[order], known[order]
+    first = np.ones(len(who), dtype=bool)
+    first[1:] = (np.diff(who) != 0) | (np.diff(when) != 0)
+    return Rows(who[first].astype(np.int64), when[first], known[first])
 
 
 def _before_dates(before: Before, dates: EventLog, end: int) -> Rows:

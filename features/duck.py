@@ -143,7 +143,8 @@ def moment(source: str, column: str, columns: dict[str, str]) -> str:
             f"to_timestamp({column})."
         )
     cast = f"try_cast({quote(column)} as timestamptz)"
-    within = f"{cast} between timestamptz '0001-01-01' and timestamptz '9999-12-31'"
+    last = "9999-12-31 23:59:59.999999"
+    within = f"{cast} between timestamptz '0001-01-01' and timestamptz '{last}'"
     return f"case when {within} then epoch_us({cast}) end"
 
 

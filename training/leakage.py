@@ -166,6 +166,12 @@ def _beyond_rows(
         yield from _told("row", name, fitted.names, rows, journeys.log, before, after, different)
 
 
+def _spread(part: Ints) -> Ints:
+    """Rows of a part, the oldest and the newest among them."""
+    chosen: Ints = part[np.unique(np.linspace(0, len(part) - 1, ROWS_AT_ONCE).astype(int))]
+    return chosen
+
+
 def _beyond_training(
     pipeline: Pipeline, fitted: Fitted, journeys: Journeys, question: Question, seed: int
 ) -> tuple[tuple[str, ...], tuple[str, ...], list[Movement]]:
@@ -174,10 +180,11 @@ def _beyond_training(
     Also whether a row's values depend on which rows are computed with it: a statistic over
     the rows at hand is one over the test part too.
     """
-    rows = question.rows.take(question.train[:ROWS_AT_ONCE])
+    train = _spread(question.train)
+    rows = question.rows.take(train)
     before = fitted(journeys, rows)
     movements: list[Movement] = []
-    more = np.concatenate([question.train[:ROWS_AT_ONCE], question.test[:ROWS_AT_ONCE]])
+    more = np.concatenate([train, question.test[:ROWS_AT_ONCE]])
     whole = fitted(journeys, question.rows.take(more))[: len(rows)]
     movements += _told(
         "fit", ALONE, fitted.names, rows, journeys.log, whole, before, _differs(whole, before)

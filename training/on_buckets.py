@@ -154,7 +154,8 @@ def _choose(
     until: int,
 ) -> tuple[Feature, ...]:
     """The columns that one process would choose: it looks at the same sample."""
-    some = buckets.sample(catalogue_share(buckets.whole.n_events))
+    share = catalogue_share(buckets.whole.n_events, lambda: buckets.n_recorded(until))
+    some = buckets.sample(share)
     count = partial(_count, problem, buckets, runner, scratch)
     return choose_features(business, problem, some, until, count)
 

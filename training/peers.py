@@ -123,7 +123,8 @@ def _known(
     """What each row adds to the counts and when: row, moment, known rows, true ones."""
     assert problem.outcome is not None
     known, gone = first_known(problem, log, moments), first_known_gone(problem, log, moments)
-    closes = moments.closes
+    # A row whose anchoring event was recorded later than its window ended counts from then on.
+    closes = np.maximum(moments.closes, moments.rows.known_time)
     bad_news = problem.outcome.event is not None
     counted = closes < gone
     positive = (known <= closes) == bad_news

@@ -250,15 +250,28 @@ def chosen_of(business: Business, asked: Asked) -> tuple[Feature, ...]:
     return choose_features(
         business,
         asked.problem,
-        sample(asked.log, asked.attributes, catalogue_share(asked.log.n_events)),
+        sample(
+            asked.log,
+            asked.attributes,
+            catalogue_share(
+                asked.log.n_events,
+                lambda: int(np.count_nonzero(asked.log.recorded_time <= asked.until)),
+            ),
+        ),
         asked.until,
         lambda levels: changes(levels, asked.problem, asked.log, asked.attributes, moments),
     )
 
 
-def catalogue_share(n_events: int) -> float:
-    """The share of customers whose events decide which columns there are."""
-    return min(1.0, CATALOGUE_EVENTS / max(n_events, 1))
+def catalogue_share(n_events: int, n_recorded: Callable[[], int]) -> float:
+    """The share of customers whose events decide which columns there are.
+
+    Where there are too many events, it depends on those alone that were recorded by the training
+    part's last known time (`n_recorded`): what comes later changes no column.
+    """
+    if n_events <= CATALOGUE_EVENTS:
+        return 1.0
+    return min(1.0, CATALOGUE_EVENTS / max(n_recorded(), 1))
 
 
 def purged_rows(labelled: Labelled, split: Split) -> Ints:

@@ -63,6 +63,17 @@ def test_clean_shops_are_clean(seed: int, tmp_path: Path) -> None:
     assert set() == {code for code in codes(audited(shop)) if code[1] != "note"}
 
 
+def test_a_unit_that_changed_is_told(tmp_path: Path) -> None:
+    """Amounts in cents from autumn on tell train from test, and their column is named."""
+    shop = plain_shop(tmp_path)
+    cents = "if(day >= date '2023-10-01', 100, 1) * amount as amount"
+    shop.sql("orders.csv", f"select * replace ({cents}) from orders")
+    (told,) = (f for f in audited(shop, cutoffs=1).findings if f.code == "L34")
+    assert told.evidence["auroc"] > 0.95
+    assert "value" in told.says
+    assert told.mends
+
+
 def test_a_learner_that_peeks_is_caught(small_shop: Shop) -> None:
     """A fit that reads the true labels of the test part scores on shuffled labels too."""
     business = read_config(small_shop.config)

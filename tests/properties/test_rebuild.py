@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.buckets import write_buckets
 from features.config import Business, Problem
 from features.cutoffs import resolve
 from features.durations import DAY, days, parse_moment
@@ -17,11 +19,12 @@ from features.engine import Rows, compute
 from features.event_log import EventLog, Ints
 from features.feature import Feature, feature_names
 from features.sources import Histories, read_histories
+from training import prepare as prepare_module
 from training.clock import Clock
 from training.label_table import SPLITS
 from training.labels import label_rows
 from training.peers import changes
-from training.prepare import ask, choose_features, prepare
+from training.prepare import ask, catalogue_share, choose_features, prepare
 
 START = parse_moment("2022-01-01")
 EXTRACTED, GROWN = START + days(300), START + days(400)
@@ -210,6 +213,27 @@ def chosen(
         until,
         lambda levels: changes(levels, problem, log, attributes, labelled.peers),
     )
+
+
+@pytest.mark.parametrize("seed", [5])
+def test_columns_are_chosen_from_customers_whom_no_later_event_changes(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a share of the customers is looked at, the share is that of the past's events."""
+    monkeypatch.setattr(prepare_module, "CATALOGUE_EVENTS", 1_000)
+    then, now = (
+        (b, read_histories(b))
+        for b in map(business_in, two_worlds(tmp_path, seed), (EXTRACTED, GROWN))
+    )
+    until = START + days(250)
+    shares = []
+    for _, histories in (then, now):
+        recorded = int((histories.log.recorded_time <= until).sum())
+        shares.append(catalogue_share(histories.log.n_events, partial(int, recorded)))
+    assert shares[0] == shares[1] < 1
+    business, grown = now
+    buckets = write_buckets(business, grown, tmp_path / "buckets", 3, grouped=True)
+    assert 1_000 / shares[1] == buckets.n_recorded(until) < grown.log.n_events
 
 
 @pytest.mark.parametrize("seed", [3, 4])

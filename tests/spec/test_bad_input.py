@@ -293,6 +293,19 @@ a,2024-10-27T02:30:00Z,zulu
     assert {"first": "00:30", "second": "01:30", "utc": "02:30", "zulu": "02:30"} == found
 
 
+def test_an_open_end_is_a_date(tmp_path: Path) -> None:
+    """The last second of the year 9999, with which many systems say "for ever", is kept; infinity
+    is no date."""
+    csv = "customer,event_time,event\nann,2024-01-01,signed\nbob,2024-01-02,signed\n"
+    query = (
+        "select customer, event_time, event, timestamp '9999-12-31 23:59:59' as ends, "
+        "'infinity'::timestamp as never from 'events.csv'"
+    )
+    log = read(tmp_path, csv, query).log
+    assert {"9999-12-31T23:59:59Z"} == {format_moment(t) for t in log.times["ends"].tolist()}
+    assert "never" not in log.times
+
+
 # ---- arrays ----
 
 
@@ -315,6 +328,9 @@ def test_no_kind_of_array_makes_the_pass_compile_again() -> None:
             for who in (zeros, zeros.astype(np.int32)):
                 found = compute(features, log, nobody(log), Rows(who, when, when))
                 assert [n] * many == found[:, 0].tolist()
-    compiled = (kernels.fill, kernels.group_rows, kernels.first_recorded, kernels.order_of)
+    build_log(["c"] * 3, np.zeros(3, np.int64), ["e", "f", "e"], None, {"value": [3.0, 1.0, 2.0]})
+    compiled = (
+        kernels.fill, kernels.group_rows, kernels.first_recorded, kernels.order_of, kernels.tied,
+    )  # fmt: skip
     assert [1, 1] == [len(each.signatures) for each in compiled[:2]]
     assert all(len(each.signatures) <= 1 for each in compiled)

@@ -238,6 +238,23 @@ def test_cutoffs_at_an_event_are_answered_by_the_same_campaign() -> None:
     } == listed(labelled, log)
 
 
+def test_an_anchor_is_asked_once_it_is_known() -> None:
+    """Campaigns recorded a day after they came have the labels that they had, each row known from
+    the first record of its campaign on, and one that nobody had recorded by the end has no row."""
+    at_once, table = read_table(CAMPAIGNS), CAMPAIGNS + "| zoe | 2024-01-31 | received | C |"
+    log = read_table(table)
+    late = replace(log, recorded_time=log.event_time + DAY)
+    problem = Problem(
+        outcome={"event": "redeemed", "same": "plan"}, at={"event": "received"}, horizon="10d"
+    )
+    expected = labels_of(problem, at_once, "2024-01-31")
+    found = labels_of(problem, late, "2024-01-31")
+    assert listed(expected, at_once) == listed(found, late)
+    assert expected.unknown == found.unknown
+    rows = found.moments.rows
+    assert (rows.cutoff_time + DAY).tolist() == rows.known_time.tolist()
+
+
 def test_an_anchor_that_does_not_say_of_what_has_no_label() -> None:
     """With `same`, a campaign without its name can't be answered: unknown, never a 0."""
     log = read_table(CAMPAIGNS + "| eve | 2024-01-05 | received | - |")

@@ -124,6 +124,9 @@ def test_buckets_of_other_sources_or_other_histories_are_refused(
     changed = business.model_copy(update={"data": "elsewhere"})
     with pytest.raises(BucketError, match="made from other sources"):
         open_buckets(changed, tmp_path / "b")
+    with_actions = business.features.model_copy(update={"actions": True})
+    with pytest.raises(BucketError, match="made from other sources"):
+        open_buckets(business.model_copy(update={"features": with_actions}), tmp_path / "b")
     write_buckets(business, replace(histories, digest="f" * 64), tmp_path / "old", 2)
     stray = tmp_path / "old" / "events" / "bucket-00001.parquet"
     stray.replace(tmp_path / "b" / "events" / "bucket-00001.parquet")
