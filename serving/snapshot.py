@@ -74,7 +74,12 @@ class FromStore:
 
 
 def refreshed(business: Business, url: str, folder: Path) -> Buckets:
-    """Copy the store's histories to a folder, in a process of its own."""
+    """Copy the store's histories to a folder, in a process of its own.
+
+    What lies in the folder is removed before: the remains of a try that failed would spoil each
+    later one.
+    """
+    _cleared(folder)
     child = multiprocessing.get_context("spawn").Process(
         target=_child, args=(business, url, folder), daemon=True
     )
@@ -85,6 +90,16 @@ def refreshed(business: Business, url: str, folder: Path) -> Buckets:
         why = fault.read_text() if fault.exists() else f"its copier ended with {child.exitcode}"
         raise SourceError(f"The store can't be copied: {why}")
     return open_buckets(business, folder, grouped=True)
+
+
+def _cleared(folder: Path) -> None:
+    try:
+        if folder.exists():
+            rmtree(folder)
+    except OSError as error:
+        raise SourceError(
+            f"The folder {folder} can't be cleared for a copy of the store ({error.strerror})."
+        ) from error
 
 
 def _child(business: Business, url: str, folder: Path) -> None:

@@ -18,6 +18,7 @@ from features.config import read_config
 from features.cutoffs import AsOf
 from features.durations import DAY, format_moment, parse_moment, this_moment
 from features.engine import Rows, compute
+from features.errors import SourceError
 from features.event_log import EventLog, build_log, empty_log
 from features.feature import Feature
 from features.groups import with_groups
@@ -28,7 +29,7 @@ from serving.event_store import EventStore, TenantStore
 from serving.importing import import_sources
 from serving.intake import CANONICAL, CUT, MOST_KEPT, Intake
 from serving.migrations import upgrade
-from serving.snapshot import refreshed
+from serving.snapshot import FromStore, refreshed
 from serving.tables import EVENT_DAYS, EVENTS, METADATA
 
 KINDS = SimpleNamespace(
@@ -309,6 +310,23 @@ def test_an_export_is_what_the_sources_are(url: str, tmp_path: Path) -> None:
     assert (histories.digest, histories.end) == (made.digest, made.end)
     assert histories.digest == digest(*(lambda h: (h.log, h.attributes))(
         read_buckets(business, tmp_path / "copy")))  # fmt: skip
+
+
+def test_a_copy_that_failed_is_made_again(tmp_path: Path, intake: Intake) -> None:
+    """After the store was away during a copy, the next try at the same arrival succeeds."""
+    business = read_config(make_shop(tmp_path, 40)).model_copy(update={"name": "away"})
+    database = tmp_path / "away.db"
+    store = opened(f"sqlite:///{database}", "away")
+    sent(intake, store, [{"customer": "c", "event": "order", "event_time": "2024-01-01"}])
+    copies = FromStore(business, store, tmp_path / "copies")
+    state = copies.state()
+    url = store.database.url
+    store.database.url = f"sqlite:///{tmp_path / 'elsewhere.db'}"  # what the copier is sent to
+    with pytest.raises(SourceError, match="can't be copied"):
+        copies.copy()
+    store.database.url = url
+    assert state == copies.state()
+    assert 1 == copies.copy().buckets.whole.n_events
 
 
 def test_a_copy_holds_what_was_sent(url: str, intake: Intake, tmp_path: Path) -> None:
