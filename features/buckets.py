@@ -149,7 +149,7 @@ def write_buckets(
         When the folder holds something else, or can't be written.
     """
     if not grouped:
-        _refuse_groups(business)
+        refuse_groups(business)
     usual = max(LEAST_BUCKETS, -(-histories.log.n_events // BUCKET_EVENTS))
     n = usual if n_buckets is None else n_buckets
     if not 1 <= n <= MOST_BUCKETS:
@@ -194,7 +194,8 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def _refuse_groups(business: Business) -> None:
+def refuse_groups(business: Business) -> None:
+    """Raise `BucketError` where features read groups whose customers lie in several buckets."""
     if business.features.groups:
         raise BucketError(
             f"[features] groups = {business.features.groups} counts the events of a whole group, "
@@ -212,7 +213,7 @@ def open_buckets(business: Business, folder: Path, grouped: bool = False) -> Buc
         When there is no manifest, or it is of another format or of other sources.
     """
     if not grouped:
-        _refuse_groups(business)
+        refuse_groups(business)
     again = f"Make the buckets with python -m features bucket CONFIG {folder}."
     try:
         data = json.loads((folder / MANIFEST).read_text())

@@ -29,6 +29,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+from tqdm import tqdm
 
 from features.errors import ClusterError, MilepostError
 
@@ -92,7 +93,9 @@ class OneProcess:
     n_slots = 1
 
     def each(self, work: Work, buckets: Sequence[int]) -> list[Answer]:
-        return [work(bucket) for bucket in buckets]
+        # Drawn on a terminal alone.
+        bar = tqdm(buckets, desc="  buckets", unit=" buckets", leave=False, disable=None)
+        return [work(bucket) for bucket in bar]
 
     def together(self, work: Callable[[int, list[str]], Answer], n_tasks: int) -> list[Answer]:
         if n_tasks != 1:
