@@ -1,18 +1,25 @@
 """The guard of connections: what uvicorn's protocol leaves open.
 
-Slow headers and slow bodies are answered 408 and closed, endless headers 431; requests beyond the
+Slow headers and slow bodies are answered 408 and closed, endless headers 431; a client that takes
+nothing of its answer loses the connection, so that its place is free; requests beyond the
 budget are marked before they wait in the loop, so that they can be refused at once; while the
 service stops, a connection that was just made may still send its request. Knows nothing about
 routes, keys or bodies.
 """
 
 import asyncio
+import struct
+import sys
 from time import monotonic
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.errors import MEDIA_TYPE, problem_bytes
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 MOST_HEADERS = 32_768
 """Bytes of all header lines and the URL together."""
@@ -59,9 +66,14 @@ class Guarded(HttpToolsProtocol):
     budget: Budget
     header_seconds: float
     body_seconds: float
+    write_seconds: float
     most: int
     began: float = 0.0
     size: int = 0
+    left: int = 0
+    """Bytes of answers that the client had not taken when it was last looked at."""
+    moved: float = 0.0
+    """When it was last seen to take any."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -88,6 +100,10 @@ class Guarded(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it may hold the request
         if not self.transport.is_closing():
             self._refuse(400, "request_unreadable", "The request is not valid HTTP.")
+
+    def resume_writing(self) -> None:
+        self.moved = monotonic()
+        super().resume_writing()
 
     def shutdown(self) -> None:
         cycle: RequestResponseCycle | None = self.cycle
@@ -124,7 +140,10 @@ class Guarded(HttpToolsProtocol):
         self.transport.close()
 
     def sweep(self, now: float) -> None:
-        """Close the connection if its headers or its body take too long."""
+        """Close the connection if its headers, its body or taking its answer last too long."""
+        if self._stalled(now):
+            self.transport.abort()
+            return
         cycle: RequestResponseCycle | None = self.cycle
         waiting = cycle is None or cycle.response_complete
         reading = cycle is not None and not waiting and cycle.more_body
@@ -137,18 +156,35 @@ class Guarded(HttpToolsProtocol):
             else:
                 self.transport.close()
 
+    def _stalled(self, now: float) -> bool:
+        """Whether nothing of an answer that waits has been taken for too long."""
+        left = self.transport.get_write_buffer_size()
+        if left:
+            left += _in_kernel(self.transport.get_extra_info("socket"))
+        if not left or not self.left or left < self.left:
+            self.moved = now
+        self.left = left
+        return now - self.moved >= self.write_seconds
+
     def _idle(self, waiting: bool) -> bool:
         """Whether a kept connection waits for its next request; uvicorn's own timer ends it."""
         return waiting and self.timeout_keep_alive_task is not None
 
 
+def _in_kernel(socket: Any) -> int:
+    """Bytes that the kernel has and the client does not; a slow client empties that first."""
+    if sys.platform != "linux" or socket is None or socket.fileno() < 0:
+        return 0
+    return int(struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
+
+
 def guarded(
-    budget: Budget, header_seconds: float, body_seconds: float, most: int
+    budget: Budget, header_seconds: float, body_seconds: float, write_seconds: float, most: int
 ) -> type[HttpToolsProtocol]:
     """The protocol with these limits; `most` is how many connections a worker keeps."""
     limits = {
         "budget": budget, "header_seconds": header_seconds, "body_seconds": body_seconds,
-        "most": most,
+        "write_seconds": write_seconds, "most": most,
     }  # fmt: skip
     return type("Limited", (Guarded,), limits)
 

@@ -58,6 +58,8 @@ class Settings(BaseModel):
     """How long the headers of a request may take to arrive."""
     body_seconds: float = Field(30, gt=0, le=3600)
     """How long a body may take to arrive."""
+    write_seconds: float = Field(30, gt=0, le=3600)
+    """How long a client may take nothing of its answer."""
     keep_alive_seconds: int = Field(20, ge=1, le=600)
     """How long a connection is kept for its next request."""
     stop_wait: float = Field(1, ge=0, le=600)

@@ -84,7 +84,11 @@ def work(app: Application, state: State, listener: socket.socket) -> None:
         timeout_keep_alive=settings.keep_alive_seconds,
         backlog=2048,
         http=guarded(
-            state.budget, settings.header_seconds, settings.body_seconds, settings.most_connections
+            state.budget,
+            settings.header_seconds,
+            settings.body_seconds,
+            settings.write_seconds,
+            settings.most_connections,
         ),
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         ws="none",
