@@ -71,9 +71,11 @@ def _once(given: Sequence[InlineEvent]) -> list[InlineEvent]:
         given, key=lambda e: e.event_time if e.recorded_time is None else e.recorded_time
     ):
         event_id = event.properties.get("event_id")
-        if event_id in (None, "") or str(event_id) not in seen:
+        if event_id in (None, ""):
             kept.append(event)
-        seen.add(str(event_id))
+        elif str(event_id) not in seen:
+            kept.append(event)
+            seen.add(str(event_id))
     return kept
 
 
@@ -115,7 +117,8 @@ def checked(
             found[name] = value
         if kind is None or value is None or value == "":
             continue
-        if kind == NUMBER and isinstance(value, int | float):
+        truth = isinstance(value, bool) and name == "value"  # stored events may not have it either
+        if kind == NUMBER and isinstance(value, int | float) and not truth:
             if abs(value) > LARGEST:
                 raise HistoryError(f"{place}.{name} is beyond {LARGEST:g}, which no number may be.")
             found[name] = float(value)
