@@ -14,7 +14,7 @@ MINUTES ?= 10
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-BENCHMARKS := accuracy.py train.py explanations.py learning_curve.py book.py friction.py cluster.py feature_engine.py service/bench.py
+BENCHMARKS := accuracy.py coverage.py train.py explanations.py learning_curve.py book.py friction.py cluster.py feature_engine.py service/bench.py
 SPARK := $(VENV)/.spark
 
 RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
@@ -23,7 +23,7 @@ RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-learning bench-train bench-cluster bench-book bench-explanations bench-serving bench-friction spark system lock clean
+.PHONY: help install demo train tune saas leakage-audit promote serve mlflow test check reference format bench-features bench-peers bench-accuracy bench-coverage bench-learning bench-train bench-cluster bench-book bench-explanations bench-serving bench-friction spark system lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -101,6 +101,9 @@ bench-peers: ## install the peers of benchmarks into environments of their own
 
 bench-accuracy: $(INSTALLED) ## models of every data set in DATA beside rules and published figures
 	@$(RUN) benchmarks/accuracy.py $(CONFIGS) $(if $(DATA),--data $(DATA))
+
+bench-coverage: $(INSTALLED) ## how often a score's interval holds the simulated truth
+	@$(RUN) benchmarks/coverage.py
 
 bench-learning: $(INSTALLED) ## models of 50 to 500 positives beside the best rule (simulated)
 	@$(RUN) benchmarks/learning_curve.py

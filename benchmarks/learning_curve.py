@@ -94,7 +94,7 @@ def curve(config: Path, chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
         rows = Rows(large)
         histories = engine.histories
         test = replace(large.split, test=rows.test)
-        truth = true_scores(config.parent, name, histories.log, large.labelled, test)
+        truth = true_scores(business.folder, name, histories.log, large.labelled, test)
         for n_positives in chosen.positives:
             drawn = [
                 one_draw(rows.thinned(n_positives, draw), engine, chosen.by_validation)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from features.event_log import EventLog
@@ -22,6 +23,20 @@ def true_scores(
     folder: Path, problem: str, log: EventLog, labelled: Labelled, split: Split
 ) -> dict[str, Any] | None:
     """AUROC and average precision of the truth; None where nobody knows it."""
+    score = true_probabilities(folder, problem, log, labelled, split)
+    if score is None:
+        return None
+    label = labelled.label[split.test]
+    return {
+        "auroc": float(roc_auc_score(label, score)),
+        "average_precision": float(average_precision_score(label, score)),
+    }
+
+
+def true_probabilities(
+    folder: Path, problem: str, log: EventLog, labelled: Labelled, split: Split
+) -> NDArray[np.float64] | None:
+    """The truth of each test row, shape `(n_test,)`; None where nobody knows it."""
     file = folder / "truth.parquet"
     if not file.exists():
         return None
@@ -42,8 +57,4 @@ def true_scores(
     unknown = np.isnan(score)
     if unknown.any():
         raise ValueError(f"{int(unknown.sum()):,} test rows of {problem} are not in {file.name}")
-    label = labelled.label[split.test]
-    return {
-        "auroc": float(roc_auc_score(label, score)),
-        "average_precision": float(average_precision_score(label, score)),
-    }
+    return np.asarray(score)
