@@ -1,7 +1,7 @@
 """Touchpoints: what a score would be without one event of the journey.
 
 Takes a model, a journey and the moment of its score; takes every event out in turn, lets the
-engine compute the vector anew and gives the exact change of the score. All the shortened
+engine compute the vector anew and gives the exact change of the score. Many shortened
 journeys are computed in one call. Knows nothing about stores or HTTP.
 """
 
@@ -21,6 +21,11 @@ from models.contract import Contract
 from models.fitted import FittedModel, apart
 
 Floats = NDArray[np.float64]
+
+MOST_TRIED = 1_000
+"""Events that are taken out, the newest: the work grows with their number times the journey's."""
+AT_ONCE = 1_000_000
+"""Events of shortened journeys that are in memory at once, about a hundred bytes each."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,14 @@ def removals(
     log, attributes
         One customer's.
     chosen
-        Positions of the events that are taken out; every visible one unless given.
+        Positions of the events that are taken out, of which the newest `MOST_TRIED` are; every
+        visible one unless given.
     """
     seen = np.flatnonzero((log.event_time <= cutoff_time) & (log.recorded_time <= known_time))
     wanted = np.arange(len(seen))
     if chosen is not None:
         wanted = np.flatnonzero(np.isin(seen, np.fromiter(chosen, np.int64)))
+    wanted = wanted[-MOST_TRIED:]
     if not len(wanted):
         return []
     slim = _slim(log, model.contract)
@@ -91,10 +98,28 @@ def _without(
     cutoff_time: int,
     known_time: int,
 ) -> tuple[Floats, NDArray[np.int8]]:
-    """Points and verdict without each event of `out`, from one call of the engine.
+    """Points and verdict without each event of `out`, from a call of the engine for as many as
+    may be in memory at once."""
+    each = len(seen) + sum(group_of(log, over).n_events for over in log.groups)
+    step = max(1, AT_ONCE // max(each, 1))
+    parts = [
+        _at_once(model, log, attributes, seen, out[begin : begin + step], cutoff_time, known_time)
+        for begin in range(0, len(out), step)
+    ]
+    points, verdicts = zip(*parts, strict=True)
+    return np.concatenate(points), np.concatenate(verdicts)
 
-    The last made-up customer has the whole journey.
-    """
+
+def _at_once(
+    model: FittedModel,
+    log: EventLog,
+    attributes: EventLog,
+    seen: Ints,
+    out: Ints,
+    cutoff_time: int,
+    known_time: int,
+) -> tuple[Floats, NDArray[np.int8]]:
+    """The same from one call; the last made-up customer has the whole journey."""
     n = len(out) + 1
     journeys, about = _shortened(log, seen, out), _repeated(attributes, n)
     about = replace(about, customers=journeys.customers)

@@ -86,7 +86,7 @@ class ScoreRequest(Strict):
     reasons: Annotated[int, Field(ge=0, le=50)] = 5
     """How many reasons to give."""
     touchpoints: bool = False
-    """Whether to say which single events moved the score most."""
+    """Whether to say which single events moved the score most, of the newest 1,000."""
     changed: bool | Text = False
     """Whether to say what changed since the customer's previous recorded score, of another moment,
     version or history; or the `score_id` of an earlier score of this customer, to say it since."""

@@ -57,7 +57,9 @@ def facts_of(
     if kind not in KINDS:
         raise FactError("type_unknown", f"type must be one of {', '.join(KINDS)}")
     when, corrected = _when(message, now)
-    who = message.get("userId") or message.get("anonymousId")
+    who = message.get("userId")
+    if who is None or who == "":  # 0 is somebody
+        who = message.get("anonymousId")
     if who is None or who == "":
         raise FactError("customer_missing", "userId and anonymousId are missing")
     who = str(who) if type(who) is int else who

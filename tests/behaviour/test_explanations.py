@@ -14,6 +14,7 @@ from features.event_log import EventLog
 from features.groups import with_groups
 from features.language import events
 from features.sources import Histories, read_histories
+from models import removals as removals_module
 from models.changes import Asked, what_changed
 from models.contract import contract_from_json
 from models.files import load
@@ -130,6 +131,21 @@ def test_a_removal_is_the_exact_change(model: FittedModel, histories: Histories)
         less = log.rows(kept, log.customers, np.array([0, len(kept)], np.int64))
         without = float(model.probabilities(model.vectors(less, about, at))[0])
         assert each.points == pytest.approx(100 * (whole - without), abs=1e-9)
+
+
+def test_removals_in_parts_are_those_of_one_call(
+    model: FittedModel, histories: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few events may be in memory at once, the bits are the same; of a long journey the
+    newest events are tried."""
+    log, about, last = regular(histories)
+    whole = removals(model, log, about, last, last)
+    monkeypatch.setattr(removals_module, "AT_ONCE", 3 * log.n_events)
+    assert whole == removals(model, log, about, last, last)
+    monkeypatch.setattr(removals_module, "MOST_TRIED", 7)
+    newest = removals(model, log, about, last, last)
+    assert sorted(each.position for each in newest) == list(range(log.n_events - 7, log.n_events))
+    assert set(newest) < set(whole)
 
 
 def test_removals_see_no_later_than_the_score(model: FittedModel, histories: Histories) -> None:

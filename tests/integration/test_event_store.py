@@ -230,6 +230,16 @@ def test_segment_messages_are_told_by_their_id(url: str, intake: Intake) -> None
     assert journey is not None and ("gold",) == journey.attributes.categories["plan"].levels
 
 
+def test_segment_s_user_0_is_somebody(url: str, intake: Intake) -> None:
+    """A number is a user's id, 0 as well; an empty text is none."""
+    store = opened(url, "zero")
+    message = {"type": "track", "event": "seen", "anonymousId": "a", "timestamp": "2024-05-01"}
+    sent(intake, store, [{**message, "userId": 0}, {**message, "userId": ""}], "segment:")
+    for who in ("0", "a"):
+        journey = store.journeys.of(who, KINDS)
+        assert journey is not None and 1 == journey.n_events
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_events_are_counted_once_by_their_days(url: str, intake: Intake, seed: int) -> None:
     """However often and in whatever parts events come; what people did and statements count not."""
