@@ -20,7 +20,9 @@ from serving.book_tables import BOOK, GENERATIONS, OWNED_CELLS
 from serving.database import Database, unavailable
 from serving.inserting import insert, insert_rows
 
-MAKING, CURRENT, OLD = "making", "current", "old"
+MAKING, CURRENT, OLD, GOING = "making", "current", "old", "going"
+SHOWN = CURRENT, OLD
+"""States of a generation all of whose rows are there."""
 CHUNK = 1_000
 """Rows of one transaction; other writers wait for no more than these."""
 KEPT = 1
@@ -80,7 +82,13 @@ class BookStore:
 
     def generation(self, problem: str, number: int) -> Generation | None:
         """A generation that is kept still and was current once."""
-        return self._generation(problem, G.generation == number, G.state != MAKING)
+        return self._generation(problem, G.generation == number, G.state.in_(SHOWN))
+
+    def is_whole(self, connection: Connection, made: Generation) -> bool:
+        """Whether all rows of a generation are there still, in a transaction of the caller's."""
+        mine = self._of(GENERATIONS, made.problem)
+        asked = select(G.generation).where(*mine, G.generation == made.number, G.state.in_(SHOWN))
+        return connection.execute(asked).first() is not None
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
@@ -114,7 +122,7 @@ class BookStore:
 
         Only who is `alone` may begin.
         """
-        self._sweep(made.problem, (MAKING,))
+        self._sweep(made.problem, (MAKING, GOING))
         mine = self._of(GENERATIONS, made.problem)
         with self.database.writing() as connection:
             last = select(func.coalesce(func.max(G.generation), 0)).where(*mine)
@@ -200,6 +208,10 @@ class BookStore:
         with self.database.reading() as connection:
             numbers = list(connection.execute(query).scalars())[keep:]
         for number in numbers:
+            with self.database.writing() as connection:
+                # Said first: whoever reads it a page at a time must not take what is left for all.
+                this = update(GENERATIONS).where(*mine, G.generation == number)
+                connection.execute(this.values(state=GOING))
             while self._remove_some(problem, number):
                 pass
             with self.database.writing() as connection:

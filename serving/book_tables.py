@@ -28,10 +28,10 @@ GENERATIONS = Table(
     Column("cells", Text, nullable=False),
     Column("owned_by", NAME),
 )
-"""One making of a problem's book. `state` is making, current or old; `arrival` is the commit of the
-store up to which it reads; `unscored` counts customers without a score by reason, `cells` counts
-and sums the rows by band, stage and persona, both as JSON; `owned_by` is the attribute that named
-the rows' owners."""
+"""One making of a problem's book. `state` is making, current, old, or going while its rows are
+removed; `arrival` is the commit of the store up to which it reads; `unscored` counts customers
+without a score by reason, `cells` counts and sums the rows by band, stage and persona, both as
+JSON; `owned_by` is the attribute that named the rows' owners."""
 
 BOOK = Table(
     "book",

@@ -14,9 +14,9 @@ from sqlalchemy import Select, select
 
 from features.config import Problem
 from features.durations import format_moment
-from serving.at_risk import BookMissingError, Question, conditions
+from serving.at_risk import BookMissingError, CursorError, Question, conditions
 from serving.book_files import guarded
-from serving.book_store import B, BookStore
+from serving.book_store import B, BookStore, Generation
 from serving.book_tables import BOOK
 from serving.workbook import as_workbook
 
@@ -43,6 +43,9 @@ def rows(book: BookStore, question: Question) -> Iterator[Mapping[str, Any]]:
     ------
     BookMissingError
         When there is no book of the problem yet; before the first row.
+    CursorError
+        When the book was removed before its last row was read, because two newer ones were made;
+        what came before is then no whole export.
     """
     made = book.current(question.problem)
     if made is None:
@@ -50,13 +53,16 @@ def rows(book: BookStore, question: Question) -> Iterator[Mapping[str, Any]]:
             f"The book of {question.problem} was not made yet. Try again in a minute."
         )
     query = select(BOOK).where(*conditions(book, made, question)).order_by(B.place)
-    return _rows(book, query)
+    return _rows(book, made, query)
 
 
-def _rows(book: BookStore, query: Select[Any]) -> Iterator[Mapping[str, Any]]:
+def _rows(book: BookStore, made: Generation, query: Select[Any]) -> Iterator[Mapping[str, Any]]:
+    """A part at a time: a transaction as long as the slowest reader would hold up the store."""
     after = 0
     while True:
         with book.database.reading() as connection:
+            if not book.is_whole(connection, made):
+                raise CursorError("The list was made anew twice while it was read. Begin again.")
             some = connection.execute(query.where(B.place > after).limit(ROWS_AT_ONCE)).all()
         for row in some:
             yield {**row._mapping, "reasons": json.loads(row.reasons)}

@@ -5,21 +5,35 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from math import fsum, isclose
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
+import uvicorn
 from books import AS_OF, MANY, PROBLEM, put, scored, walked
-from conftest import ROOT
+from conftest import ROOT, free_port
+from fastapi import FastAPI, Response
 
 from serving.at_risk import BookMissingError, CursorError, Question, page
 from serving.book_rows import Place, band_changes, ranks, rows
 from serving.book_store import MAKING, BookStore, Generation
 from serving.book_tables import BOOK
 from serving.database import Database
-from serving.exports import as_csv, as_lines, book_row, predictive_score, trend
+from serving.export_routes import _stream as streamed
+from serving.exports import (
+    ROWS_AT_ONCE,
+    as_csv,
+    as_lines,
+    as_xlsx,
+    book_row,
+    predictive_score,
+    trend,
+)
 from serving.exports import rows as exported
 
 
@@ -187,6 +201,50 @@ def test_exports_hold_every_row_and_no_formula(book: BookStore) -> None:
     assert expected == [row["customer"] for row in read]
     assert {"'=HYPERLINK(1)"} == {row["reason_1"] for row in read}
     assert [str(p) for p in names.values()] == [row["probability"] for row in read]
+
+
+MORE_THAN_A_PART = {f"c{n:04d}": (n * 37 % 3001) / 3001 for n in range(2 * ROWS_AT_ONCE + 1)}
+
+
+@pytest.mark.parametrize("write", [as_lines, as_csv, as_xlsx])
+def test_an_export_is_whole_or_breaks_off(book: BookStore, write: Callable[..., Any]) -> None:
+    """One new book does not disturb an export; after two it raises and does not end as if whole."""
+    put(book, MORE_THAN_A_PART)
+    slow, late = all_of(book), all_of(book)
+    first, second = next(slow), next(late)
+    put(book, {"c1": 0.5}, "2")
+    assert len(MORE_THAN_A_PART) == len([first, *slow])
+    put(book, {"c1": 0.5}, "3")
+    with pytest.raises(CursorError):
+        list(write(map(book_row, chain([second], late))))
+
+
+def test_an_export_that_breaks_off_is_an_incomplete_answer(book: BookStore) -> None:
+    """Over HTTP a client learns that the rest is missing, though the status was 200 before."""
+    put(book, MORE_THAN_A_PART)
+    app = FastAPI()
+
+    @app.get("/export")
+    def export() -> Response:
+        found = all_of(book)
+        row = next(found)
+        for version in "23":
+            put(book, {"c1": 0.5}, version)
+        return streamed((book_row(each) for each in chain([row], found)), "jsonl", "book")
+
+    server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_config=None))
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        transport = httpx.HTTPTransport(retries=9)
+        with (
+            httpx.Client(transport=transport, timeout=30) as client,
+            pytest.raises(httpx.RemoteProtocolError, match="incomplete"),
+        ):
+            client.get(f"http://127.0.0.1:{server.config.port}/export")
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def test_predictive_scores_are_rows_as_dynamics_keeps_them(book: BookStore) -> None:
