@@ -3,7 +3,8 @@
 Gives connections that read and one that writes. On SQLite there is one writer at a time in all
 processes: writing and checkpointing are done under a lock on a file beside the database, and
 everybody else reads through `mode=ro`. A database that can't be reached, locked, full or
-broken becomes `StoreUnavailableError`; the next call tries again. Knows nothing about tables.
+broken becomes `StoreUnavailableError`; the next call tries again. A PostgreSQL server that is
+lost without a word is noticed within seconds (`LIVELY`). Knows nothing about tables.
 """
 
 import os
@@ -14,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from features.errors import MilepostError
@@ -34,7 +35,17 @@ WRITER = (
     "pragma temp_store = memory",
 )
 READER = ("pragma cache_size = -16384", "pragma mmap_size = 1073741824")
-SECONDS_TO_CONNECT = 5
+
+LIVELY = {
+    "connect_timeout": "5",
+    "tcp_user_timeout": "5000",  # milliseconds; of what is sent and not confirmed
+    "keepalives": "1",
+    "keepalives_idle": "3",
+    "keepalives_interval": "2",
+    "keepalives_count": "2",
+}
+"""What libpq is told, so that a server that is lost without a word is noticed within seconds: its
+network's silence, not the time that a statement takes. What a URL says of these goes before."""
 
 
 class StoreUnavailableError(MilepostError):
@@ -202,6 +213,9 @@ _SIGNS = {
     "readonly": "its file may not be written to",
     "unable to open": "its file can't be opened",
     "no such table": "it was never set up",
+    "timed out": "its server does not answer",
+    "timeout expired": "its server does not answer",
+    "Connection refused": "its server is not there",
 }
 """What drivers say, and what it means."""
 
@@ -249,14 +263,18 @@ def _sqlite(file: Path, read_only: bool) -> Engine:
     return engine
 
 
+def lively(url: str) -> URL:
+    """The address of a PostgreSQL server, with what makes its loss noticed."""
+    made = make_url(url)
+    return made.update_query_dict({k: v for k, v in LIVELY.items() if k not in made.query})
+
+
 def _postgresql(url: str) -> Engine:
-    made = make_url(url).set(drivername="postgresql+psycopg")
     return create_engine(
-        made,
+        lively(url).set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         pool_size=8,
         connect_args={
-            "connect_timeout": SECONDS_TO_CONNECT,
             "options": "-c synchronous_commit=on -c TimeZone=UTC -c statement_timeout=60000",
         },
     )

@@ -27,7 +27,7 @@ from features.errors import MilepostError, SourceError
 from features.event_log import CATEGORY, NUMBER, TIME, EventLog, build_log, union
 from features.groups import with_groups
 from features.sources import Histories, SourceAccount, digest
-from serving.database import Database
+from serving.database import Database, lively
 from serving.event_store import TenantStore, store_of
 from serving.journeys import Columns
 from serving.tables import SIDES
@@ -202,7 +202,7 @@ def _arrow(url: str) -> Iterator[Any]:
     else:
         from adbc_driver_postgresql import dbapi as postgresql
 
-        plain = database.writer.url.set(drivername="postgresql")
+        plain = lively(url).set(drivername="postgresql")
         connection = postgresql.connect(plain.render_as_string(hide_password=False))
     with connection, connection.cursor() as cursor:
         cursor.adbc_statement.set_options(

@@ -1,8 +1,12 @@
 """Stores that tests write to: a file, and a real PostgreSQL."""
 
+import ctypes
+import socket
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 from tracking_server import postgres
 
@@ -34,3 +38,52 @@ def sent(
 ) -> list[Result]:
     """What became of rows that are sent together."""
     return intake.take(store, rows, [form] * len(rows)).result(60).results
+
+
+class Cable:
+    """A way to a server on loopback that can be cut: then no packet is answered, as when a host
+    or a network is gone, and no connection is told of it."""
+
+    DROP_ALL = struct.pack("HBBI", 6, 0, 0, 0)
+    """A socket filter of one instruction: keep nothing of any packet."""
+    ATTACH, DETACH = 26, 27
+    """`SO_ATTACH_FILTER` and `SO_DETACH_FILTER` of Linux, which Python does not name."""
+
+    def __init__(self, port: int) -> None:
+        self._to = ("127.0.0.1", port)
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self._ends: list[socket.socket] = []
+        self.port = int(self._door.getsockname()[1])
+        Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Answer nobody, neither those who are connected nor those who come."""
+        code = ctypes.create_string_buffer(self.DROP_ALL)
+        program = struct.pack("HL", 1, ctypes.addressof(code))
+        for end in (self._door, *self._ends):
+            end.setsockopt(socket.SOL_SOCKET, self.ATTACH, program)
+
+    def mend(self) -> None:
+        """Let those in who come."""
+        self._door.setsockopt(socket.SOL_SOCKET, self.DETACH, 0)
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._door.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._door.accept()
+                far = socket.create_connection(self._to)
+                self._ends.append(near)
+                for one, other in ((near, far), (far, near)):
+                    Thread(target=_carry, args=(one, other), daemon=True).start()
+
+
+def _carry(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while some := one.recv(65536):
+            other.sendall(some)
+    with suppress(OSError):
+        other.shutdown(socket.SHUT_WR)

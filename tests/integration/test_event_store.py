@@ -1,5 +1,6 @@
 """Events in, durably: every row is accounted for, on SQLite and on PostgreSQL alike."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from journeys import make_shop
-from sqlalchemy import inspect, select, text
-from stores import addresses, opened, sent
+from sqlalchemy import inspect, make_url, select, text
+from stores import Cable, addresses, opened, sent
 
 from features.buckets import read_buckets
 from features.config import read_config
@@ -497,6 +498,33 @@ def test_lost_connections_are_made_again(url: str, intake: Intake) -> None:
     with suppress(StoreUnavailableError):
         store.journeys.of("c0", KINDS)
     assert store.journeys.of("c0", KINDS) is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops a socket's packets")
+def test_a_server_that_is_lost_without_a_word_is_noticed(postgresql: str) -> None:
+    """Whoever waits for an answer, asks anew or connects gets an error; it works once mended."""
+    server = make_url(postgresql)
+    assert server.port is not None
+    cable = Cable(server.port)
+    database = Database(server.set(port=cable.port).render_as_string(hide_password=False))
+
+    def ask(statement: str) -> object:
+        with database.reading() as connection:
+            return connection.execute(text(statement)).scalar()
+
+    with ThreadPoolExecutor(3) as pool:
+        assert [1, 1] == [ask("select 1"), pool.submit(ask, "select 1").result(30)]
+        waits = pool.submit(ask, "select 1 from pg_sleep(50)")
+        while not ask("select count(*) from pg_stat_activity where wait_event = 'PgSleep'"):
+            pass  # until the server is at it
+        cable.cut()
+        for lost in (waits, pool.submit(ask, "select 2"), pool.submit(ask, "select 3")):
+            with pytest.raises(StoreUnavailableError, match="its server does not answer"):
+                lost.result(40)
+        cable.mend()
+        assert 4 == ask("select 4")
+    database.close()
+    cable.close()
 
 
 def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:
