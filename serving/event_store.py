@@ -191,13 +191,16 @@ class TenantStore:
         with self.database.reading() as connection:
             return broken_off(connection, self.workspace, self._state(connection)[1])
 
-    def feeds(self) -> list[Feed]:
-        """The sources, by name. What people write down is none: its silence means nothing."""
+    def feeds(self, most: int | None = None) -> list[Feed]:
+        """The sources, or those with the `most` rows, by name. What people write down is none: its
+        silence means nothing."""
         columns = (FEEDS.c.name, FEEDS.c.rows, FEEDS.c.first_event, FEEDS.c.last_event)
         mine = (FEEDS.c.workspace == self.workspace, FEEDS.c.name != ACTIONS)
         asked = select(*columns, FEEDS.c.last_arrival).where(*mine)
+        largest = asked.order_by(FEEDS.c.rows.desc(), FEEDS.c.name).limit(most)
         with self.database.reading() as connection:
-            return [Feed(*row) for row in connection.execute(asked.order_by(FEEDS.c.name))]
+            found = [Feed(*row) for row in connection.execute(largest)]
+        return sorted(found, key=lambda feed: feed.name)
 
     def append(
         self,

@@ -45,6 +45,9 @@ def freshness(feed: Feed, as_of: int) -> Freshness:
     return Freshness(feed, pause, silence, status)
 
 
+MOST_TOLD = 100
+"""Sources that a score tells of, those with the most rows: anybody who may send can name more."""
+
 READ_AGAIN = 1.0
 """Seconds for which what the store says of its sources is good enough."""
 
@@ -76,7 +79,7 @@ class Sources:
     def _look(self) -> None:
         now = monotonic()
         if now - self._read >= READ_AGAIN:
-            self._feeds, self._broken = self._store.feeds(), self._store.broken_off()
+            self._feeds, self._broken = self._store.feeds(MOST_TOLD), self._store.broken_off()
             self._read, self._written = now, {}
 
 

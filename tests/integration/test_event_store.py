@@ -231,6 +231,19 @@ def test_segment_messages_are_told_by_their_id(url: str, intake: Intake) -> None
     assert journey is not None and ("gold",) == journey.attributes.categories["plan"].levels
 
 
+def test_the_largest_sources_are_told(url: str, intake: Intake) -> None:
+    """Of many sources those with the most rows, by name."""
+    store = opened(url, "sources")
+    rows = [
+        {"customer": "c", "event": "e", "event_time": f"2024-01-{i + 1:02d}", "source": name}
+        for name, n in (("b", 3), ("a", 2), ("c", 1))
+        for i in range(n)
+    ]
+    sent(intake, store, list(rows))
+    assert ["a", "b"] == [feed.name for feed in store.feeds(2)]
+    assert ["a", "b", "c"] == [feed.name for feed in store.feeds()]
+
+
 def test_segment_s_user_0_is_somebody(url: str, intake: Intake) -> None:
     """A number is a user's id, 0 as well; an empty text is none."""
     store = opened(url, "zero")
