@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, text, update
 
+from features.errors import MilepostError
 from serving.book_tables import BOOK, GENERATIONS, OWNED_CELLS
 from serving.database import Database, unavailable
 from serving.inserting import insert, insert_rows
@@ -33,6 +34,12 @@ LOCK = 73
 
 B, G, C = BOOK.c, GENERATIONS.c, OWNED_CELLS.c
 Conditions: TypeAlias = tuple[ColumnElement[bool], ...]
+
+
+class BookLostError(MilepostError):
+    """A generation that was removed by another keeper while it was made."""
+
+    code = "book_unavailable"
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,6 @@ class BookStore:
 
         Only who is `alone` may begin.
         """
-        self._sweep(made.problem, (MAKING, GOING))
         mine = self._of(GENERATIONS, made.problem)
         with self.database.writing() as connection:
             last = select(func.coalesce(func.max(G.generation), 0)).where(*mine)
@@ -135,14 +141,26 @@ class BookStore:
                 "cells": "[]", "owned_by": made.owned_by,
             }  # fmt: skip
             insert(connection, GENERATIONS, [row])
+        # After it has its number: one that is removed must not give it to another.
+        self._sweep(made.problem, (MAKING, GOING), but=number)
         return number
 
     def add(self, problem: str, number: int, rows: Iterable[Sequence[Any]]) -> None:
-        """Put rows into a generation that is being made; values as the table's, after its key."""
+        """Put rows into a generation that is being made; values as the table's, after its key.
+
+        Raises
+        ------
+        BookLostError
+            As `finish`.
+        """
+        mine = (*self._of(GENERATIONS, problem), G.generation == number, G.state == MAKING)
+        there = select(G.generation).where(*mine).with_for_update(read=True)
         head = (self.workspace, problem, number)
         rest = iter(rows)
         while chunk := [(*head, *row) for row in islice(rest, CHUNK)]:
             with self.database.writing() as connection:
+                if connection.execute(there).first() is None:
+                    raise _lost(problem, number)
                 insert_rows(connection, BOOK, chunk)
 
     def finish(
@@ -155,7 +173,13 @@ class BookStore:
         cells: Sequence[Cell],
         owned: Sequence[tuple[str, Cell]] = (),
     ) -> None:
-        """Make a generation the current one, inside a transaction of the caller's."""
+        """Make a generation the current one, inside a transaction of the caller's.
+
+        Raises
+        ------
+        BookLostError
+            When another keeper has removed it: who was `alone` had lost that right.
+        """
         mine = self._of(GENERATIONS, problem)
         place = {"workspace": self.workspace, "problem": problem, "generation": number}
         each = [
@@ -164,14 +188,16 @@ class BookStore:
         ]
         insert(connection, OWNED_CELLS, each)
         connection.execute(update(GENERATIONS).where(*mine, G.state == CURRENT).values(state=OLD))
-        connection.execute(
+        made = connection.execute(
             update(GENERATIONS)
-            .where(*mine, G.generation == number)
+            .where(*mine, G.generation == number, G.state == MAKING)
             .values(
                 state=CURRENT, rows=rows, unscored=json.dumps(dict(unscored)),
                 cells=json.dumps([list(vars(cell).values()) for cell in cells]),
             )
         )  # fmt: skip
+        if not made.rowcount:
+            raise _lost(problem, number)
 
     def bands(self, problem: str, number: int) -> dict[str, str]:
         """The band of every customer of a generation."""
@@ -202,9 +228,10 @@ class BookStore:
         """Remove generations that nobody reads any more."""
         self._sweep(problem, (OLD,), KEPT)
 
-    def _sweep(self, problem: str, states: Sequence[str], keep: int = 0) -> None:
+    def _sweep(self, problem: str, states: Sequence[str], keep: int = 0, but: int = 0) -> None:
         mine = self._of(GENERATIONS, problem)
-        query = select(G.generation).where(*mine, G.state.in_(states)).order_by(G.generation.desc())
+        these = (*mine, G.state.in_(states), G.generation != but)
+        query = select(G.generation).where(*these).order_by(G.generation.desc())
         with self.database.reading() as connection:
             numbers = list(connection.execute(query).scalars())[keep:]
         for number in numbers:
@@ -242,3 +269,10 @@ class BookStore:
             row.known_time, row.arrival, row.made, row.rows, json.loads(row.unscored),
             tuple(Cell(*cell) for cell in json.loads(row.cells)), row.owned_by,
         )  # fmt: skip
+
+
+def _lost(problem: str, number: int) -> BookLostError:
+    return BookLostError(
+        f"Generation {number} of {problem} was removed while it was made, because another keeper "
+        "works on the book. It is begun again."
+    )

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from math import fsum, isclose
 from pathlib import Path
@@ -21,7 +22,7 @@ from fastapi import FastAPI, Response
 
 from serving.at_risk import BookMissingError, CursorError, Question, page
 from serving.book_rows import Place, band_changes, ranks, rows
-from serving.book_store import MAKING, BookStore, Generation
+from serving.book_store import MAKING, BookLostError, BookStore, Generation
 from serving.book_tables import BOOK
 from serving.database import Database
 from serving.export_routes import _stream as streamed
@@ -143,6 +144,32 @@ def test_one_keeper_at_a_time_works_on_a_book(book: BookStore) -> None:
         assert (True, False) == (mine, theirs)
     with other.alone() as now:
         assert now
+    other.database.close()
+
+
+@pytest.mark.parametrize("step", ["add", "finish"])
+def test_a_keeper_whose_book_was_swept_notices_and_may_begin_again(
+    book: BookStore, step: str
+) -> None:
+    """One who was no longer alone makes nothing current, leaves no row, and succeeds anew."""
+    put(book, MANY)
+    table = scored(dict.fromkeys(MANY, 0.5))
+    mine = Generation(PROBLEM, 0, MAKING, "shop-churn", "2", "2", AS_OF, AS_OF, 1, 2, 0, {}, ())
+    number = book.begin(mine)
+    other = BookStore(Database(book.database.url), book.workspace)
+    theirs = other.begin(replace(mine, version="3", digest="3"))
+    assert number != theirs
+    with pytest.raises(BookLostError):
+        if step == "add":
+            book.add(PROBLEM, number, rows(table, *ranks(table), {}))
+        else:
+            with book.database.writing() as connection:
+                book.finish(connection, PROBLEM, number, table.num_rows, {}, [])
+    current = book.current(PROBLEM)
+    assert current is not None and "1" == current.version
+    with book.database.reading() as connection:
+        assert 101 == len(connection.execute(BOOK.select()).all())
+    assert put(book, MANY, "4") > theirs
     other.database.close()
 
 
