@@ -6,6 +6,7 @@ nothing about HTTP or scores.
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from serving.sight import UNKNOWN, Sight
 
 Row = tuple[int, int, str, str, str]
 """Event time, recorded time, event, id, properties as JSON."""
+Place = tuple[int, str, int]
+"""Where an event stands in the list: its time, its id, and which it is of those that share both,
+each of another source."""
 
 Document = dict[str, Any]
 
@@ -46,9 +50,21 @@ class StoredCustomer:
         newest = self.events
         if cursor is not None:
             before = _read_cursor(cursor)
-            newest = [row for row in newest if _place(row) < before]
+            newest = newest[sum(place >= before for place in self._places()) :]
         shown = newest[:limit]
-        return shown, _write_cursor(shown[-1]) if len(newest) > limit else None
+        if len(newest) <= limit:
+            return shown, None
+        last = len(self.events) - len(newest) + limit - 1
+        return shown, _write_cursor(self._places()[last])
+
+    def _places(self) -> list[Place]:
+        """Each event's place, newest first; no event of another time or id changes it."""
+        alike = Counter(map(_place, self.events))
+        places = []
+        for row in self.events:
+            alike[_place(row)] -= 1
+            places.append((*_place(row), alike[_place(row)]))
+        return places
 
 
 def stored_customer(sight: Sight, customer: str) -> StoredCustomer:
@@ -89,13 +105,15 @@ def _place(row: Row) -> tuple[int, str]:
     return row[0], row[3]
 
 
-def _write_cursor(row: Row) -> str:
-    return base64.urlsafe_b64encode(f"{row[0]} {row[3]}".encode()).decode()
+def _write_cursor(place: Place) -> str:
+    moment, event_id, number = place
+    return base64.urlsafe_b64encode(f"{moment} {number} {event_id}".encode()).decode()
 
 
-def _read_cursor(cursor: str) -> tuple[int, str]:
+def _read_cursor(cursor: str) -> Place:
     try:
-        moment, _, event_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        return int(moment), event_id
+        said = base64.urlsafe_b64decode(cursor.encode()).decode()
+        moment, number, event_id = said.split(" ", 2)
+        return int(moment), event_id, int(number)
     except (ValueError, binascii.Error):
         raise CursorError("cursor: give what `next` of the page before said.") from None

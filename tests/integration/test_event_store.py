@@ -25,6 +25,7 @@ from features.feature import Feature
 from features.groups import with_groups
 from features.sources import digest, read_histories
 from serving import quarantine
+from serving.customer_events import StoredCustomer
 from serving.database import Database, StoreUnavailableError
 from serving.event_store import EventStore, TenantStore
 from serving.importing import import_sources
@@ -209,6 +210,22 @@ def test_values_of_another_kind_are_missing_and_named(url: str, intake: Intake) 
     assert ("property renews_at",) == journey.unread
     assert [2.0, 3.0] == journey.log.numbers["value"].tolist()
     assert store.journeys.of("nobody", KINDS) is None
+
+
+def test_pages_hold_an_event_of_each_source(url: str, intake: Intake) -> None:
+    """Events of two sources with one time and id, and their neighbours, stand on a page each."""
+    store = opened(url, "paged")
+    row = {"customer": "c", "event": "order", "event_time": "2024-01-01"}
+    sent(intake, store, [{**row, "source": source, "event_id": event, "from": source}
+                         for event in "xyz" for source in "abc"])  # fmt: skip
+    events = sorted(store.journeys.rows("c")[0], key=lambda row: (row[0], row[3]), reverse=True)
+    stored = StoredCustomer(events, ())
+    found, cursor = stored.page(1)
+    found = list(found)
+    while cursor is not None:
+        page, cursor = stored.page(1, cursor)
+        found += page
+    assert 9 == len(found) and events == found
 
 
 def test_segment_messages_are_told_by_their_id(url: str, intake: Intake) -> None:
