@@ -203,6 +203,11 @@ def load_version(client: "MlflowClient", name: str, version: str) -> Registered:
 
     try:
         digest = client.get_model_version(name, version).tags.get(DIGEST_TAG)
+        if not digest:
+            raise RegistryError(
+                f"{name} version {version} has no tag {DIGEST_TAG}, so its files can't be checked. "
+                "Register it again: python -m training register"
+            )
         with tempfile.TemporaryDirectory() as folder:
             path = mlflow.artifacts.download_artifacts(
                 artifact_uri=f"models:/{name}/{version}", dst_path=folder

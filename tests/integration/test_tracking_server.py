@@ -18,8 +18,10 @@ from models.registry import (
     CHALLENGER,
     CHAMPION,
     GATE_TAG,
+    RegistryError,
     connect,
     load_alias,
+    load_version,
     shown_uri,
     version_at,
 )
@@ -282,3 +284,12 @@ def test_a_dead_tracker_is_an_error_in_seconds(uri: str, shop: Path, tmp_path: P
     assert "can't be opened" in line and "secret" not in done.stderr
     assert "Traceback" not in done.stderr
     assert time.monotonic() - start < 60
+
+
+def test_a_version_whose_files_can_not_be_checked_is_refused(tmp_path: Path) -> None:
+    """Without the digest that was registered with it, no version is loaded."""
+    client = connect(tmp_path)
+    client.create_registered_model("shop-churn")
+    made = client.create_model_version("shop-churn", (tmp_path / "model").as_uri())
+    with pytest.raises(RegistryError, match="has no tag milepost.digest"):
+        load_version(client, "shop-churn", made.version)
