@@ -291,5 +291,5 @@ def test_a_version_whose_files_can_not_be_checked_is_refused(tmp_path: Path) -> 
     client = connect(tmp_path)
     client.create_registered_model("shop-churn")
     made = client.create_model_version("shop-churn", (tmp_path / "model").as_uri())
-    with pytest.raises(RegistryError, match="has no tag milepost.digest"):
+    with pytest.raises(RegistryError, match="has no tag"):
         load_version(client, "shop-churn", made.version)
