@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from serving.database import Database
 from serving.hook_tables import DELIVERIES, HOOK_EVENTS, SUBSCRIPTIONS
@@ -225,7 +226,11 @@ class Hooks:
             E.workspace, literal(subscription), E.sequence, E.subject, literal(WAITING),
             literal(0), E.created, E.created,
         ).where(which)  # fmt: skip
-        connection.execute(insert(DELIVERIES).from_select(columns, rows))
+        # On PostgreSQL another's event may have become visible since, with its delivery: see
+        # `publish`. It is theirs.
+        made = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        new = made(DELIVERIES).from_select(columns, rows).on_conflict_do_nothing()
+        connection.execute(new)
 
 
 def take(

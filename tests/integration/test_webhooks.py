@@ -23,6 +23,7 @@ from serving.courier import TRIES, Courier
 from serving.database import Database
 from serving.event_store import EventStore
 from serving.hook_store import DEAD, DELIVERED, WAITING, Hooks
+from serving.migrations import upgrade
 from serving.refusals import NotFoundError
 from serving.targets import TargetError, check_url, is_public
 from serving.webhooks import BAND_CHANGED, HookEvent, hook_event, signature
@@ -287,3 +288,27 @@ def test_a_killed_courier_loses_nothing(database: Database, hooks: Hooks, sink: 
     for who in range(20):
         places = [first[e.id] for e in events if e.subject == f"c{who}"]
         assert sorted(places) == places
+
+
+def test_publishing_side_by_side_delivers_each_event_once(postgresql: str) -> None:
+    """An event that another publishes while one's own are kept is delivered by the other alone."""
+    database = Database(postgresql)
+    upgrade(database)
+    workspace = EventStore(database).workspace("beside").workspace
+    hooks = Hooks(database, workspace)
+    made, _ = hooks.subscribe("https://example.com/", [BAND_CHANGED], 1)
+    mine, theirs = (
+        hook_event(BAND_CHANGED, "beside", "churn", who, 5, "1", {}) for who in ("mine", "theirs")
+    )
+
+    def slowly() -> Iterator[HookEvent]:
+        yield mine
+        with database.writing() as other:
+            assert 1 == hooks.publish(other, [theirs])
+
+    with database.writing() as connection:
+        hooks.publish(connection, slowly())
+    told = hooks.deliveries(made.id, WAITING, 0, 10)
+    assert sorted([mine.id, theirs.id]) == sorted(each.event for each in told)
+    hooks.remove(made.id)
+    database.close()
