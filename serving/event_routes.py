@@ -31,7 +31,7 @@ from serving.errors import documented, json_answer
 from serving.examples import QUARANTINE, RESULTS, SOME_REFUSED, TRIED_AGAIN, shown
 from serving.freshness import broken_sentence
 from serving.intake import CANONICAL, CUT, Taken, Unreadable
-from serving.quarantine import page, replay
+from serving.quarantine import page, place_of, read_place, replay
 from serving.schemas_events import (
     BATCH,
     EVENT,
@@ -134,10 +134,9 @@ def _add_quarantine(app: FastAPI, state: State) -> None:
         store = tenant_of(request, state, "ingest").kept
         place = None
         if after is not None:
-            arrived, _, row = after.partition("-")
-            place = (min(int(arrived), 2**62), row)
+            place = read_place(after)
         rows, more = page(store, limit, place, replayed)
-        following = f"{rows[-1].arrived}-{rows[-1].row}" if more else None
+        following = place_of(rows[-1]) if more else None
         shown = [
             QuarantineRow(
                 row=r.row, arrived=format_moment(r.arrived), source=r.source, reason=r.reason,
@@ -156,8 +155,10 @@ def _add_quarantine(app: FastAPI, state: State) -> None:
     async def again(request: Request) -> Response:
         store = tenant_of(request, state, "ingest").kept
         asked = await read_model(request, ReplayRequest)
-        done = await asyncio.to_thread(replay, store, state.intake, asked.rows)
-        return json_answer(Replayed(**{name: done[name] for name in Replayed.model_fields}))
+        place = None if asked.after is None else read_place(asked.after)
+        done, following = await asyncio.to_thread(replay, store, state.intake, asked.rows, place)
+        counts = {name: done[name] for name in Replayed.model_fields if name != "next"}
+        return json_answer(Replayed(**counts, next=following))
 
 
 async def _aside(read: Callable[[Given], list[Any]], given: Given, size: int) -> list[Any]:

@@ -292,7 +292,7 @@ QUARANTINE = {
     ],
     "next": None,
 }  # fmt: skip
-TRIED_AGAIN = {"accepted": 1, "duplicate": 0, "quarantined": 0, "refused": 0}
+TRIED_AGAIN = {"accepted": 1, "duplicate": 0, "quarantined": 0, "refused": 0, "next": None}
 
 WEBHOOK = {
     "id": "1302602e13104ef89f37518322526f35", "url": "https://crm.example.com/hooks/milepost",

@@ -75,11 +75,23 @@ def page(
     return rows, len(rows) == limit
 
 
-def replay(store: TenantStore, intake: Intake, rows: Sequence[str] | None) -> Counter[str]:
-    """Try rows again: those named, or all that were not replayed yet (at most `MOST_AT_ONCE`)."""
-    waiting = _waiting(store, rows)
+def replay(
+    store: TenantStore, intake: Intake, rows: Sequence[str] | None,
+    after: tuple[int, str] | None = None,
+) -> tuple[Counter[str], str | None]:  # fmt: skip
+    """Try rows again: those named, or all that were not replayed yet, oldest first.
+
+    Returns
+    -------
+    counts : Counter
+        What became of at most `MOST_AT_ONCE` rows.
+    following : str or None
+        The place after which to go on, where others may follow; rows that don't fit yet stay
+        before it and are not tried twice.
+    """
+    waiting = _waiting(store, rows, after)
     if not waiting:
-        return Counter()
+        return Counter(), None
     bodies = [msgspec.json.decode(row.body) for row in waiting]
     results = intake.take(store, bodies, [row.form for row in waiting]).result().results
     kept = [
@@ -92,15 +104,33 @@ def replay(store: TenantStore, intake: Intake, rows: Sequence[str] | None) -> Co
         with store.database.writing() as connection:
             done = update(QUARANTINE).where(*mine).values(replayed=this_moment())
             connection.execute(done)
-    return Counter(result.status for result in results)
+    more = rows is None and len(waiting) == MOST_AT_ONCE
+    return Counter(result.status for result in results), place_of(waiting[-1]) if more else None
 
 
-def _waiting(store: TenantStore, rows: Sequence[str] | None) -> list[Kept]:
+def place_of(row: Kept) -> str:
+    """Where a row stands, as `read_place` reads it."""
+    return f"{row.arrived}-{row.row}"
+
+
+def read_place(said: str) -> tuple[int, str]:
+    """The place after which to go on."""
+    arrived, _, row = said.partition("-")
+    return min(int(arrived), 2**62), row
+
+
+def _waiting(
+    store: TenantStore, rows: Sequence[str] | None, after: tuple[int, str] | None
+) -> list[Kept]:
     """The rows that are meant and can be tried again."""
     table = QUARANTINE.c
-    mine = (table.workspace == store.workspace, table.form.not_in(FOR_GOOD))
-    meant = table.replayed.is_(None) if rows is None else table.row.in_(list(rows)[:MOST_AT_ONCE])
-    asked = select(*_COLUMNS).where(*mine, meant)
+    asked = select(*_COLUMNS).where(
+        table.workspace == store.workspace,
+        table.form.not_in(FOR_GOOD),
+        table.replayed.is_(None) if rows is None else table.row.in_(list(rows)[:MOST_AT_ONCE]),
+    )
+    if after is not None:
+        asked = asked.where(_beyond(*after))
     with store.database.reading() as connection:
         found = connection.execute(asked.order_by(table.arrived, table.row).limit(MOST_AT_ONCE))
         return [Kept(*row) for row in found]

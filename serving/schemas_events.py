@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+PLACE = r"^[0-9]{1,19}-[0-9a-f]{1,40}$"
+"""Where a row of the quarantine stands."""
+
 NUMBER, TEXT = {"type": "number"}, {"type": "string", "maxLength": 10_000}
 
 EXAMPLE = {
@@ -55,7 +58,13 @@ EVENT: dict[str, Any] = {
                                     },
                                     {"type": "null"},
                                 ]
-                            }
+                            },
+                            "after": {
+                                "anyOf": [
+                                    {"type": "string", "maxLength": 64, "pattern": PLACE},
+                                    {"type": "null"},
+                                ]
+                            },
                         },
                     },
                     "example": {"rows": None},
@@ -213,6 +222,8 @@ class ReplayRequest(BaseModel):
     rows: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=1000)] | None = (
         None
     )
+    after: Annotated[str, Field(max_length=64, pattern=PLACE)] | None = None
+    """`next` of the answer before: go on with the rows behind it."""
 
 
 class Replayed(BaseModel):
@@ -222,3 +233,5 @@ class Replayed(BaseModel):
     duplicate: int
     quarantined: int
     refused: int
+    next: str | None = None
+    """`after` of the request that goes on; null where no row is left."""

@@ -173,7 +173,7 @@ def test_a_replayed_row_is_kept_once_it_can_be(url: str, intake: Intake) -> None
         mend = text("update quarantine set body = :b where row = :r".replace("row =", '"row" ='))
         connection.execute(mend, {"b": '{"customer":"c","event":"e","event_time":"2024-01-01"}',
                                   "r": named})  # fmt: skip
-    assert {"accepted": 1} == quarantine.replay(store, intake, None)
+    assert ({"accepted": 1}, None) == quarantine.replay(store, intake, None)
     assert ([], False) == quarantine.page(store, 10)
     assert 1 == len(quarantine.page(store, 10, replayed=True)[0])
 
@@ -196,8 +196,19 @@ def test_of_a_long_row_little_is_kept_and_told(url: str, intake: Intake) -> None
         found |= {row.row for row in rows}
     assert 100 == len(found)
     sent(intake, store, [{"customer": "c", "event": "order"}])
-    assert {"quarantined": 1} == quarantine.replay(store, intake, None)
-    assert not quarantine.replay(store, intake, [*found])
+    assert ({"quarantined": 1}, None) == quarantine.replay(store, intake, None)
+    assert not quarantine.replay(store, intake, [*found])[0]
+
+
+def test_rows_that_never_fit_keep_no_other_from_being_tried(url: str, intake: Intake) -> None:
+    """Behind a thousand rows that don't fit the next are tried by going on from the answer."""
+    store = opened(url, "starving")
+    n = quarantine.MOST_AT_ONCE
+    sent(intake, store, [{"customer": f"c{i}", "event": "order"} for i in range(n + 3)])
+    tried, following = quarantine.replay(store, intake, None)
+    assert {"quarantined": n} == tried and following is not None
+    place = quarantine.read_place(following)
+    assert ({"quarantined": 3}, None) == quarantine.replay(store, intake, None, place)
 
 
 def test_values_of_another_kind_are_missing_and_named(url: str, intake: Intake) -> None:
