@@ -14,7 +14,7 @@ MINUTES ?= 10
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-BENCHMARKS := accuracy.py coverage.py train.py explanations.py learning_curve.py book.py friction.py cluster.py feature_engine.py service/bench.py
+BENCHMARKS := accuracy.py interval_coverage.py train.py explanations.py learning_curve.py book.py friction.py cluster.py feature_engine.py service/bench.py
 SPARK := $(VENV)/.spark
 
 RESOLVE := uv pip compile --universal --python-version 3.11 --generate-hashes \
@@ -103,7 +103,7 @@ bench-accuracy: $(INSTALLED) ## models of every data set in DATA beside rules an
 	@$(RUN) benchmarks/accuracy.py $(CONFIGS) $(if $(DATA),--data $(DATA))
 
 bench-coverage: $(INSTALLED) ## how often a score's interval holds the simulated truth
-	@$(RUN) benchmarks/coverage.py
+	@$(RUN) benchmarks/interval_coverage.py
 
 bench-learning: $(INSTALLED) ## models of 50 to 500 positives beside the best rule (simulated)
 	@$(RUN) benchmarks/learning_curve.py
