@@ -72,7 +72,13 @@ def removals(
     slim = _slim(log, model.contract)
     same = _first_alike(slim, seen)
     out = np.unique(same[wanted])
-    points, verdicts = _without(model, slim, attributes, seen, out, cutoff_time, known_time)
+    each = len(seen) + sum(group_of(slim, over).n_events for over in slim.groups)
+    step = max(1, AT_ONCE // each)
+    parts = [
+        _without(model, slim, attributes, seen, out[begin : begin + step], cutoff_time, known_time)
+        for begin in range(0, len(out), step)
+    ]
+    points, verdicts = map(np.concatenate, zip(*parts, strict=True))
     found = [
         _removal(int(seen[place]), points[at], int(verdicts[at]))
         for place, at in zip(wanted, np.searchsorted(out, same[wanted]), strict=True)
@@ -98,28 +104,10 @@ def _without(
     cutoff_time: int,
     known_time: int,
 ) -> tuple[Floats, NDArray[np.int8]]:
-    """Points and verdict without each event of `out`, from a call of the engine for as many as
-    may be in memory at once."""
-    each = len(seen) + sum(group_of(log, over).n_events for over in log.groups)
-    step = max(1, AT_ONCE // max(each, 1))
-    parts = [
-        _at_once(model, log, attributes, seen, out[begin : begin + step], cutoff_time, known_time)
-        for begin in range(0, len(out), step)
-    ]
-    points, verdicts = zip(*parts, strict=True)
-    return np.concatenate(points), np.concatenate(verdicts)
+    """Points and verdict without each event of `out`, from one call of the engine.
 
-
-def _at_once(
-    model: FittedModel,
-    log: EventLog,
-    attributes: EventLog,
-    seen: Ints,
-    out: Ints,
-    cutoff_time: int,
-    known_time: int,
-) -> tuple[Floats, NDArray[np.int8]]:
-    """The same from one call; the last made-up customer has the whole journey."""
+    The last made-up customer has the whole journey.
+    """
     n = len(out) + 1
     journeys, about = _shortened(log, seen, out), _repeated(attributes, n)
     about = replace(about, customers=journeys.customers)

@@ -36,6 +36,7 @@ from serving.schemas_events import (
     BATCH,
     EVENT,
     EVENTS_BODY,
+    PLACE,
     QuarantinePage,
     QuarantineRow,
     Replayed,
@@ -55,7 +56,7 @@ LARGE = 100_000
 """Bytes of a body from which on its rows are read in a thread."""
 
 Given = TypeVar("Given")
-Cursor = Annotated[str | None, Query(max_length=64, pattern=r"^\d{1,19}-[0-9a-f]{1,40}$")]
+Cursor = Annotated[str | None, Query(max_length=64, pattern=PLACE)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="how many rows")]
 
 
@@ -168,7 +169,8 @@ async def _aside(read: Callable[[Given], list[Any]], given: Given, size: int) ->
 
 def _rows(raw: bytes) -> list[Any]:
     """The rows of a JSON body: one, or an array of them."""
-    _check_count(MOST_ROWS + 1 if is_longer(raw, MOST_ROWS) else 1)
+    if is_longer(raw, MOST_ROWS):
+        _check_count(MOST_ROWS + 1)
     try:
         value = strict_json(raw)
     except UnreadableError:

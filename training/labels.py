@@ -220,6 +220,15 @@ def _odd_rows(
         yield "the cohort says who is scored; it leaves no row out of the label table"
 
 
+def when_of(labelled: Labelled, part: Ints | None = None) -> tuple[str, dict[str, str]]:
+    """Between which cutoffs rows lie, in words and for a machine."""
+    cutoff = labelled.moments.rows.cutoff_time
+    cutoff = cutoff if part is None else cutoff[part]
+    first, last = format_day(int(cutoff.min())), format_day(int(cutoff.max()))
+    words = f"of {first}" if first == last else f"between {first} and {last}"
+    return words, {"first_cutoff": first, "last_cutoff": last}
+
+
 def check_classes(problem: Problem, labelled: Labelled) -> None:
     """Raise `ProblemError` when no label is known or all are the same."""
     given = problem.labels is not None
@@ -246,15 +255,12 @@ def check_classes(problem: Problem, labelled: Labelled) -> None:
                 "Lengthen the horizon until it can happen, or shorten it until it need not",
             )
         )
-        cutoff = labelled.moments.rows.cutoff_time
-        first, last = format_day(int(cutoff.min())), format_day(int(cutoff.max()))
+        when, dates = when_of(labelled)
         raise StoppedError(
             Finding(
                 "P04", STOP, "labels",
-                f"All {len(labelled):,} known labels, of cutoffs from {first} to {last}, are "
-                f"{'1' if positives else '0'}: there is nothing to tell apart.",
-                mends,
-                {"rows": len(labelled), "positives": positives, "first_cutoff": first,
-                 "last_cutoff": last},
+                f"All {len(labelled):,} known labels {when} are {'1' if positives else '0'}: "
+                "there is nothing to tell apart.",
+                mends, {"rows": len(labelled), "positives": positives, **dates},
             )
         )  # fmt: skip

@@ -13,10 +13,9 @@ import numpy as np
 
 from features.config import Problem
 from features.durations import DAY, format_day, spell_duration
-from features.event_log import Ints
 from features.sources import SourceAccount
 from training.findings import NOTE, SEVERITIES, STOP, WARNING, Finding, StoppedError
-from training.labels import Labelled
+from training.labels import Labelled, when_of
 from training.splits import Split
 
 LEAST_POSITIVES = 40
@@ -76,7 +75,7 @@ def _positives(labelled: Labelled, split: Split) -> Iterator[Finding]:
     rows, customers = int(rare.sum()), len(np.unique(labelled.moments.rows.customer[rare]))
     judging = int(rare[split.test].sum())
     outcome = "positive" if rare is positive else "negative"
-    when, dates = _when(labelled)
+    when, dates = when_of(labelled)
     evidence = {
         "rows": rows, "customers": customers, "test_rows": judging, "class": outcome, **dates
     }  # fmt: skip
@@ -101,15 +100,6 @@ def _positives(labelled: Labelled, split: Split) -> Iterator[Finding]:
             "intervals, and a simple rule may be as good.",
             mends, evidence,
         )  # fmt: skip
-
-
-def _when(labelled: Labelled, part: Ints | None = None) -> tuple[str, dict[str, str]]:
-    """Between which cutoffs rows lie, in words and for a machine."""
-    cutoff = labelled.moments.rows.cutoff_time
-    cutoff = cutoff if part is None else cutoff[part]
-    first, last = format_day(int(cutoff.min())), format_day(int(cutoff.max()))
-    words = f"of {first}" if first == last else f"between {first} and {last}"
-    return words, {"first_cutoff": first, "last_cutoff": last}
 
 
 def _length(problem: Problem, labelled: Labelled, split: Split) -> Iterator[Finding]:
@@ -225,7 +215,7 @@ def _cohort(labelled: Labelled) -> Iterator[Finding]:
     customers = len(np.unique(labelled.moments.rows.customer))
     if customers >= SMALL_COHORT:
         return
-    when, dates = _when(labelled)
+    when, dates = when_of(labelled)
     yield Finding(
         "P06", WARNING, "cohort",
         f"{len(labelled):,} labelled rows {when} are of {customers:,} customers: a model can "
@@ -242,7 +232,7 @@ def _rate(labelled: Labelled, split: Split) -> Iterator[Finding]:
     """P07 and P08: an extreme rate of the outcome, and one that moved between train and test."""
     rate = float(labelled.label.mean())
     if min(rate, 1 - rate) < RARE:
-        when, dates = _when(labelled)
+        when, dates = when_of(labelled)
         yield Finding(
             "P07", NOTE, "labels",
             f"The outcome is true of {rate:.2%} of {len(labelled):,} rows {when}; even good scores "
@@ -257,7 +247,7 @@ def _rate(labelled: Labelled, split: Split) -> Iterator[Finding]:
         return
     if 1 / CHANGE < (new / old if old else np.inf) < CHANGE:
         return
-    learnt, judged = (_when(labelled, part)[0] for part in (split.train, split.test))
+    learnt, judged = (when_of(labelled, part)[0] for part in (split.train, split.test))
     yield Finding(
         "P08", WARNING, "labels",
         f"The outcome was true of {old:.1%} of {len(before):,} training rows {learnt} and is true "
@@ -267,7 +257,7 @@ def _rate(labelled: Labelled, split: Split) -> Iterator[Finding]:
             "Look whether the outcome is recorded as it used to be",
             "Shorten the history to the time since the change, if it is still long enough",
         ),
-        {"train_rate": old, "test_rate": new, **_when(labelled)[1]},
+        {"train_rate": old, "test_rate": new, **when_of(labelled)[1]},
     )  # fmt: skip
 
 
@@ -276,7 +266,7 @@ def _unknown(labelled: Labelled) -> Iterator[Finding]:
     if labelled.n_unknown <= len(labelled):
         return
     why = ", ".join(f"{count:,} {reason}" for reason, count in labelled.unknown.items())
-    when, dates = _when(labelled)
+    when, dates = when_of(labelled)
     yield Finding(
         "P09", WARNING, "labels",
         f"{labelled.n_unknown:,} rows of the cohort have no label ({why}), {len(labelled):,} have, "

@@ -19,7 +19,7 @@ from features.errors import ProblemError
 from features.event_log import Ints
 from training.findings import STOP, Finding, StoppedError
 from training.label_table import SPLITS
-from training.labels import Labelled
+from training.labels import Labelled, when_of
 
 Mask = NDArray[np.bool_]
 
@@ -80,14 +80,14 @@ def split_rows(problem: Problem, labelled: Labelled, customers: Sequence[str]) -
         split = split or _two_by_time(problem, labelled, customers, share, least)
     split = split or _by_customer(labelled, customers)
     if split is None:
-        positives = int(labelled.label.sum())
+        positives, (when, dates) = int(labelled.label.sum()), when_of(labelled)
         raise StoppedError(
             Finding(
                 "P01", STOP, "labels",
-                f"{len(labelled):,} labelled rows with {positives:,} positives can't be split into "
-                "train, validation and test with both classes in each.",
+                f"{len(labelled):,} labelled rows {when} with {positives:,} positives can't be "
+                "split into train, validation and test with both classes in each.",
                 ("Bring a longer history or more customers", "Shorten the horizon"),
-                {"rows": len(labelled), "positives": positives},
+                {"rows": len(labelled), "positives": positives, **dates},
             )
         )  # fmt: skip
     return split

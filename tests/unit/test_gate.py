@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from features.config import Gate
@@ -42,7 +43,7 @@ def verdict(of: Judgement | None = None, slices: tuple[Group, ...] = ()) -> Verd
 def period(difference: float, is_test: bool = False) -> Period:
     """A period of the back-test in which the model was so much better than the rule."""
     of = judgement(best_rule=Interval(difference, -1, 1))
-    return Period("2024-01-01", "2024-01-29", 100, is_test, of, [], [])  # type: ignore[arg-type]
+    return Period("2024-01-01", "2024-01-29", 100, is_test, of, np.empty(0, np.int64), np.empty(0))
 
 
 def asked(

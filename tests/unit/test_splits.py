@@ -94,7 +94,7 @@ def test_too_few_rows_say_so() -> None:
     """Two rows can't be split, and the message counts them."""
     few = labelled([0], 30)
     pair = Labelled(few.moments.take(np.array([0, 1])), few.label[:2], {})
-    with pytest.raises(ProblemError, match="2 labelled rows with 1 positives"):
+    with pytest.raises(ProblemError, match="2 labelled rows of 1970-01-01 with 1 positives"):
         split_rows(PROBLEM, pair, CUSTOMERS)
 
 
