@@ -53,13 +53,16 @@ class FactError(MilepostError):
         self.code = code
 
 
-def fact_of(value: Any, now: int, groups: tuple[str, ...] = (), source: str = API) -> Fact:
+def fact_of(
+    value: Any, now: int, groups: tuple[str, ...] = (), source: str = API,
+    arrived: int | None = None,
+) -> Fact:  # fmt: skip
     """Check one event or statement.
 
     Parameters
     ----------
-    now
-        When it arrived, microseconds UTC.
+    now, arrived
+        The moment, and when it first came, microseconds UTC; the same if None.
     groups
         Properties that name groups of customers.
 
@@ -76,7 +79,7 @@ def fact_of(value: Any, now: int, groups: tuple[str, ...] = (), source: str = AP
             "recorded_time is set on arrival; leave it out (an import may bring its own)",
         )
     if "attributes" in value:
-        return _statement(value, now, source)
+        return _statement(value, now, source, now if arrived is None else arrived)
     properties = {name: v for name, v in value.items() if name not in FIELDS}
     return checked_fact(
         EVENT, name_of(value, "source", source), value.get("event_id"), value.get("customer"),
@@ -84,7 +87,7 @@ def fact_of(value: Any, now: int, groups: tuple[str, ...] = (), source: str = AP
     )  # fmt: skip
 
 
-def _statement(value: dict[str, Any], now: int, source: str) -> Fact:
+def _statement(value: dict[str, Any], now: int, source: str, arrived: int) -> Fact:
     unknown = next((name for name in value if name not in STATEMENT_FIELDS), None)
     if unknown is not None:
         raise FactError(
@@ -94,7 +97,7 @@ def _statement(value: dict[str, Any], now: int, source: str) -> Fact:
     stated = value["attributes"]
     if type(stated) is not dict or not stated:
         raise FactError("attributes_invalid", "attributes must be an object that is not empty")
-    since = moment_of(value, "valid_from", now) if "valid_from" in value else now
+    since = moment_of(value, "valid_from", now) if "valid_from" in value else arrived
     return checked_fact(
         STATEMENT, name_of(value, "source", source), value.get("event_id"),
         value.get("customer"), since, STATED, stated,

@@ -92,6 +92,8 @@ class Received:
     now: int
     known: frozenset[str] = frozenset()
     """Kinds of event that models read; of others a hint is given, where there are any models."""
+    arrivals: Sequence[int] | None = None
+    """When each row first came; now if None."""
     facts: list[Fact] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     """The row that each fact is of."""
@@ -105,7 +107,8 @@ class Received:
             try:
                 if isinstance(body, Unreadable):
                     raise FactError("unreadable", body.why)
-                made = facts_from(body, form, self.now, self.store.groups)
+                arrived = self.now if self.arrivals is None else self.arrivals[index]
+                made = facts_from(body, form, self.now, self.store.groups, arrived)
             except FactError as error:
                 refused = error.code in UNREADABLE
                 status = REFUSED if refused else QUARANTINED
@@ -157,10 +160,12 @@ class Unreadable:
     why: str
 
 
-def facts_from(body: Any, form: str, now: int, groups: tuple[str, ...]) -> tuple[Fact, ...]:
-    """The facts of a row in one of the forms; raises FactError."""
+def facts_from(
+    body: Any, form: str, now: int, groups: tuple[str, ...], arrived: int
+) -> tuple[Fact, ...]:
+    """The facts of a row in one of the forms, which first came at `arrived`; raises FactError."""
     if form == CANONICAL:
-        fact = fact_of(body, now, groups)
+        fact = fact_of(body, now, groups, API, arrived)
         if fact.source == ACTIONS:
             raise FactError("source_invalid", "source is that of actions; send them to /v1/actions")
         return (fact,)
@@ -169,7 +174,7 @@ def facts_from(body: Any, form: str, now: int, groups: tuple[str, ...]) -> tuple
         # The ledger looks at the time; what is sent again may have the clock's, a little later.
         return (msgspec.structs.replace(made, corrected=True),)
     kind = form.partition(":")[2]
-    return facts_of(body, kind or None, now, groups)
+    return facts_of(body, kind or None, now, groups, arrived)
 
 
 def set_aside(body: Any, form: str, reason: str, detail: str) -> SetAside:
@@ -199,15 +204,18 @@ class Intake:
 
     def take(
         self, store: TenantStore, bodies: list[Any], forms: list[str], now: int | None = None,
-        known: frozenset[str] = frozenset(),
+        known: frozenset[str] = frozenset(), arrivals: Sequence[int] | None = None,
     ) -> "Future[Taken]":  # fmt: skip
         """Check rows and have them kept; the future is done when they are on disk.
 
-        Of an event whose kind is not `known` to any model the result says so.
+        Of an event whose kind is not `known` to any model the result says so. `arrivals` is when
+        each row first came, where that was before now.
 
         It fails with `StoreUnavailableError` when nothing of the request could be kept.
         """
-        received = Received(store, bodies, forms, this_moment() if now is None else now, known)
+        received = Received(
+            store, bodies, forms, this_moment() if now is None else now, known, arrivals
+        )
         received.check()
         future: Future[Taken] = Future()
         if not received.facts and not received.aside:

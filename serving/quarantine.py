@@ -1,9 +1,9 @@
 """Rows that were set aside: listing them, and trying them again.
 
 Takes a workspace's store; gives pages of rows and what became of those that were replayed. A
-replay checks a row as it came; one that is kept now is marked, and stays listed only when asked
-for. Of a row that was too long the beginning is kept: it is listed, and never replayed. Knows
-nothing about HTTP.
+replay checks a row as it came and as of when it came; one that is kept now is marked, and stays
+listed only when asked for. Of a row that was too long the beginning is kept: it is listed, and
+never replayed. Knows nothing about HTTP.
 """
 
 from collections import Counter
@@ -93,7 +93,8 @@ def replay(
     if not waiting:
         return Counter(), None
     bodies = [msgspec.json.decode(row.body) for row in waiting]
-    results = intake.take(store, bodies, [row.form for row in waiting]).result().results
+    forms, arrivals = [row.form for row in waiting], [row.arrived for row in waiting]
+    results = intake.take(store, bodies, forms, arrivals=arrivals).result().results
     kept = [
         row.row
         for row, result in zip(waiting, results, strict=True)

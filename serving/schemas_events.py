@@ -155,7 +155,8 @@ class ResultOut(BaseModel):
     """Its place in the request, from 0."""
     status: Literal["accepted", "duplicate", "quarantined", "refused"]
     event_id: str | None = None
-    """The id under which it is stored; begins with ~ where the store made it of the content."""
+    """The id under which it is stored; begins with ~, or Segment's with message~, where it was
+    made of the content."""
     reason: str | None = None
     """A stable code."""
     detail: str | None = None

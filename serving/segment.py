@@ -4,14 +4,20 @@ Takes one `track`, `identify`, `page`, `screen` or `group` message; gives the ev
 statements that it says. Nested properties are flattened with dots, a list becomes its length
 (`products.count`). Knows nothing about HTTP or where facts are kept.
 
-The time of an event is `timestamp`, moved by the difference between `sentAt` and the arrival,
-which is how far the sender's clock is off; without `sentAt` it is taken as it is, without
-`timestamp` it is the arrival. A sender tries again with another `sentAt`, so a message is told
-by its `messageId`, not by that time.
+The time of an event is `timestamp` (`originalTimestamp` where that is missing), moved by the
+difference between `sentAt` and the arrival, which is how far the sender's clock is off; without
+`sentAt` it is taken as it is, without either time it is the arrival. A sender tries again with
+another `sentAt`, so a message is told by its `messageId`, not by that time; one without an id by
+all that it says except what changes from try to try. One that has neither an id nor a time of its
+own can't be kept: nothing would tell a second try from a second event.
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from features.durations import DAY
 from features.event_log import STATED
@@ -30,16 +36,25 @@ CONTEXT = {
 }  # fmt: skip
 """What is kept of a message's context, and as which property."""
 
+BY_CONTENT = "message~"
+"""What the id of a message begins with that came without one: a hash of what it says. Unlike the
+store's own `~` it holds whatever time the event has, which moves with `sentAt`."""
+OF_A_TRY = frozenset(("messageId", "type", "sentAt", "receivedAt"))
+"""What a message does not say itself: its missing id, its address, and the times of one try."""
+
 
 def facts_of(
-    message: Any, kind: str | None, now: int, groups: tuple[str, ...] = ()
-) -> tuple[Fact, ...]:
+    message: Any, kind: str | None, now: int, groups: tuple[str, ...] = (),
+    arrived: int | None = None,
+) -> tuple[Fact, ...]:  # fmt: skip
     """The facts of one message.
 
     Parameters
     ----------
     kind
         What the message is where its address says so; its `type` if None.
+    now, arrived
+        The moment, and when the message first came, microseconds UTC; the same if None.
 
     Raises
     ------
@@ -56,7 +71,8 @@ def facts_of(
         )
     if kind not in KINDS:
         raise FactError("type_unknown", f"type must be one of {', '.join(KINDS)}")
-    when, corrected = _when(message, now)
+    message_id, named = _id_of(message, kind)
+    when, corrected = _when(message, now, now if arrived is None else arrived, named)
     who = message.get("userId")
     if who is None or who == "":  # 0 is somebody
         who = message.get("anonymousId")
@@ -66,7 +82,6 @@ def facts_of(
     said = flat(_object(message, "properties"))
     traits = flat(_object(message, "traits"))
     about = _context(message)
-    message_id = message.get("messageId")
 
     def event(name: str, properties: Mapping[str, Any]) -> Fact:
         return checked_fact(
@@ -115,19 +130,37 @@ TAKEN = {name: f"{name}_said" for name in (
 """Names that mean something here, and what a sender's property of that name is called."""
 
 
-def _when(message: Mapping[str, Any], now: int) -> tuple[int, bool]:
-    """When it happened by the receiver's clock, and whether the sender's was corrected."""
+def _id_of(message: Mapping[str, Any], kind: str) -> tuple[Any, bool]:
+    """A message's id, as it came or of its content, and whether it came with one."""
+    given = message.get("messageId")
+    if given is not None and given != "":
+        return given, True
+    said = {name: value for name, value in message.items() if name not in OF_A_TRY}
+    written = msgspec.json.encode({**said, "type": kind}, order="sorted")
+    digest = blake2b(written, digest_size=12).digest()
+    return BY_CONTENT + urlsafe_b64encode(digest).decode(), False
+
+
+def _when(message: Mapping[str, Any], now: int, arrived: int, named: bool) -> tuple[int, bool]:
+    """When it happened by the receiver's clock, and whether another try may say another time."""
+    field = "timestamp" if message.get("timestamp") else "originalTimestamp"
+    if not message.get(field):
+        if not named:
+            raise FactError(
+                "id_and_time_missing",
+                "has neither messageId nor timestamp, so that a second try can't be told from a "
+                "second event; send it again with one of them, the same in every try",
+            )
+        return arrived, True
     far = now + 10 * 365 * DAY  # a clock that is off is told by sentAt, so look no further yet
-    if not message.get("timestamp"):
-        return now, True
-    said = moment_of(message, "timestamp", far)
+    said = moment_of(message, field, far)
     if not message.get("sentAt"):
-        return moment_of(message, "timestamp", now), False
-    skew = now - moment_of(message, "sentAt", far)
+        return moment_of(message, field, now), not named
+    skew = arrived - moment_of(message, "sentAt", far)
     moved = said + skew
-    if moved > now + AHEAD:
-        raise FactError("future_time", "timestamp lies after sentAt")
-    return min(moved, now), True
+    if moved > arrived + AHEAD:
+        raise FactError("future_time", f"{field} lies after sentAt")
+    return min(moved, arrived), True
 
 
 def _object(message: Mapping[str, Any], field: str) -> Mapping[str, Any]:

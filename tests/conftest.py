@@ -106,16 +106,16 @@ def make_key(config: Path, workspace: Path, *more: str) -> str:
 class Service:
     """A running service, its address and a key that may do everything in it."""
 
-    def __init__(self, config: Path, workspace: Path, *more: str) -> None:
+    def __init__(self, config: Path, workspace: Path, *more: str, store: tuple[str, ...]) -> None:
         self.config, self.workspace = config, workspace
-        self.key = make_key(config, workspace)
+        self.key = make_key(config, workspace, *store)
         self.headers = {"Authorization": f"Bearer {self.key}"}
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         command = ["-m", "serving", "run", str(config), "--workspace", str(workspace)]
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads would fill
         self.process = subprocess.Popen(
-            [sys.executable, *command, "--port", str(port), *more],
+            [sys.executable, *command, "--port", str(port), *store, *more],
             cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.log,
             env={"MILEPOST_PUBLIC_URL": self.address, **os.environ},
         )  # fmt: skip
@@ -161,14 +161,17 @@ class Service:
         return self.log.read().decode()
 
 
-def serve(config: Path, workspace: Path, *more: str) -> Iterator[Service]:
+def serve(
+    config: Path, workspace: Path, *more: str, database: str | None = None
+) -> Iterator[Service]:
     """Import a business, start a service, and stop it whatever happens.
 
-    `more` are flags of `serving run`.
+    `more` are flags of `serving run`, `database` the URL of another store than the workspace's.
     """
-    done = run("serving", "import", str(config), "--workspace", str(workspace))
+    store = () if database is None else ("--database", database)
+    done = run("serving", "import", str(config), "--workspace", str(workspace), *store)
     assert done.returncode == 0, done.stderr
-    service = Service(config, workspace, *more)
+    service = Service(config, workspace, *more, store=store)
     try:
         service.wait_until_live()
         service.wait_until_listed()

@@ -250,7 +250,7 @@ def test_segment_messages_are_told_by_their_id(url: str, intake: Intake) -> None
     results = [sent(intake, store, [each], "segment:")[0].status for each in tries]
     assert ["accepted", "duplicate"] == results
     others: list[object] = [
-        {"type": "identify", "userId": "u", "traits": {"plan": "gold"}},
+        {"type": "identify", "userId": "u", "messageId": "i", "traits": {"plan": "gold"}},
         {"type": "alias", "userId": "u", "previousId": "v"},
     ]
     other = sent(intake, store, others, "segment:")
