@@ -4,7 +4,8 @@ Takes labels, scores and contributions; writes PNG files. Knows nothing about ML
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
@@ -60,7 +61,7 @@ def draw_contributions(
     values = shap.Explanation(contributions, base, vectors, feature_names=list(names))
     for name, draw in (("beeswarm", shap.plots.beeswarm), ("bar", shap.plots.bar)):
         plt.figure()
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _same_dice():
             warnings.simplefilter("ignore", RuntimeWarning)  # a column that no shown row has
             draw(values, max_display=20, show=False)
         axes = plt.gca()
@@ -71,6 +72,18 @@ def draw_contributions(
         plt.gcf().set_size_inches(9, 7)
         plt.savefig(folder / f"shap_{name}.png", dpi=110, bbox_inches="tight")
         plt.close()
+
+
+@contextmanager
+def _same_dice() -> Iterator[None]:
+    """Let NumPy's global dice fall alike each time: `shap` shuffles its dots with them, and two
+    runs have to give the same bytes. What others drew from them goes on where it was."""
+    before = np.random.get_state()
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
 
 
 def _roc(

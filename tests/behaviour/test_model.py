@@ -26,14 +26,16 @@ def model(shop_run: tuple[Path, object]) -> FittedModel:
 def test_a_second_run_over_rows_in_another_order_gives_the_same_bytes(
     shop_trained: Trained, second_trained: Trained
 ) -> None:
-    """Trained again from a shuffled extract of the same rows, every file of the model is equal."""
+    """Trained again from a shuffled extract of the same rows, every file of the model and every
+    picture is equal."""
     first, second = (
-        made.folder / WORKSPACE / "shop" / "churn" / "model"
-        for made in (shop_trained, second_trained)
+        made.folder / WORKSPACE / "shop" / "churn" for made in (shop_trained, second_trained)
     )
     assert "version 2" in second_trained.done.stdout
-    for name in FILES:
-        assert (first / name).read_bytes() == (second / name).read_bytes()
+    pictures = sorted(path.relative_to(first) for path in first.glob("plots/*.png"))
+    assert len(pictures) == 6
+    for name in (*(Path("model", file) for file in FILES), *pictures):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
 def test_the_judged_and_the_registered_model_say_what_they_learned_from(
