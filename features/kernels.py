@@ -637,7 +637,11 @@ def _known_rate(program, which, moment):
 
 @njit(error_model="numpy")
 def _peer_rates(v, codes, program, table, slots, begin, out):
-    """The rate of the last level among outcomes known by then, drawn towards that of all."""
+    """The rate of the last level among outcomes known by then, drawn towards that of all.
+
+    A row may be asked long after its cutoff, once its anchor was recorded: what became of others
+    after the cutoff is not for it, and its own outcome may be among that.
+    """
     column = slots[3 * begin + 2]
     p, last = 0, -1
     for r in range(v.rows):
@@ -649,9 +653,10 @@ def _peer_rates(v, codes, program, table, slots, begin, out):
         if last < 0:
             continue
         which = program.tables[table + last + 1]
-        all_n, all_true = _known_rate(program, program.tables[table], v.known[r])
+        moment = min(v.known[r], v.cutoff[r])
+        all_n, all_true = _known_rate(program, program.tables[table], moment)
         if which >= 0 and all_n > 0:
-            n, true = _known_rate(program, which, v.known[r])
+            n, true = _known_rate(program, which, moment)
             if n > 0:
                 out[column * v.stride + r] = (true + PRIOR_ROWS * all_true / all_n) / (
                     n + PRIOR_ROWS

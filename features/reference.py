@@ -67,7 +67,7 @@ def value_at(
                          for a, b in pairs if b in window))  # fmt: skip
     read = [e.properties[feature.of] for e in having]
     if feature.rates:
-        return _rate(feature.rates, read, known_time)
+        return _rate(feature.rates, read, min(cutoff_time, known_time))
     if feature.kind == "slope":
         return _slope([e.event_time for e in having], [float(value) for value in read])
     if feature.levels or feature.kind == "distinct":
@@ -171,14 +171,14 @@ def _of_levels(feature: Feature, read: list[float | str | int]) -> float:
     return float(feature.levels.index(str(read[-1]))) if known else math.nan
 
 
-def _rate(rates: tuple[Rates, ...], read: list[float | str | int], known_time: int) -> float:
-    """The last level's rate among known outcomes, drawn towards everybody's."""
+def _rate(rates: tuple[Rates, ...], read: list[float | str | int], moment: int) -> float:
+    """The last level's rate among outcomes known at a moment, drawn towards everybody's."""
     if not read:
         return math.nan
     held = {}
     for one in rates:
         steps = zip(one.known_time, one.n, one.positive, strict=True)
-        past = [(n, positive) for time, n, positive in steps if time <= known_time]
+        past = [(n, positive) for time, n, positive in steps if time <= moment]
         held[one.level] = past[-1] if past else (0, 0)
     n, positive = held.get(str(read[-1]), (0, 0))
     if not n or not held[None][0]:

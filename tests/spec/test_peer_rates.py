@@ -137,3 +137,12 @@ def test_a_row_sees_the_rate_of_its_day_and_level() -> None:
     seen = compute_exact([found], log, nobody(log), Rows(np.array([2, 2]), when, when))[:, 0]
     everybody = 2 / 10
     np.testing.assert_allclose(seen, [np.nan, (2 + 20 * everybody) / (5 + 20)])
+
+
+@pytest.mark.parametrize(("cutoff", "known"), [("2024-01-11", "2024-03-01"),
+                                               ("2024-03-01", "2024-01-11")])  # fmt: skip
+def test_a_row_sees_no_rate_of_a_later_moment_than_its_cutoff(cutoff: str, known: str) -> None:
+    """An anchor recorded after its own window was over tells its row nothing of that window."""
+    log, found = rates(BUYS, [buy("a", "2024-01-05")])
+    row = Rows(np.array([2]), *(np.array([parse_moment(day)]) for day in (cutoff, known)))
+    assert np.isnan(compute_exact([found], log, nobody(log), row)[0, 0])
