@@ -1,7 +1,7 @@
 """Leaks that tests plant: pipelines that read too much, and shops whose data know the future."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,13 +10,16 @@ import numpy as np
 from journeys import make_shop
 
 from features.catalogue import default_catalogue
+from features.config import Problem
+from features.cutoffs import Moments
 from features.durations import DAY, days
 from features.engine import Rows, compute, count_visible
 from features.event_log import EventLog
 from features.feature import Feature, Where, feature_names
 from features.language import events, having
 from features.operations import NEVER
-from training.pipeline import FittedCatalogue, Journeys, Matrix, Question
+from training.peers import Changes, changes
+from training.pipeline import Counting, FittedCatalogue, Journeys, Matrix, Question
 
 ORDER, TICKET = events("order"), events("ticket")
 HONEST = (ORDER.count(days(30)), ORDER.recency(), ORDER.sum("value", days(90)), TICKET.count())
@@ -40,6 +43,9 @@ class Columns:
         if self.column is None:
             return honest
         return np.column_stack([honest, self.column(journeys, rows)])
+
+    def anew(self, journeys: Journeys) -> "Columns":
+        return self
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,9 @@ def vocabulary_of_the_whole_history() -> Planted:
             ]  # fmt: skip
             return np.column_stack([Columns()(journeys, rows), *counts])
 
+        def anew(self, journeys: Journeys) -> "Vocabulary":
+            return self
+
     return Planted(lambda j, q: Vocabulary(j.log.categories["channel"].levels))
 
 
@@ -193,6 +202,32 @@ def peer_rate_with_immature_labels() -> Planted:
         return out
 
     return _reading(column)
+
+
+def counted_at_the_cutoff(
+    categories: tuple[Feature, ...], problem: Problem, log: EventLog, attributes: EventLog,
+    moments: Moments,
+) -> Changes:  # fmt: skip
+    """Peers count from their cutoff on with the label that they will have: it is immature."""
+    found = changes(categories, problem, log, attributes, moments)
+    assert problem.horizon is not None
+    return replace(found, moment=found.moment - problem.horizon)
+
+
+def counted_as_told_later(
+    categories: tuple[Feature, ...], problem: Problem, log: EventLog, attributes: EventLog,
+    moments: Moments,
+) -> Changes:  # fmt: skip
+    """Peers count from the end of their window on, with outcomes that were recorded later."""
+    blind = replace(log, recorded_time=log.event_time)
+    return changes(categories, problem, blind, attributes, moments)
+
+
+BAKED_TOO_EARLY: dict[str, Counting] = {
+    "peer rates of immature labels": counted_at_the_cutoff,
+    "peer rates of outcomes recorded later": counted_as_told_later,
+}
+"""Ways of counting outcomes for peer rates that know too much: each is L01."""
 
 
 READING_TOO_MUCH: dict[str, tuple[str, Callable[[], Planted]]] = {

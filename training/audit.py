@@ -14,6 +14,7 @@ import numpy as np
 from features.config import Business
 from features.cutoffs import resolve
 from features.durations import format_day
+from features.overview import overview
 from features.sources import Histories
 from training.attribute_checks import attribute_checks
 from training.clock import Clock
@@ -47,6 +48,8 @@ class Audit:
     proof: Proof
     n_rows: dict[str, int]
     """Rows of train, validation and test that were looked at."""
+    n_rows_of: dict[str, int]
+    """Rows that the parts have; where they are more, those looked at were drawn by chance."""
     n_features: int
     split: str
     seconds: dict[str, float]
@@ -75,9 +78,12 @@ class Audit:
                 "n_edges": self.proof.n_edges,
                 "n_rows": self.proof.n_rows,
                 "n_values": self.proof.n_values,
+                "n_customers": self.proof.n_customers,
+                "n_customers_of": self.proof.n_customers_of,
                 "mutations": list(self.proof.mutations),
             },
             "n_rows": self.n_rows,
+            "n_rows_of": self.n_rows_of,
             "n_features": self.n_features,
             "split": self.split,
             "seconds": self.seconds,
@@ -117,7 +123,8 @@ def audit(
     asked = ask(business, problem, histories, clock)
     journeys = Journeys(asked.log, asked.attributes)
     question = question_of(asked, MOST_ROWS, seed)
-    pipeline = pipeline or CataloguePipeline(business, problem)
+    whole = overview(asked.log, asked.attributes, problem.events)
+    pipeline = pipeline or CataloguePipeline(business, problem, histories.end, whole)
     with clock.stage("features") as told:
         fitted = pipeline.fit(journeys, question)
         matrix = np.asarray(fitted(journeys, question.rows), dtype=np.float64)
@@ -138,8 +145,9 @@ def audit(
         findings += power_checks(evidence, learner, leaking)
     findings.sort(key=lambda finding: (SEVERITIES.index(finding.severity), finding.code))
     sizes = {part: len(getattr(question, part)) for part in MOST_ROWS}
+    sizes_of = {part: len(getattr(asked.split, part)) for part in MOST_ROWS}
     return Audit(
-        problem_name, tuple(findings), proof, sizes, len(fitted.names), asked.split.how,
+        problem_name, tuple(findings), proof, sizes, sizes_of, len(fitted.names), asked.split.how,
         clock.seconds,
     )  # fmt: skip
 

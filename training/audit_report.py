@@ -30,14 +30,25 @@ def report(found: Audit) -> str:
 
 
 def tried(found: Audit) -> str:
-    """What the proof and the checks looked at, in two sentences."""
+    """What the proof and the checks looked at, and what of it was drawn by chance."""
     proof = found.proof
-    rows = ", ".join(f"{count:,} {part}" for part, count in found.n_rows.items())
+    rows = ", ".join(
+        f"{_of(count, found.n_rows_of[part])} {part}" for part, count in found.n_rows.items()
+    )
     moved = len(proof.movements)
     says = f"{moved:,} features moved" if moved else "none moved"
     *some, last = proof.mutations
+    drawn = ""
+    if found.n_rows != found.n_rows_of or proof.n_customers < proof.n_customers_of:
+        drawn = ", drawn by chance; outcomes for peer rates are counted from every row"
     return (
         f"Tried: {proof.n_values:,} values of {found.n_features} features at {proof.n_edges} "
-        f"cutoffs while everything beyond them was {', '.join(some)} and {last}; {says}. Labels "
-        f"were turned round, and rows computed alone. Looked at {rows} rows, split {found.split}."
+        f"cutoffs while everything beyond them was {', '.join(some)} and {last}, and peer rates "
+        f"were counted anew; {says}. Labels were turned round, and rows computed alone. Looked at "
+        f"{rows} rows of the split {found.split}, and changed the journeys of "
+        f"{_of(proof.n_customers, proof.n_customers_of)} customers{drawn}."
     )
+
+
+def _of(count: int, every: int) -> str:
+    return f"{count:,}" if count == every else f"{count:,} of {every:,}"

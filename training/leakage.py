@@ -64,6 +64,10 @@ class Proof:
     n_rows: int
     n_values: int
     """Feature values that were compared."""
+    n_customers: int
+    """Customers with events whose journeys were changed; the others were left out by chance."""
+    n_customers_of: int
+    """Customers with events."""
     mutations: tuple[str, ...] = (*MUTATIONS, RESTATED)
 
 
@@ -76,6 +80,7 @@ def prove(
     cutoffs: int = CUTOFFS,
 ) -> Proof:
     """Mutate whatever rows must not see, and compare every value bit for bit."""
+    n_customers_of = _n_heard(journeys.log)
     journeys, question = _small_enough(journeys, question, seed)
     fitted = pipeline.fit(journeys, question)
     movements = list(_own_label(pipeline, fitted, journeys, question, seed))
@@ -91,8 +96,14 @@ def prove(
         n_rows += len(rows)
     n_values = n_rows * len(fitted.names)
     return Proof(
-        tuple(_gathered(movements)), came, went, cohort_moved, len(edges), n_rows, n_values
-    )
+        tuple(_gathered(movements)), came, went, cohort_moved, len(edges), n_rows, n_values,
+        _n_heard(journeys.log), n_customers_of,
+    )  # fmt: skip
+
+
+def _n_heard(log: EventLog) -> int:
+    """How many customers have an event."""
+    return int(np.count_nonzero(np.diff(log.offsets)))
 
 
 def _small_enough(journeys: Journeys, question: Question, seed: int) -> tuple[Journeys, Question]:
@@ -151,11 +162,16 @@ def _nearest(rows: Rows, edge: Edge) -> Ints:
 def _beyond_rows(
     fitted: Fitted, journeys: Journeys, changed: Journeys, rows: Rows, edge: Edge, seed: int
 ) -> Iterator[Movement]:
-    """Features of rows at an edge that move with anything beyond it."""
+    """Features of rows at an edge that move with anything beyond it.
+
+    Rates over other customers are counted anew from the changed journeys: a past row has to find
+    in them what it found before.
+    """
     before = fitted(journeys, rows)
 
     def moved(other: Journeys) -> tuple[Matrix, Mask]:
-        after = fitted(other, rows)
+        again = fitted.anew(other)
+        after = _in_order(again, fitted.names, again(other, rows))
         return after, _differs(before, after)
 
     deleted = mutate(journeys, edge, ("deleted",), seed)

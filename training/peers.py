@@ -117,6 +117,15 @@ def peer_features(categories: Sequence[Feature], found: Changes) -> tuple[Featur
     return tuple(features)
 
 
+def category_of(feature: Feature) -> Feature:
+    """The category whose peer rate this is, with the levels that the rate knows."""
+    assert feature.of is not None
+    levels = tuple(rates.level for rates in feature.rates if rates.level is not None)
+    if feature.source == ATTRIBUTES:
+        return attribute_level(feature.of, levels)
+    return Events(feature.where).last_level(feature.of, levels)
+
+
 def _known(
     problem: Problem, log: EventLog, moments: Moments
 ) -> tuple[Ints, Ints, NDArray[np.int64], NDArray[np.int64]]:

@@ -5,6 +5,7 @@ statistics are taken) and then asked for any rows, as training and serving do. T
 own is `CataloguePipeline`; tests plant leaks in others. Knows nothing about mutations.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,12 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.config import Business, Problem
-from features.cutoffs import with_windows
+from features.cutoffs import Moments
 from features.engine import Rows, compute
 from features.event_log import EventLog, Ints
 from features.feature import Feature, feature_names
-from training.peers import changes
-from training.prepare import Asked, choose_features
+from features.overview import Overview
+from training.labels import declared
+from training.peers import Changes, category_of, changes, peer_features
+from training.prepare import Asked, choose_features, looked_at
+
+Counting = Callable[[tuple[Feature, ...], Problem, EventLog, EventLog, Moments], Changes]
+"""How outcomes are counted for peer rates; training's own way is `training.peers.changes`."""
 
 Labels = NDArray[np.int8]
 Matrix = NDArray[Any]
@@ -64,6 +70,13 @@ class Fitted(Protocol):
     def __call__(self, journeys: Journeys, rows: Rows) -> Matrix:
         """The columns of any rows, shape `(n_rows, len(names))`."""
 
+    def anew(self, journeys: Journeys) -> "Fitted":
+        """The same columns, with whatever grows with the histories counted from these journeys.
+
+        What is fitted on the training part alone stays. A column of which these journeys tell
+        nothing may be left out.
+        """
+
 
 class Pipeline(Protocol):
     """What is audited."""
@@ -77,6 +90,8 @@ class FittedCatalogue:
     """Features of the language, computed by the one engine."""
 
     features: tuple[Feature, ...]
+    count: Callable[[tuple[Feature, ...], Journeys], Changes] | None = None
+    """Counts the outcomes of journeys by categories, for peer rates; None where there are none."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -85,6 +100,16 @@ class FittedCatalogue:
     def __call__(self, journeys: Journeys, rows: Rows) -> Matrix:
         return compute(self.features, journeys.log, journeys.attributes, rows)
 
+    def anew(self, journeys: Journeys) -> "FittedCatalogue":
+        """The same features, their peer rates counted from these journeys' own outcomes."""
+        categories = tuple(category_of(feature) for feature in self.features if feature.rates)
+        if self.count is None or not categories:
+            return self
+        counted = peer_features(categories, self.count(categories, journeys))
+        rates = {category_of(feature): feature for feature in counted}
+        features = [f if not f.rates else rates.get(category_of(f)) for f in self.features]
+        return replace(self, features=tuple(f for f in features if f is not None))
+
 
 @dataclass(frozen=True)
 class CataloguePipeline:
@@ -92,20 +117,31 @@ class CataloguePipeline:
 
     business: Business
     problem: Problem
+    end: int
+    """The moment up to which the histories reach."""
+    whole: Overview
+    """Of all journeys as they are: other journeys are asked at the same cutoffs."""
+    counting: Counting = changes
 
     def fit(self, journeys: Journeys, question: Question) -> FittedCatalogue:
-        """The features that the journeys call for, as known at `question.until`."""
-        log, attributes = journeys.log, journeys.attributes
-        moments = with_windows(self.problem, question.rows, log, attributes)
-        return FittedCatalogue(
-            choose_features(
-                self.business,
-                self.problem,
-                (log, attributes),
-                question.until,
-                lambda levels: changes(levels, self.problem, log, attributes, moments),
-            )
+        """The features that the journeys call for, as known at `question.until`.
+
+        Peer rates are counted from every row that training counts, not from the question's.
+        """
+        features = choose_features(
+            self.business,
+            self.problem,
+            looked_at(journeys.log, journeys.attributes, question.until),
+            question.until,
+            lambda categories: self._count(categories, journeys),
         )
+        return FittedCatalogue(features, self._count)
+
+    def _count(self, categories: tuple[Feature, ...], journeys: Journeys) -> Changes:
+        """Label the problem's rows in these journeys and count what became of them."""
+        log, attributes = journeys.log, journeys.attributes
+        labelled, _ = declared(self.problem, log, attributes, self.end, self.whole)
+        return self.counting(categories, self.problem, log, attributes, labelled.peers)
 
 
 def question_of(asked: Asked, most: dict[str, int], seed: int) -> Question:

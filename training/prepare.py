@@ -250,17 +250,17 @@ def chosen_of(business: Business, asked: Asked) -> tuple[Feature, ...]:
     return choose_features(
         business,
         asked.problem,
-        sample(
-            asked.log,
-            asked.attributes,
-            catalogue_share(
-                asked.log.n_events,
-                lambda: int(np.count_nonzero(asked.log.recorded_time <= asked.until)),
-            ),
-        ),
+        looked_at(asked.log, asked.attributes, asked.until),
         asked.until,
         lambda levels: changes(levels, asked.problem, asked.log, asked.attributes, moments),
     )
+
+
+def looked_at(log: EventLog, attributes: EventLog, until: int) -> tuple[EventLog, EventLog]:
+    """The customers whose events, recorded by `until`, decide which columns there are."""
+    recorded = log.recorded_time
+    share = catalogue_share(log.n_events, lambda: int(np.count_nonzero(recorded <= until)))
+    return sample(log, attributes, share)
 
 
 def catalogue_share(n_events: int, n_recorded: Callable[[], int]) -> float:
