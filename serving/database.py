@@ -207,6 +207,7 @@ def _why(done: str, error: BaseException | None) -> str:
 
 _SIGNS = {
     "locked": "another program holds its lock",
+    "locking protocol": "another program holds its lock",
     "full": "the disk is full",
     "No space left": "the disk is full",
     "disk I/O error": "the disk fails",

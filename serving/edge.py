@@ -51,6 +51,8 @@ WANTED = frozenset(
         b"x-request-id",
     )
 )
+SIGN_OUT = "/sign-out"
+"""Open to everybody, and yet a session that is to end must be found."""
 NO_KEY = "Send an API key: Authorization: Bearer mp_…"
 
 
@@ -94,7 +96,7 @@ class Edge:
             try:
                 if not admitted:
                     raise OverloadedError("All places are taken; try again in a second.")
-                self._let_in(scope, headers)
+                await self._let_in(scope, headers)
                 app = self.app
             except MilepostError as error:
                 app = refusal(error, b"text/html" in headers.get(b"accept", b""))
@@ -106,11 +108,11 @@ class Edge:
                 budget.give(path)
             self._note(scope, status, perf_counter() - began)
 
-    def _let_in(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+    async def _let_in(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Find out who asks; raises what the caller is refused for."""
         if self.hosts and _name(headers.get(b"host", b"")) not in self.hosts:
             raise HostError("This service does not go by that name.")
-        caller = scope["caller"] = self._caller(scope["method"], scope["scheme"], headers)
+        caller = scope["caller"] = await self._caller(scope, headers)
         if caller is None:
             if not is_open(scope["path"]):
                 raise UnauthorizedError(NO_KEY)
@@ -124,16 +126,26 @@ class Edge:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise MediaTypeError("Send the body uncompressed.")
 
-    def _caller(self, method: str, scheme: str, headers: dict[bytes, bytes]) -> Caller | None:
+    async def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller | None:
+        """Who asks; the store is asked of strangers alone, and only where somebody must be known.
+
+        So `/livez` answers whatever key it is asked with, and however the store is.
+        """
+        state, path = self.state, scope["path"]
         if b"authorization" in headers:
             text = credential(headers[b"authorization"])
             if not text.startswith("mp_"):
-                return self.state.tokens.check(text) if text else None
-            key = self.state.ring.check(text)
+                return state.tokens.check(text) if text else None
+            key = state.ring.check(text)
+            if key is None and not is_open(path):
+                key = await state.looks.key(text)
             return None if key is None else Caller(key.id, key.workspace, key.scopes)
-        if b"cookie" in headers and (method in ("GET", "HEAD") or own_page(headers)):
-            name = self.state.settings.cookie(COOKIE, scheme)
-            return self.state.sessions.check(cookie(headers[b"cookie"], name))
+        if b"cookie" in headers and (scope["method"] in ("GET", "HEAD") or own_page(headers)):
+            text = cookie(headers[b"cookie"], state.settings.cookie(COOKIE, scope["scheme"]))
+            caller = state.sessions.check(text)
+            if caller is None and (not is_open(path) or path == SIGN_OUT):
+                caller = await state.looks.session(text)
+            return caller
         return None
 
     def _bounded(self, receive: Receive) -> Receive:

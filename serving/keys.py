@@ -7,9 +7,11 @@ has scopes. Knows nothing about HTTP.
 import hashlib
 import hmac
 import math
+import re
 import secrets
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
 
 from features.durations import DAY, this_moment
 from features.errors import MilepostError
@@ -20,8 +22,8 @@ SCOPES = ("score", "ingest", "read", "admin")
 PREFIX = "mp"
 ID_BYTES, SECRET_BYTES = 6, 32
 MOST_DAYS = 3650
-UNKNOWN_SECONDS = 0.2
-"""An unknown id makes the ring read the keys again at most this often."""
+ID = re.compile(rf"[0-9a-f]{{{2 * ID_BYTES}}}")
+"""What the id of a key that was ever made looks like."""
 
 
 class KeyInvalidError(MilepostError):
@@ -111,32 +113,49 @@ class Ring:
     def __init__(self, keys: Keys) -> None:
         self.keys = keys
         self._held: dict[str, Key] = {}
-        self._read = -math.inf
+        self._turn = threading.Lock()
+
+    def read(self) -> None:
+        """Read all keys again.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When they can't be read; then they stay as they were.
+        """
+        with self._turn:  # what was read first must not be put in place last
+            self._held = {key.id: key for key in self.keys.all()}
 
     def refresh(self) -> None:
         """Read all keys again; a database that is away leaves them as they were."""
-        self._read = monotonic()
-        try:
-            self._held = {key.id: key for key in self.keys.all()}
-        except MilepostError:
-            return
+        with suppress(MilepostError):
+            self.read()
 
     def find(self, number: str) -> Key | None:
         """The living key of an id, None when there is none."""
         found = self._held.get(number)
         return found if found is not None and found.alive(this_moment()) else None
 
+    def is_strange(self, text: str) -> bool:
+        """Whether a text may be of a key that was made since the keys were read."""
+        number = _parts(text)[0]
+        return number not in self._held and ID.fullmatch(number) is not None
+
     def check(self, text: str) -> Key | None:
-        """The living key of a text, None when there is none."""
-        number, _, secret = text.removeprefix(f"{PREFIX}_").partition("_")
-        if number not in self._held and monotonic() - self._read > UNKNOWN_SECONDS:
-            self.refresh()  # it may have been made a moment ago
+        """The living key of a text, None when none is known; reads no database."""
+        number, secret = _parts(text)
         found = self._held.get(number)
         right = hmac.compare_digest(_NOBODY if found is None else found.hash, _hash(secret))
         return found if right and found is not None and found.alive(this_moment()) else None
 
 
 _NOBODY = bytes(32)
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """The id and the secret of a key's text."""
+    number, _, secret = text.removeprefix(f"{PREFIX}_").partition("_")
+    return number, secret
 
 
 def _hash(secret: str) -> bytes:

@@ -4,11 +4,11 @@ Takes a database; adds, lists and changes users, and holds them in memory for re
 belongs to one workspace and has one role. Knows nothing about HTTP or how a password is checked.
 """
 
-import math
 import re
 import secrets
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
 
 from features.durations import this_moment
 from features.errors import MilepostError, nearest
@@ -24,8 +24,6 @@ ROLES = (MANAGER, LEAD, SCIENTIST, ADMIN)
 
 NAMED = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 LONGEST = 200
-AGAIN_SECONDS = 0.2
-"""What is not known makes the roster read the users again at most this often."""
 
 
 class PeopleError(MilepostError):
@@ -130,22 +128,23 @@ class Roster:
     def __init__(self, users: Users) -> None:
         self.users = users
         self._held: dict[str, User] = {}
-        self._read = -math.inf
+        self._turn = threading.Lock()
+
+    def read(self) -> None:
+        """Read all users again.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When they can't be read; then they stay as they were.
+        """
+        with self._turn:  # what was read first must not be put in place last
+            self._held = {user.id: user for user in self.users.all()}
 
     def refresh(self) -> None:
         """Read all users again; a database that is away leaves them as they were."""
-        self._read = monotonic()
-        try:
-            self._held = {user.id: user for user in self.users.all()}
-        except MilepostError:
-            return
-
-    def look_again(self) -> bool:
-        """Read again what may have changed a moment ago; False when that was just done."""
-        if monotonic() - self._read <= AGAIN_SECONDS:
-            return False
-        self.refresh()
-        return True
+        with suppress(MilepostError):
+            self.read()
 
     def find(self, number: str) -> User | None:
         """The person of an id; None when there is nobody, or nobody any more."""

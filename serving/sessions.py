@@ -42,11 +42,14 @@ class Sessions:
         said = f"{kind}.{who.id}.{int(time()) + LASTS}.{secrets.token_urlsafe(12)}"
         return f"{said}.{self._sign(said, who)}"
 
+    def is_strange(self, text: str) -> bool:
+        """Whether a text may be of a session that began a moment ago, in another worker."""
+        kind, _, until = _parts(text)
+        return kind in (OF_KEY, OF_PERSON) and _is_ahead(until) and self._holder(text) is None
+
     def check(self, text: str) -> Caller | None:
-        """Who a living session is of, None when there is none."""
+        """Who a living session is of, None when none is known; reads no database."""
         found = self._holder(text)
-        if found is None and text.startswith(f"{OF_PERSON}.") and self.roster.look_again():
-            found = self._holder(text)  # it may have begun a moment ago, in another worker
         if found is None or _hash(text) in self._ended:
             return None
         if isinstance(found, User):
@@ -87,9 +90,7 @@ class Sessions:
     def _holder(self, text: str) -> Key | User | None:
         """Whose session it is, if it is signed and not over."""
         said, _, signature = text.rpartition(".")
-        kind, _, rest = said.partition(".")
-        number, _, rest = rest.partition(".")
-        until = rest.partition(".")[0]
+        kind, number, until = _parts(said)
         who: Key | User | None = None
         if kind == OF_KEY:
             who = self.ring.find(number)
@@ -98,7 +99,7 @@ class Sessions:
         given = signature.encode(errors="replace")  # texts that are not ASCII can't be compared
         if who is None or not hmac.compare_digest(self._sign(said, who).encode(), given):
             return None
-        return who if until.isdecimal() and time() < int(until) else None
+        return who if _is_ahead(until) else None
 
     def _sign(self, said: str, who: Key | User) -> str:
         hash_ = who.hash if isinstance(who, Key) else who.hash.encode()
@@ -126,6 +127,17 @@ class Links:
             row = connection.execute(LINKS.select().where(where)).first()
             connection.execute(LINKS.delete().where(where))
         return str(row.key) if row is not None and row.until > this_moment() else None
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """What kind of session a text is of, whose, and until when; "" of what it lacks."""
+    kind, number, until, *_ = [*text.split(".", 3), "", "", ""]
+    return kind, number, until
+
+
+def _is_ahead(until: str) -> bool:
+    """Whether a moment in seconds is still to come."""
+    return until.isdecimal() and len(until) < 20 and time() < int(until)
 
 
 def _hash(secret: str) -> str:

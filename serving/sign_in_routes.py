@@ -80,7 +80,7 @@ async def _who(request: Request, state: State, fields: dict[str, str]) -> User |
     SignInError, RateLimitedError, OverloadedError, StoreUnavailableError
     """
     if "key" in fields:
-        return state.ring.check(fields["key"].strip())
+        return await state.looks.key(fields["key"].strip())
     address = request.client.host if request.client else ""
     given = (fields.get("name", ""), fields.get("password", ""), address)
     try:

@@ -28,6 +28,7 @@ from serving.guard import Budget
 from serving.intake import Intake
 from serving.keys import Keys, Ring
 from serving.ledger import Ledger
+from serving.looks import Looks
 from serving.metrics import Metrics
 from serving.migrations import upgrade
 from serving.people import Roster, Users
@@ -125,6 +126,8 @@ class State:
     """The people as sessions are checked against them."""
     entrance: Entrance = field(init=False)
     sessions: Sessions = field(init=False)
+    looks: Looks = field(init=False)
+    """Into the store, for keys and sessions that memory does not know."""
     links: Links = field(init=False)
     rates: Rates = field(init=False)
     budget: Budget = field(init=False)
@@ -146,6 +149,8 @@ class State:
         tries = Tries(self.database, self.settings.secret)
         self.entrance = Entrance(users, tries, self.tenants)
         self.sessions = Sessions(self.settings.secret, self.ring, self.roster)
+        places = self.settings.concurrency
+        self.looks = Looks(self.ring, self.roster, self.sessions, places)
         self.links = Links(self.database)
         self.rates = Rates(self.settings.rate, self.settings.burst)
         self.budget = Budget(self.settings.concurrency)
