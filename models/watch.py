@@ -9,7 +9,6 @@ nothing about HTTP.
 
 import logging
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.durations import SECOND
 from features.errors import ModelFilesError, RegistryError
+from features.log_lines import log_in_lines
 from models.describing import described
 from models.files import FILES, INSIDE, MORE
 from models.registry import (
@@ -280,6 +280,6 @@ def watch(workspace: Path, names: Sequence[str], once: bool = False, parent: int
 
 
 def say_to_stderr() -> None:
-    """Log lines as one line each, for whoever started the watcher."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="watch: %(message)s")
+    """Log as lines of JSON, without what libraries say of themselves."""
+    log_in_lines(logging.INFO)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -18,6 +18,7 @@ from time import monotonic, time
 import httpcore
 
 from features.durations import DAY, SECOND, this_moment
+from features.log_lines import log_in_lines
 from serving.children import declare_parent, orphaned
 from serving.database import Database, StoreUnavailableError
 from serving.hook_store import DEAD, DELIVERED, WAITING, Due, Outcome, forget, settle, take
@@ -159,6 +160,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Deliver until SIGTERM."""
     flags = {"database": chosen.database, "workspace": chosen.workspace}
     settings = read_settings(os.environ, **flags)
+    log_in_lines()
     asyncio.run(_serve(settings, chosen.parent))
     return 0
 

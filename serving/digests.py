@@ -19,6 +19,7 @@ from pathlib import Path
 from features.config import Business, read_config, slug
 from features.durations import DAY, HOUR, SECOND, WEEK, format_moment, this_moment
 from features.errors import MilepostError, ModelFilesError
+from features.log_lines import log_in_lines
 from models.fitted import FittedModel
 from models.registry import model_name
 from models.shelf import Shelf, Standing
@@ -182,7 +183,7 @@ def run(chosen: argparse.Namespace) -> int:
     )
     database = Database(settings.database_url)
     upgrade(database)
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    log_in_lines(logging.INFO)
     posts = [post_of(read_config(path), settings, database) for path in chosen.config]
     if chosen.serve:
         stopping = threading.Event()

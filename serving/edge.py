@@ -14,6 +14,7 @@ from functools import lru_cache
 from time import perf_counter, time
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from features.errors import MilepostError
@@ -21,7 +22,7 @@ from serving import tracing
 from serving.access import UnauthorizedError, is_open
 from serving.audit import Asked
 from serving.bodies import MediaTypeError, UnreadableError
-from serving.errors import problem_of
+from serving.errors import problem_of, unforeseen
 from serving.forms import cookie, own_page
 from serving.guard import HEALTH
 from serving.keys import Caller
@@ -53,6 +54,8 @@ WANTED = frozenset(
 )
 SIGN_OUT = "/sign-out"
 """Open to everybody, and yet a session that is to end must be found."""
+GONE = 499
+"""What stands in the log where a client went away before it had sent its body."""
 NO_KEY = "Send an API key: Authorization: Bearer mp_…"
 
 
@@ -80,12 +83,13 @@ class Edge:
         headers = {name: value for name, value in scope["headers"] if name in WANTED}
         number = self._number(headers.get(b"x-request-id", b""))
         scope["request_id"] = number.decode()
-        status = 500
+        person = b"text/html" in headers.get(b"accept", b"")
+        status, started = 500, False
 
         async def sent(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
                 given = list(message["headers"])
                 names = {name for name, _ in given}
                 given += [pair for pair in SECURITY if pair[0] not in names]
@@ -99,10 +103,17 @@ class Edge:
                 await self._let_in(scope, headers)
                 app = self.app
             except MilepostError as error:
-                app = refusal(error, b"text/html" in headers.get(b"accept", b""))
+                app = refusal(error, person)
             if path in HEALTH and scope["method"] == "HEAD":
                 scope = {**scope, "method": "GET"}  # the server still sees HEAD, and sends no body
             await app(scope, self._bounded(receive), sent)
+        except ClientDisconnect:
+            status = GONE
+        except Exception as error:  # noqa: BLE001 - answered like all else, and told in the log
+            told = unforeseen(error, scope["request_id"], scope["method"], _template(scope))
+            if not started:
+                await refusal(told, person)(scope, receive, sent)
+            status = 500  # one that had begun breaks off here: its connection is closed
         finally:
             if admitted:
                 budget.give(path)
@@ -168,7 +179,7 @@ class Edge:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         caller: Caller | None = scope.get("audited") or scope.get("caller")
-        route = _template(scope.get("route"))
+        route = _template(scope)
         self.state.metrics.count(route, status, seconds)
         tracing.answered(scope["method"], route, status)
         self.state.log.add(
@@ -235,8 +246,9 @@ def credential(header: bytes) -> str:
     return ""
 
 
-def _template(route: Any) -> str:
-    """A route's path as it is documented, for a count or a line of log."""
+def _template(scope: Scope) -> str:
+    """The path of a request's route as it is documented, for a count or a line of log."""
+    route = scope.get("route")
     found = getattr(route, "path_format", "") or getattr(route, "path", "")
     return str(found or "none")
 

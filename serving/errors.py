@@ -17,7 +17,7 @@ from starlette.routing import Match
 from features.errors import MilepostError
 from models.what_if import WhatIfError
 from serving.bodies import places_of
-from serving.refusals import NotFoundError
+from serving.refusals import NotFoundError, UnforeseenError
 from serving.schemas import ProblemDocument
 
 MEDIA_TYPE = "application/problem+json"
@@ -44,6 +44,7 @@ STATUS: dict[str, int] = {
     "rate_limited": 429,
     "store_unavailable": 503,
     "overloaded": 503,
+    "internal_error": 500,
     "model_unavailable": 503,
     "registry_unavailable": 503,
     "book_unavailable": 503,
@@ -121,10 +122,19 @@ def status_of(error: MilepostError) -> int:
     return own or STATUS.get(error.code, 500)
 
 
-def unforeseen(path: str, error: Exception) -> Response:
-    """What nobody foresaw: told to the log, not to the caller."""
-    LOG.error("unforeseen error on %s", path, exc_info=error)
-    return answer(500, "internal_error", "The service failed to answer; its log says why.")
+def unforeseen(error: Exception, request: str, method: str, route: str) -> UnforeseenError:
+    """What to answer to what nobody foresaw, which the log is told and the caller is not.
+
+    Parameters
+    ----------
+    request
+        Its id.
+    route
+        Its template, which holds no customer's name.
+    """
+    told = {"request": request, "method": method, "route": route}
+    LOG.error("a fault that nobody foresaw", exc_info=error, extra={"told": told})
+    return UnforeseenError("The service failed to answer; its log says why.")
 
 
 def json_answer(document: BaseModel) -> Response:
@@ -187,10 +197,6 @@ def install(app: FastAPI, page: Page) -> None:
         if error.status_code == 405:
             response.headers["Allow"] = ", ".join(sorted(_methods(app, request)))
         return _as_read(request, response, NO_PAGE if error.status_code == 404 else says, page)
-
-    @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> Response:
-        return unforeseen(request.url.path, error)
 
 
 def _as_read(request: Request, document: Response, says: str, page: Page) -> Response:

@@ -29,6 +29,7 @@ from features.config import Business, read_config, slug
 from features.cutoffs import AsOf
 from features.durations import this_moment
 from features.errors import MilepostError
+from features.log_lines import log_in_lines
 from models.registry import model_name
 from models.shelf import Shelf
 from serving.alike import Alikes, look_back
@@ -223,7 +224,7 @@ def run(chosen: argparse.Namespace) -> int:
     settings = read_settings(os.environ, workspace=chosen.workspace, database=chosen.database)
     database = Database(settings.database_url)
     upgrade(database)
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    log_in_lines(logging.INFO)
     os.nice(GENTLE)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

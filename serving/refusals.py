@@ -42,6 +42,12 @@ class RateLimitedError(MilepostError):
     code = "rate_limited"
 
 
+class UnforeseenError(MilepostError):
+    """Something went wrong that nobody foresaw."""
+
+    code = "internal_error"
+
+
 class ModelUnavailableError(MilepostError):
     """No model is loaded for the problem."""
 

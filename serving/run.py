@@ -16,6 +16,7 @@ from pathlib import Path
 
 from features.config import Business, read_config
 from features.errors import MilepostError
+from features.log_lines import log_in_lines
 from models.registry import models_of
 from serving.children import Child, say
 from serving.metrics import prepare
@@ -61,6 +62,7 @@ def run(chosen: argparse.Namespace) -> int:
     if not settings.secret:
         settings = settings.model_copy(update={"secret": secrets.token_hex(32)})
     businesses = [read_config(path) for path in chosen.config]
+    log_in_lines()
     listener = listen(settings)
     models_of(businesses)  # before the watcher is asked for models that two would share
     counts = prepare()

@@ -86,7 +86,8 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
     async def batch(request: Request) -> Response:
         tenant = tenant_of(request, state, "score")
         given = await _given(request)
-        return Lines(_lines(together, sight_of(request, tenant), given))
+        number = request.scope["request_id"]
+        return Lines(_lines(together, sight_of(request, tenant), given, number))
 
     @app.get(
         "/v1/scores/{score_id}", response_model=None, tags=["scores"],
@@ -126,8 +127,9 @@ def _read_value(value: Any) -> ScoreRequest | MilepostError:
 
 
 async def _lines(
-    together: Together[Asked, bytes], sight: Sight, given: Iterable[ScoreRequest | MilepostError]
-) -> AsyncIterator[bytes]:
+    together: Together[Asked, bytes], sight: Sight, given: Iterable[ScoreRequest | MilepostError],
+    request: str,
+) -> AsyncIterator[bytes]:  # fmt: skip
     """Answers in the order of the requests, of which a few are under way at a time."""
     waiting: deque[asyncio.Future[bytes] | MilepostError] = deque()
     rest, index = iter(given), 0
@@ -140,7 +142,7 @@ async def _lines(
                     waiting.append(one)
             if not waiting:
                 return
-            yield await _line(index, waiting[0])
+            yield await _line(index, waiting[0], request)
             waiting.popleft()
             index += 1
     finally:  # the client may have gone
@@ -149,7 +151,7 @@ async def _lines(
                 left.cancel()
 
 
-async def _line(index: int, answer: "asyncio.Future[bytes] | MilepostError") -> bytes:
+async def _line(index: int, answer: "asyncio.Future[bytes] | MilepostError", request: str) -> bytes:
     try:
         if isinstance(answer, MilepostError):
             raise answer
@@ -157,5 +159,5 @@ async def _line(index: int, answer: "asyncio.Future[bytes] | MilepostError") -> 
     except MilepostError as error:
         document = problem_of(error).body
     except Exception as error:  # noqa: BLE001 - one line's fault is no other's
-        document = unforeseen("/v1/scores/batch", error).body
+        document = problem_of(unforeseen(error, request, "POST", "/v1/scores/batch")).body
     return b'{"index":%d,"error":%b}\n' % (index, bytes(document))

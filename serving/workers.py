@@ -8,6 +8,7 @@ finishes what it took on, and ends.
 import asyncio
 import ctypes
 import gc
+import logging
 import os
 import signal
 import socket
@@ -20,11 +21,12 @@ from typing import Any
 
 import uvicorn
 
-from serving.children import say
 from serving.duties import Duties, Rounds
 from serving.edge import Application
 from serving.guard import guarded, sweep
 from serving.state import State
+
+LOG = logging.getLogger("milepost.serving")
 
 TICK = 0.5
 """Seconds between two readings of the keys."""
@@ -75,6 +77,7 @@ def work(app: Application, state: State, listener: socket.socket) -> None:
     settings = state.settings
     config = uvicorn.Config(
         app,
+        log_config=None,  # its loggers say what they say as the service does
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -170,7 +173,7 @@ class Workers:
             self._wait = SHORTEST if steady else min(2 * self._wait, longest)
             self._due.append(time.monotonic() + self._wait)
             if code != MENDABLE:
-                say(f"a worker ended with {code}; again in {self._wait} s")
+                LOG.error("a worker ended with %s; again in %s s", code, self._wait)
         return code
 
     def _stop(self, number: int) -> None:

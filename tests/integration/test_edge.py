@@ -167,7 +167,7 @@ def test_requests_have_ids(service: Service) -> None:
     assert re.fullmatch(r"[\w.-]{1,64}", made.headers["x-request-id"])
     time.sleep(1.2)
     lines = [json.loads(line) for line in service.logged().splitlines() if line.startswith("{")]
-    found = [line for line in lines if line["request"] == "mine-1"]
+    found = [line for line in lines if line.get("request") == "mine-1"]
     assert [("/v1/at-risk", 200)] == [(line["route"], line["status"]) for line in found]
 
 

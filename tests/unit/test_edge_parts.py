@@ -2,18 +2,24 @@
 
 import asyncio
 import base64
+import json
+from collections.abc import MutableMapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
+import prometheus_client
 import pytest
 from conftest import ROOT
 from pages import read_page
+from starlette.requests import ClientDisconnect
 
 from features.errors import MilepostError
 from serving.access import UnauthorizedError
 from serving.bodies import UnreadableError
 from serving.database import Database
-from serving.edge import Application, credential, refusal
+from serving.edge import Application, Edge, credential, refusal
 from serving.errors import MEDIA_TYPE
 from serving.guard import Budget
 from serving.keys import KeyInvalidError, Keys, Ring
@@ -21,6 +27,7 @@ from serving.migrations import upgrade
 from serving.rates import Rates
 from serving.refusals import BodyTooLargeError, OverloadedError, RateLimitedError
 from serving.settings import Settings, SettingsError, read_settings
+from serving.state import State
 
 
 @pytest.fixture
@@ -66,6 +73,46 @@ def test_who_is_not_signed_in_is_led_there() -> None:
     """A form that is sent after the session has ended leads to the way in, not to JSON."""
     answer = answered(refusal(UnauthorizedError("Who?"), True))
     assert (303, "/sign-in") == (answer.status_code, answer.headers["location"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [(ValueError("inner words"), 500), (ClientDisconnect(), 499)]
+)
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_fault_in_an_answer_is_counted_and_told(
+    fault: Exception, status: int, begun: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """One that was foreseen by nobody is answered, or ends an answer that had begun without
+    completing it; who went away gets no answer and is no fault."""
+    for name in ("Histogram", "Counter"):  # a process has one registry, and here many states
+        kind = partial(getattr(prometheus_client, name), registry=None)
+        monkeypatch.setattr(prometheus_client, name, kind)
+    state = State(Settings(log_requests=True), Database(f"sqlite:///{tmp_path}/store.db"), {})
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise fault
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/livez", "scheme": "http", "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }  # fmt: skip
+    asyncio.run(Edge(app, state)(scope, receive, send))
+    state.log.show()
+    assert status == json.loads(capsys.readouterr().err)["status"]
+    assert (status == 500) == bool(caplog.records)
+    starts = [message["status"] for message in sent if message["type"] == "http.response.start"]
+    assert ([200] if begun else [500] if status == 500 else []) == starts
+    assert b"inner words" not in b"".join(message.get("body", b"") for message in sent)
 
 
 def answered(app: Application) -> httpx.Response:
