@@ -129,7 +129,7 @@ def first_recorded(log: EventLog, where: Where, customer: Ints, after: Ints, unt
         table = accepted(column, where)
     kept = [_whole(log.offsets), _whole(log.event_time), _whole(log.recorded_time)]
     codes = np.ascontiguousarray(column.codes, np.int32)
-    columns = np.array([*map(address, kept), address(codes)], np.int64)
+    columns = np.array([*map(address, kept), address(codes), log.n_events], np.int64)
     rows = map(_owned, (customer, after, until))
     return np.asarray(kernels.first_recorded(columns, table, *rows))
 

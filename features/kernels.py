@@ -8,8 +8,9 @@ customer's visible events are split once into the choices that features read; ea
 is then a short run of times, and every window of every row is a slice of it. Counts are
 differences of integer prefix sums, sums of differences of compensated ones (two doubles, after
 Dekker, 1971), extremes come from a stack of the values that a newer one has not beaten, distinct
-levels from a list in order of last use. Time grows with events plus rows × features; a row to
-which an event came too late walks its customer's history alone. Nothing depends on another
+levels from a list in order of last use. Time grows with events plus rows × features, also where
+one customer has a million of both; a row to which an event came too late walks its customer's
+history anew, together with the rows that miss the same events. Nothing depends on another
 customer, on other rows or on events that a row may not see, so a batch equals one row bit for bit.
 
 A million events, 18 million cells, milliseconds of CPU: 14 walking events and cutoffs, 14 wide
@@ -92,7 +93,19 @@ ROOMY = 100_000
 """Lists of up to so many places get them without counting what they will hold."""
 
 CHUNK_ROWS = 256
-"""Rows of one customer that are worked on at once."""
+"""Rows of one customer that are worked on at once, at least."""
+
+CHUNKS = 16
+"""As often as this at most a customer's events are walked, where rows are no more than events:
+its rows are worked on in chunks that grow with its events. The memory of a chunk does too, but no
+faster than that of the events."""
+
+FEW_EVENTS = 1_000
+"""Of so many events different levels are counted by walking a list of them; of more by a tree."""
+
+SCANNED = 16
+"""Windows are scanned for the earliest record while all of them hold at most so many events for
+each row and event; where they hold more, a tree of minima is asked."""
 
 NAN = np.nan
 
@@ -108,6 +121,8 @@ class Chosen(NamedTuple):
     time: Any
     place: Any
     """Position of each in the customer's visible events."""
+    before: Any
+    """How many chosen ones stand before each visible event, and before their end."""
     event: Any
     """Position of each visible event in the log."""
     rows: Any
@@ -239,9 +254,8 @@ def _event_shares(v, slots, begin, end, out):
     for k in range(begin, end):
         w, other, column = slots[3 * k], slots[3 * k + 1], slots[3 * k + 2]
         for r in range(v.rows):
-            first, low = max(0, v.all_high[r] - other), v.low[w * v.stride + r]
-            while low < v.high[r] and v.place[low] < first:
-                low += 1
+            first = max(0, v.all_high[r] - other)
+            low = max(v.low[w * v.stride + r], v.before[first])
             out[column * v.stride + r] = _divide(
                 float(v.high[r] - low), float(v.all_high[r] - first)
             )
@@ -425,13 +439,15 @@ def _slopes(v, x, slots, begin, end, out, s):
         following[p] = p if x[p] == x[p] else following[p + 1]
     for k in range(begin, end):
         w, column = slots[3 * k], slots[3 * k + 2]
+        p, newest = 0, -1
         for r in range(v.rows):
             low, high = v.low[w * v.stride + r], v.high[r]
             m = float(n[high] - n[low])
             out[column * v.stride + r] = NAN
-            newest = high - 1
-            while newest >= low and x[newest] != x[newest]:
-                newest -= 1
+            while p < high:
+                if x[p] == x[p]:
+                    newest = p
+                p += 1
             if m > 1 and v.time[newest] > v.time[following[low]]:
                 a, b = _between(th, tl, low, high)
                 c, d = _between(uh, ul, low, high)
@@ -570,6 +586,43 @@ def _distinct(v, codes, slots, begin, end, out, s):
     while head >= 0:
         last[head] = -1
         head = older[head]
+
+
+@njit(error_model="numpy")
+def _distinct_of_many(v, codes, slots, begin, end, out, s):
+    """The same where a window may hold very many levels: a tree (Fenwick, 1994) over the events
+    counts those at which a level was used last."""
+    last, tree, size = s.last, s.a, v.n + 1
+    for q in range(size):
+        tree[q] = 0
+    p = 0
+    for r in range(v.rows):
+        while p < v.high[r]:
+            code = codes[p]
+            if code >= 0:
+                q = last[code] + 1
+                while 0 < q < size:
+                    tree[q] -= 1
+                    q += q & -q
+                last[code] = p
+                q = p + 1
+                while q < size:
+                    tree[q] += 1
+                    q += q & -q
+            p += 1
+        for k in range(begin, end):
+            found, q = 0, v.high[r]
+            while q > 0:
+                found += tree[q]
+                q -= q & -q
+            q = v.low[slots[3 * k] * v.stride + r]
+            while q > 0:
+                found -= tree[q]
+                q -= q & -q
+            out[slots[3 * k + 2] * v.stride + r] = found
+    for q in range(p):
+        if codes[q] >= 0:
+            last[codes[q]] = -1
 
 
 @njit(error_model="numpy")
@@ -778,8 +831,10 @@ def _operate(o, v, columns, program, x, codes, out, s):  # noqa: C901, PLR0912
         _last_numbers(what, v, x, slots, begin, out)
     elif what == NUMBER_CHANGES:
         _number_changes(v, x, slots, begin, end, out, s)
-    elif what == DISTINCT:
+    elif what == DISTINCT and v.n <= FEW_EVENTS:
         _distinct(v, codes, slots, begin, end, out, s)
+    elif what == DISTINCT:
+        _distinct_of_many(v, codes, slots, begin, end, out, s)
     elif what == LEVEL_SHARE:
         _level_shares(v, codes, tables, table, slots, begin, end, out, s)
     elif what == LEVEL_CHANGES:
@@ -891,8 +946,8 @@ def _select(k, v, program, place, n, time, before):
                 low = before[v.span_low[span * v.stride + r]]
             v.low[w * v.stride + r] = low
     return Chosen(
-        n, time, place, v.event, v.rows, v.cutoff, v.known, v.high, v.low, v.all_high, v.span_low,
-        v.stride,
+        n, time, place, before, v.event, v.rows, v.cutoff, v.known, v.high, v.low, v.all_high,
+        v.span_low, v.stride,
     )  # fmt: skip
 
 
@@ -1032,13 +1087,44 @@ def _take_rows(asked, seen, n, cutoff, known):
 
 
 @njit(error_model="numpy")
+def _together(asked, columns, start, stop, late, n_late, turn, seen):
+    """Rows to which some event came too late, from `late[turn]` on, that can be worked on at once.
+
+    An event that one of them may see is seen by each later one, and of those up to its cutoff no
+    later one sees more: what the last one sees holds for all. Fills `seen`; gives how many.
+    """
+    n, p, lowest = 0, start, NEVER
+    for i in range(turn, n_late):
+        row = asked.order[late[i]]
+        known = asked.known[row]
+        if n > 0 and (known < asked.known[asked.order[seen[n - 1]]] or known >= lowest):
+            break
+        while p < stop and columns.event_time[p] <= asked.cutoff[row]:
+            if columns.recorded_time[p] > known:
+                lowest = min(lowest, columns.recorded_time[p])
+            p += 1
+        seen[n] = late[i]
+        n += 1
+    return n
+
+
+@njit(error_model="numpy")
+def _chunk(n_events):
+    """How many rows of a customer are worked on at once."""
+    return max(CHUNK_ROWS, n_events // CHUNKS)
+
+
+@njit(error_model="numpy")
 def _largest(columns, asked, begin, end):
     """The most events of any of some customers, and the most rows that are worked on at once."""
     events = rows = 1
     for g in range(begin, end):
         c = asked.customers[g]
-        events = max(events, columns.offsets[c + 1] - columns.offsets[c])
-        rows = max(rows, min(asked.edges[g + 1] - asked.edges[g], CHUNK_ROWS))
+        n = columns.offsets[c + 1] - columns.offsets[c]
+        events, rows = (
+            max(events, n),
+            max(rows, min(asked.edges[g + 1] - asked.edges[g], _chunk(n))),
+        )
     return events, rows
 
 
@@ -1091,7 +1177,7 @@ def _furnish(program, width, n, rows, at, x, of_levels, most_levels, codes):
 
 @njit(error_model="numpy")
 def _answer(asked, columns, program, start, stop, n, late, marked, n_marks, lists, room):
-    """Compute `n` rows of one customer; of a `late` one with a list of events of its own.
+    """Compute `n` rows of one customer; of `late` ones with a list of events of their own.
 
     `marked` rows before have `n_marks` marks, which are these rows' if the cutoffs are the same:
     customers are mostly asked about at the same moments.
@@ -1101,7 +1187,7 @@ def _answer(asked, columns, program, start, stop, n, late, marked, n_marks, list
     m, time = stop - start, after(columns.event_time, start)
     if late or program.n_listed > 0:
         m = _events_of(
-            columns, start, stop, room.cutoff[n - 1], room.known[0], not late, room.event,
+            columns, start, stop, room.cutoff[n - 1], room.known[n - 1], not late, room.event,
             room.all_time,
         )  # fmt: skip
         time = room.all_time
@@ -1111,8 +1197,8 @@ def _answer(asked, columns, program, start, stop, n, late, marked, n_marks, list
     if program.n_listed > 0:
         lists = _split(room.event, m, columns, program, room.first, room.size, lists)
         everything = Chosen(
-            m, room.all_time, as_int64(lists.ctypes.data), room.event, n, room.cutoff, room.known,
-            room.high, room.low, room.all_high, room.span_low, room.stride,
+            m, room.all_time, as_int64(lists.ctypes.data), room.before, room.event, n, room.cutoff,
+            room.known, room.high, room.low, room.all_high, room.span_low, room.stride,
         )  # fmt: skip
         _spans(everything, program, room.marks)
         _customer(everything, columns, program, room)
@@ -1149,21 +1235,26 @@ def _compiled(sources: str):
             start = columns.offsets[asked.customers[g]]
             stop = columns.offsets[asked.customers[g] + 1]
             _sort_rows(asked.order, asked.edges[g], asked.edges[g + 1], asked.cutoff)
-            for chunk in range(asked.edges[g], asked.edges[g + 1], CHUNK_ROWS):
-                last = min(chunk + CHUNK_ROWS, asked.edges[g + 1])
+            size = _chunk(stop - start)
+            for chunk in range(asked.edges[g], asked.edges[g + 1], size):
+                last = min(chunk + size, asked.edges[g + 1])
                 n_seen, n_late = _visible(
                     asked, columns, start, stop, chunk, last, room.seen, room.late
                 )
-                # First the rows that see every event up to their cutoff, all at once; then each
-                # row to which some event came too late.
-                for turn in range(int(n_seen == 0), n_late + 1):
-                    if turn > 0:
-                        room.seen[0], n_seen = room.late[turn - 1], 1
+                # First the rows that see every event up to their cutoff, all at once; then those
+                # to which some event came too late, as many at once as miss the same ones.
+                turn, late = 0, n_seen == 0
+                while not late or turn < n_late:
+                    if late:
+                        n_seen = _together(
+                            asked, columns, start, stop, room.late, n_late, turn, room.seen
+                        )
+                        turn += n_seen
                     n_marks, lists = _answer(
-                        asked, columns, program, start, stop, n_seen, turn > 0, marked, n_marks,
+                        asked, columns, program, start, stop, n_seen, late, marked, n_marks,
                         lists, room,
                     )  # fmt: skip
-                    marked = n_seen
+                    marked, late = n_seen, True
                     _write(n_seen, n_wide, asked, room)
         # Said here so that the memory behind the pointers lives until now.
         kept = len(integers) + len(doubles) + len(levels) + len(codes) + len(lists)
@@ -1203,26 +1294,64 @@ def group_rows(customer, n_customers):
 def first_recorded(log, table, customer, after, until):
     """The earliest `recorded_time` of each row's chosen events in `(after, until]`.
 
-    `log` holds the addresses of a log's offsets, event times, recorded times and codes;
+    `log` holds the addresses of a log's offsets, event times, recorded times and codes, and the
+    number of its events;
     `table` has 1 for each code + 1 that counts. `NEVER` where there is no such event.
     """
     begins, moments = as_int64(log[0]), as_int64(log[1])
-    recorded, levels = as_int64(log[2]), as_int32(log[3])
-    out = np.full(len(customer), NEVER)
-    for r in range(len(customer)):
+    recorded, levels, n_events = as_int64(log[2]), as_int32(log[3]), log[4]
+    n, out = len(customer), np.full(len(customer), NEVER)
+    slices, total = np.empty((n, 2), np.int64), 0
+    for r in range(n):
         low, high = begins[customer[r]], begins[customer[r] + 1]
-        stop = high
-        while low < high:
-            middle = (low + high) // 2
-            if moments[middle] <= after[r]:
-                low = middle + 1
-            else:
-                high = middle
-        while low < stop and moments[low] <= until[r]:
-            if table[levels[low] + 1] == 1:
-                out[r] = min(out[r], recorded[low])
-            low += 1
+        slices[r, 0] = _first_after(moments, low, high, after[r])
+        slices[r, 1] = _first_after(moments, slices[r, 0], high, until[r])
+        total += slices[r, 1] - slices[r, 0]
+    if total > SCANNED * (n + n_events):
+        _earliest_of_many(recorded, levels, table, n_events, slices, out)
+        return out
+    for r in range(n):
+        for i in range(slices[r, 0], slices[r, 1]):
+            if table[levels[i] + 1] == 1:
+                out[r] = min(out[r], recorded[i])
     return out
+
+
+@njit(error_model="numpy")
+def _first_after(moments, low, high, moment):
+    """The first place in `[low, high)` whose moment is later; `high` without one."""
+    while low < high:
+        middle = (low + high) // 2
+        if moments[middle] <= moment:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(error_model="numpy")
+def _earliest_of_many(recorded, levels, table, n_events, slices, out):
+    """The earliest record among the chosen events of each slice, from a tree of minima.
+
+    `tree[n_events:]` are the events, and each place before holds the least of two.
+    """
+    tree = np.full(2 * n_events, NEVER)
+    for i in range(n_events):
+        if table[levels[i] + 1] == 1:
+            tree[n_events + i] = recorded[i]
+    for i in range(n_events - 1, 0, -1):
+        tree[i] = min(tree[2 * i], tree[2 * i + 1])
+    for r in range(len(out)):
+        low, high = slices[r, 0] + n_events, slices[r, 1] + n_events
+        while low < high:
+            if low % 2 == 1:
+                out[r] = min(out[r], tree[low])
+                low += 1
+            if high % 2 == 1:
+                high -= 1
+                out[r] = min(out[r], tree[high])
+            low //= 2
+            high //= 2
 
 
 @njit(error_model="numpy", nogil=True, cache=True)

@@ -17,6 +17,7 @@ from features.cutoffs import AsOf, Moments, history_end
 from features.durations import DAY
 from features.engine import first_recorded
 from features.event_log import EventLog, Ints
+from features.feature import Where
 from features.language import events
 from features.operations import NEVER
 
@@ -127,13 +128,10 @@ def _same(problem: Problem, log: EventLog, moments: Moments) -> tuple[Ints, NDAr
     assert outcome is not None and outcome.event and outcome.same and at is not None
     when, known = np.full(len(moments), NEVER), np.zeros(len(moments), dtype=bool)
     column = log.categories.get(outcome.same)
-    if column is None:
+    if column is None or not len(moments):
         return when, known
-    width = len(column.levels) + 1
     who = np.repeat(np.arange(log.n_customers), np.diff(log.offsets))
-    key = who * width + column.codes
-    found = _events_with(log, outcome.event, column.codes)
-    found = found[np.lexsort((log.event_time[found], key[found]))]
+    key = who * (len(column.levels) + 1) + column.codes
     rows = moments.rows
     place = {
         pair: row
@@ -141,16 +139,23 @@ def _same(problem: Problem, log: EventLog, moments: Moments) -> tuple[Ints, NDAr
             zip(rows.customer.tolist(), rows.cutoff_time.tolist(), strict=True)
         )
     }
-    for anchor in _events_with(log, at.event, column.codes).tolist():
-        row = place.get((int(who[anchor]), int(log.event_time[anchor])))
-        if row is None or log.recorded_time[anchor] > rows.known_time[row]:
-            continue
-        known[row] = True
-        low, high = np.searchsorted(key[found], [key[anchor], key[anchor] + 1])
-        times = log.event_time[found[low:high]]
-        window = np.searchsorted(times, [moments.opens[row], moments.closes[row]], side="right")
-        agreeing = found[low:high][window[0] : window[1]]
-        when[row] = min(when[row], log.recorded_time[agreeing].min(initial=NEVER))
+    anchors = _events_with(log, at.event, column.codes)
+    asked = zip(who[anchors].tolist(), log.event_time[anchors].tolist(), strict=True)
+    row_of = np.array([place.get(pair, ABSENT) for pair in asked], np.int64)
+    seen = (row_of != ABSENT) & (log.recorded_time[anchors] <= rows.known_time[row_of])
+    anchors, row_of = anchors[seen], row_of[seen]
+    known[row_of] = True
+    # Whose outcomes agree with an anchor's are the journey of a customer and a level together.
+    found = _events_with(log, outcome.event, column.codes)
+    found = found[np.lexsort((log.event_time[found], key[found]))]
+    some, first = np.unique(key[found], return_index=True)
+    agreeing = log.rows(found, tuple(map(str, some)), np.append(first, len(found)))
+    at_some = np.searchsorted(some, key[anchors])
+    paired = np.flatnonzero(np.isin(key[anchors], some))
+    row_of, at_some = row_of[paired], at_some[paired]
+    opens, closes = moments.opens[row_of], moments.closes[row_of]
+    learnt = first_recorded(agreeing, Where(), at_some, opens, closes)
+    np.minimum.at(when, row_of, learnt)
     return when, known
 
 

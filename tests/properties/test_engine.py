@@ -6,6 +6,8 @@ from dataclasses import replace
 from random import Random
 
 import numpy as np
+import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeys import log_of, one_row, plain, rows_at, together
@@ -21,8 +23,9 @@ from random_journeys import (
 
 from features import program
 from features.durations import days, format_moment, parse_moment
-from features.engine import compute, compute_exact
-from features.event_log import EventLog
+from features.engine import Rows, compute, compute_exact, first_recorded
+from features.event_log import EventLog, build_log, empty_log
+from features.feature import Where
 from features.groups import group_of, with_groups
 from features.language import (
     events,
@@ -272,3 +275,59 @@ def test_the_log_is_sorted_by_content() -> None:
 
 def _columns(log: EventLog) -> list[object]:
     return [log.event.codes.tolist(), log.numbers["value"].tolist(), log.event_time.tolist()]
+
+
+def one_long_journey(n: int, late: int) -> EventLog:
+    """One customer's `n` events, of which so many were recorded long after they happened."""
+    rng = np.random.default_rng(6)
+    happened = START + np.sort(rng.integers(0, 60 * n, n)) * 1_000_000 * 60
+    recorded = happened.copy()
+    recorded[rng.choice(n, late, replace=False)] += 60 * 60 * 1_000_000 * n // 4
+    value = rng.gamma(2.0, 10.0, n)
+    value[rng.random(n) < 0.3] = np.nan
+    levels = {
+        name: pa.array([f"{name}{at}" for at in rng.integers(0, most, n)])
+        for name, most in (("plan", 4), ("ident", n))
+    }
+    event = pa.array(rng.choice(["a", "b", "c", "x"], n))
+    who = pa.array(["c"] * n)
+    return build_log(who, happened, event, recorded, {"value": value}, levels)
+
+
+LONG = prepare(
+    [
+        *(f for f in FEATURES if not any(c.contains for c in f.where.conditions)),
+        *(events(*some).distinct("ident", **window) for some in ((), ("b",))
+          for window in ({}, {"last": days(9)}, {"events": 700})),
+        events("b").share(events=900), events("b").share(last=days(9)),
+        events().slope("value", last=days(1)),
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("late", [0, 4])
+def test_a_long_journey_asked_at_each_event_gives_each_row_s_own_bits(late: int) -> None:
+    """Thousands of rows of one customer are worked on together, those that some event reaches too
+    late too, and each is what it is alone."""
+    n = 9_000
+    log = one_long_journey(n, late)
+    rows = Rows(np.zeros(n, np.int64), log.event_time, log.event_time + 60_000_000)
+    nobody = empty_log(log.customers)
+    together_ = compute_exact(LONG, log, nobody, rows)
+    for some in np.random.default_rng(1).choice(n, 150, replace=False).tolist():
+        alone = compute_exact(LONG, log, nobody, rows.take(np.array([some])))
+        assert alone.tobytes() == together_[some : some + 1].tobytes()
+
+
+@pytest.mark.parametrize("where", [events().where, events("b").where])
+def test_long_windows_give_the_same_first_record(where: Where) -> None:
+    """Many windows that hold much of a journey give what each gives alone."""
+    n = 3_000
+    log = one_long_journey(n, 40)
+    customer, after = np.zeros(n, np.int64), log.event_time - days(1)
+    until = after + days(60) * np.random.default_rng(2).integers(0, 3, n)
+    found = first_recorded(log, where, customer, after, until)
+    alone = [first_recorded(log, where, *(a[i : i + 1] for a in (customer, after, until)))[0]
+             for i in range(n)]  # fmt: skip
+    assert alone == found.tolist()
+    assert len(set(alone)) > 100

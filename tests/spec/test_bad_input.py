@@ -11,7 +11,7 @@ from features import kernels
 from features.catalogue import default_catalogue
 from features.config import Business
 from features.durations import DAY, LONGEST, days, format_moment, parse_moment
-from features.engine import Rows, compute, compute_exact, warm_up
+from features.engine import Rows, compute, compute_exact, first_recorded, warm_up
 from features.errors import SourceError
 from features.event_log import LARGEST, EventLog, build_log, empty_log
 from features.feature import Feature, feature_names
@@ -94,6 +94,24 @@ def test_a_million_events_of_one_customer() -> None:
     assert (10_000 * np.arange(1, 101)).tolist() == found[:, 0].tolist()
     np.testing.assert_allclose(found[:, 2], 1000.0 * np.arange(1, 101), rtol=1e-12)
     np.testing.assert_allclose(found[:, 4], 0, atol=1e-12)
+
+
+def test_a_question_at_each_of_very_many_events_of_one_customer() -> None:
+    """Half a million cutoffs on one journey take the time of one walk over it, not of each."""
+    n = 500_000
+    log = build_log(
+        pa.array(["c"] * n).dictionary_encode(), START + 1_000_000 * np.arange(n),
+        pa.array(["e"] * n).dictionary_encode(), None, {"value": np.ones(n)},
+        {"id": pa.array(np.arange(n)).cast(pa.string())},
+    )  # fmt: skip
+    rows = Rows(np.zeros(n, np.int64), log.event_time, log.event_time)
+    features = [*BASICS, events().distinct("id"), events().slope("value", days(1))]
+    found = compute_exact(features, log, nobody(log), rows)
+    for column in (0, 2, 4):
+        assert np.array_equal(np.arange(1, n + 1), found[:, column])
+    learnt = first_recorded(log, events("e").where, rows.customer, rows.cutoff_time,
+                            rows.cutoff_time + days(3))  # fmt: skip
+    assert np.array_equal(log.event_time[1:], learnt[:-1])
 
 
 def test_very_many_customers_with_one_event() -> None:
