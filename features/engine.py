@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -210,11 +209,10 @@ def _run(
         return
     program, columns = part.bind(log)
     customers, edges, order = _by_customer(rows.customer, log.n_customers)
-    # One array of everything, because asking for an address takes longer than many a feature.
-    given = (customers, edges, order, rows.cutoff_time, rows.known_time, part.matrix_columns)
-    kept = np.concatenate(given, dtype=np.int64)
-    places = accumulate((8 * len(each) for each in given), initial=address(kept))
-    *addresses, _ = places
+    # Read where they are: a copy of all rows would be the largest thing that the engine makes.
+    times = map(_whole, (rows.cutoff_time, rows.known_time))
+    given = (customers, edges, order, *times, part.matrix_columns)
+    addresses = map(address, given)
     sizes = (len(part.columns), address(out), out.shape[1], out is out_float)
     asked = np.array(Asked._make([*addresses, *sizes]), np.int64)
 
