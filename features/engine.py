@@ -83,7 +83,13 @@ def compute(
     Returns
     -------
     ndarray of float32, shape (n_rows, n_features)
-        NaN where a feature is missing. Values are computed in float64 and rounded once.
+        NaN where a feature is missing. Values are computed in float64 and rounded once, to the
+        nearest float32: counts are exact up to 2**24 (16,777,216) and above it off by at most
+        one part in 2**24; `compute_exact` keeps them.
+
+    Beside the log and the matrix it takes memory for the order of the rows and for one customer a
+    thread, whose rows are worked on in chunks: some numbers a row and a customer, whatever the
+    length of the log.
     """
     plan = features if isinstance(features, Plan) else prepare(features)
     out = np.empty((len(rows), len(plan.features)), np.float32)

@@ -186,6 +186,17 @@ def test_sums_can_not_overflow() -> None:
     assert np.isfinite(compute(some, log, nobody(log), rows_of([0], START + DAY))).all()
 
 
+def test_whole_numbers_above_16_777_216_are_rounded_in_a_training_matrix() -> None:
+    """A matrix of float32 holds 2**24 exactly and the next number as its even neighbour; in float64
+    both are what they are."""
+    for total in (2.0**24, 2.0**24 + 1, 2.0**24 + 3):
+        log = log_of([{"event_time": "2024-01-01", "value": str(total)}])
+        features, row = [events().sum("value")], rows_at(log, ("c", "2024-01-02"))
+        assert total == compute_exact(features, log, nobody(log), row)[0, 0]
+        assert np.float32(total) == compute(features, log, nobody(log), row)[0, 0]
+    assert [2**24, 2**24 + 4] == [int(np.float32(2**24 + one)) for one in (1, 3)]
+
+
 def test_numbers_too_large_are_counted_where_they_are_read(tmp_path: Path) -> None:
     """What is taken as missing stands in the account of its source."""
     rows = "a,2024-01-01,e,1\na,2024-01-02,e,inf\na,2024-01-03,e,1e99\n"
