@@ -1,6 +1,6 @@
 """From a scored book's columns to the rows of the store.
 
-Takes the Arrow table of a book and the bands of the one before; ranks it, counts it, and gives
+Takes the Arrow table of a book and where customers stood before; ranks it, counts it, and gives
 rows in the table's order, with reasons as JSON. Knows nothing about how scores are made or
 where rows go.
 """
@@ -147,7 +147,7 @@ def _reasons(part: pa.Table, most: int) -> list[str]:
 def band_changes(
     table: pa.Table, before: Mapping[str, str], place: Place, now: int
 ) -> Iterator[HookEvent]:
-    """An event for every customer who stands in another band than in the book before."""
+    """An event for every customer who stands in another band than in the last book they were in."""
     customers, bands = table["customer"].to_pylist(), table["band"].to_pylist()
     moved = [i for i, who in enumerate(customers) if before.get(who, bands[i]) != bands[i]]
     for begin in range(0, len(moved), ROWS_AT_ONCE):

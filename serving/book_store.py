@@ -8,16 +8,16 @@ nothing about how scores are made, or HTTP.
 
 import fcntl
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, text, update
 
 from features.errors import MilepostError
-from serving.book_tables import BOOK, GENERATIONS, OWNED_CELLS
+from serving.book_tables import BOOK, GENERATIONS, LEFT, OWNED_CELLS
 from serving.database import Database, unavailable
 from serving.inserting import insert, insert_rows
 
@@ -32,7 +32,7 @@ KEPT = 1
 LOCK = 73
 """Names, with the workspace, PostgreSQL's advisory lock of the keeper."""
 
-B, G, C = BOOK.c, GENERATIONS.c, OWNED_CELLS.c
+B, G, C, L = BOOK.c, GENERATIONS.c, OWNED_CELLS.c, LEFT.c
 Conditions: TypeAlias = tuple[ColumnElement[bool], ...]
 
 
@@ -75,6 +75,21 @@ class Generation:
     cells: tuple[Cell, ...]
     owned_by: str | None = None
     """The attribute that named the rows' owners."""
+
+
+@dataclass(frozen=True)
+class Stood:
+    """In which band each customer stood last, before a new book."""
+
+    listed: Mapping[str, str]
+    """Of everybody in the current book."""
+    left: Mapping[str, str]
+    """Of those who were in an earlier one and are not in that."""
+
+    @property
+    def bands(self) -> dict[str, str]:
+        """Of all of them."""
+        return {**self.left, **self.listed}
 
 
 class BookStore:
@@ -199,11 +214,38 @@ class BookStore:
         if not made.rowcount:
             raise _lost(problem, number)
 
-    def bands(self, problem: str, number: int) -> dict[str, str]:
-        """The band of every customer of a generation."""
-        query = select(B.customer, B.band).where(*self._of(BOOK, problem), B.generation == number)
+    def stood(self, problem: str) -> Stood:
+        """Where everybody stood who is or was in the book."""
+        current = select(G.generation).where(
+            *self._of(GENERATIONS, problem), G.state == CURRENT
+        )  # fmt: skip
+        listed = select(B.customer, B.band).where(
+            *self._of(BOOK, problem), B.generation == current.scalar_subquery()
+        )
+        left = select(L.customer, L.band).where(*self._of(LEFT, problem))
         with self.database.reading() as connection:
-            return {str(customer): str(band) for customer, band in connection.execute(query)}
+            found = [
+                {str(customer): str(band) for customer, band in connection.execute(query)}
+                for query in (listed, left)
+            ]
+        return Stood(*found)
+
+    def remember(
+        self, connection: Connection, problem: str, stood: Stood, customers: Collection[str]
+    ) -> None:
+        """Keep the bands of those who are not among a new book's customers, however many books
+        they are absent from, inside the transaction that makes the book current."""
+        place = {"workspace": self.workspace, "problem": problem}
+        now = set(customers)
+        back = [{"who": customer} for customer in stood.left if customer in now]
+        if back:
+            mine = self._of(LEFT, problem)
+            gone = delete(LEFT).where(*mine, L.customer == bindparam("who"))
+            connection.execute(gone, back)
+        insert(connection, LEFT, [
+            {**place, "customer": customer, "band": band}
+            for customer, band in stood.listed.items() if customer not in now
+        ])  # fmt: skip
 
     def owned(self, made: Generation, owners: Iterable[str]) -> tuple[Cell, ...]:
         """Counts and sums of some owners' rows, by band, stage and persona."""

@@ -65,8 +65,8 @@ BOOK = Table(
     sqlite_with_rowid=False,
 )
 """A row a scored customer; columns as in `serving.book`. `place` and `worth_place` rank by
-probability and by expected value, 1 the first; `band_before` is the band of the generation
-before; `reasons` is JSON."""
+probability and by expected value, 1 the first; `band_before` is the band in the newest
+generation before in which the customer stood; `reasons` is JSON."""
 
 
 def _by(rank: str) -> Index:
@@ -85,6 +85,17 @@ BY_OWNER = Index(
     postgresql_where=_OWNED,
 )
 """One person's customers, who are few among many."""
+
+LEFT = Table(
+    "book_left",
+    METADATA,
+    Column("workspace", Integer, primary_key=True, autoincrement=False),
+    Column("problem", NAME, primary_key=True),
+    Column("customer", NAME, primary_key=True),
+    Column("band", NAME, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The last band of every customer who stood in a generation and not in the current one."""
 
 OWNED_CELLS = Table(
     "book_cells",

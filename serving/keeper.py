@@ -125,14 +125,15 @@ class Keeper:
         """
         assigned = self.worklist.assigned()
         said, table = table, with_owners(table, assigned)
-        before = self.book.current(problem)
         wanted = Generation(
             problem, 0, MAKING, version.name, version.version, version.digest,
             state[1].moment, state[1].known_time, state[0], this_moment(), 0, {}, (),
             self.business.people.owner,
         )  # fmt: skip
-        bands = {} if before is None else self.book.bands(problem, before.number)
         number = self.book.begin(wanted)
+        # From here on another keeper's book would sweep this one: nobody moves meanwhile.
+        before, stood = self.book.current(problem), self.book.stood(problem)
+        bands = stood.bands
         place, worth = ranks(table)
         self.book.add(problem, number, rows(table, place, worth, bands))
         events = self._events(table, bands, before, number, version, problem)
@@ -142,6 +143,7 @@ class Keeper:
                 connection, problem, number, table.num_rows, unscored, cells(table),
                 owned_cells(table),
             )  # fmt: skip
+            self.book.remember(connection, problem, stood, table["customer"].to_pylist())
             late = changed(said, assigned, self.worklist.assigned(connection))
             reassign(connection, self.store.workspace, late, problem)
             self.hooks.publish(connection, events)

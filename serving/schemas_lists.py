@@ -63,7 +63,7 @@ class ListedCustomer(BaseModel):
     percentile: float
     band: Band
     band_before: Band | None
-    """In the book before this one; null where the customer was not in it."""
+    """In the last book before this one that the customer was in; null where there is none."""
     week_ago: float | None
     """The probability as of a week before, by the same model and what was known then."""
     value_at_stake: float | None

@@ -47,15 +47,15 @@ def scored(probabilities: dict[str, float], stake: float | None = 100.0) -> pa.T
 def put(book: BookStore, probabilities: dict[str, float], version: str = "1") -> int:
     """Keep a book of these scores; its generation."""
     table = scored(probabilities)
-    before = book.current(PROBLEM)
-    bands = {} if before is None else book.bands(PROBLEM, before.number)
     made = Generation(PROBLEM, 0, MAKING, "shop-churn", version, version, AS_OF, AS_OF, 1, 2, 0,
                       {}, ())  # fmt: skip
     number = book.begin(made)
-    book.add(PROBLEM, number, rows(table, *ranks(table), bands))
+    stood = book.stood(PROBLEM)
+    book.add(PROBLEM, number, rows(table, *ranks(table), stood.bands))
     with book.database.writing() as connection:
         book.finish(connection, PROBLEM, number, table.num_rows, {"not_active": 3}, cells(table),
                     owned_cells(table))  # fmt: skip
+        book.remember(connection, PROBLEM, stood, table["customer"].to_pylist())
     book.sweep(PROBLEM)
     return number
 
