@@ -23,7 +23,8 @@ from models.fitted import FittedModel, apart
 Floats = NDArray[np.float64]
 
 MOST_TRIED = 1_000
-"""Events that are taken out, the newest: the work grows with their number times the journey's."""
+"""Events that are taken out, the newest: the work grows with their number times the journey's.
+The customer's page does not look into a longer journey."""
 AT_ONCE = 1_000_000
 """Events of shortened journeys that are in memory at once, about a hundred bytes each."""
 

@@ -16,6 +16,7 @@ from features.cutoffs import OUTSIDE
 from features.durations import BEGINNING, DAY, parse_moment
 from models.peers import EVERYBODY
 from models.question import came_about, is_wanted, of_hundred, question
+from models.removals import MOST_TRIED
 from models.spoken import Words, capital, event_noun
 from serving.action_words import kind_words
 from serving.charts import Past, bars, history, steps, weekly
@@ -38,9 +39,6 @@ REASONS = 8
 """So many reasons; the rest is one bar."""
 EVENTS = 50
 """Of one page of the list."""
-MOST_SEARCHED = 1_000
-"""Events of a journey that is searched for those that moved the score most: every one is taken out
-in turn, which costs the square of their number."""
 LEAST_POINTS = 0.05
 """Events that move the score less are not singled out."""
 MOST_PAST = 400
@@ -93,7 +91,7 @@ def customer_view(shown: Shown) -> View:
         "answer": answer,
         "why_not": shown.why_not,
         "attributes": _attributes(shown),
-        "searched": MOST_SEARCHED,
+        "searched": MOST_TRIED,
         "history": _history(shown),
     }
     if answer is None:

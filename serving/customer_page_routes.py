@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse
 
 from features.durations import DAY, this_moment
 from features.errors import MilepostError
+from models.removals import MOST_TRIED
 from serving.access import may, tenant_of
 from serving.action_views import acts_view, alike_view, form_view, words_of
 from serving.at_risk_routes import ProblemName, problem_of
@@ -25,7 +26,6 @@ from serving.customer_events import StoredCustomer, stored_customer
 from serving.customer_page import (
     EVENTS,
     MOST_PAST,
-    MOST_SEARCHED,
     REASONS,
     Shown,
     customer_view,
@@ -176,7 +176,7 @@ async def _scored(
         "problem": wanted.problem,
         "customer": wanted.customer,
         "reasons": REASONS,
-        "touchpoints": n_events <= MOST_SEARCHED,
+        "touchpoints": n_events <= MOST_TRIED,
         "changed": wanted.since or _before(past, here, version) or True,
     }
     try:

@@ -71,6 +71,13 @@ SCORE: dict[str, Any] = {
         }
     ],
     "unread": [],
+    "touchpoints": [
+        {
+            "event_id": EVENT_ID, "event": "purchase", "event_time": "2017-11-13T00:00:00Z",
+            "points": -3.1, "no_score_without": None,
+        }
+    ],
+    "touchpoints_among": {"tried": 8, "events": 8},
 }  # fmt: skip
 
 BATCH_BODY = "".join(

@@ -83,13 +83,18 @@ def resting(case: Case, score: Score) -> list[tuple[Sequence[str], int]]:
     return out
 
 
-def touchpoints(case: Case, score: Score) -> list[Document]:
-    """The single events that moved the score most, by what it would be without each."""
+def touchpoints(case: Case, score: Score) -> Document:
+    """The single events that moved the score most, by what it would be without each, and among
+    how many they were found: of a long journey the newest events alone are tried."""
     if case.journey is None or score.probability is None:
-        return []
+        return {"touchpoints": [], "touchpoints_among": None}
     log, about = case.journey.log, case.journey.attributes
     found = removals(case.scorer.model, log, about, score.as_of, score.known_time)
-    return [_touchpoint(case.journey, each) for each in found[:MOST_TOUCHPOINTS]]
+    among = len(visible(log, score.as_of, score.known_time))
+    return {
+        "touchpoints": [_touchpoint(case.journey, each) for each in found[:MOST_TOUCHPOINTS]],
+        "touchpoints_among": {"tried": len(found), "events": among},
+    }
 
 
 def changed(case: Case, score: Score, ledger: Ledger) -> Document | None:

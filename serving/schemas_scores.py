@@ -149,6 +149,15 @@ class SourceOut(BaseModel):
     more than 14; then events are missing, and the score knows nothing of them."""
 
 
+class TriedOut(BaseModel):
+    """Among how many events touchpoints were looked for."""
+
+    tried: int
+    """Events that were taken out in turn: the newest, 1,000 at most."""
+    events: int
+    """Events that the score read. Where they are more, the older ones were not tried."""
+
+
 class ScoreAnswer(BaseModel):
     """A score with its reasons, or no score and why."""
 
@@ -191,6 +200,8 @@ class ScoreAnswer(BaseModel):
     of another kind than in training."""
     features: dict[str, float | None] | None = None
     touchpoints: list[dict[str, Any]] | None = None
+    touchpoints_among: TriedOut | None = None
+    """Of how many events `touchpoints` are the strongest; null without a score."""
     changed: dict[str, Any] | None = None
 
 

@@ -137,7 +137,7 @@ def finish(case: Case, ledger: Ledger) -> bytes:
         resting(case, score),
     )
     if request.touchpoints:
-        document["touchpoints"] = touchpoints(case, score)
+        document |= touchpoints(case, score)
     if request.changed:
         document["changed"] = changed(case, score, ledger)
     answer = ENCODE(document)

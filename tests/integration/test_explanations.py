@@ -64,6 +64,26 @@ def test_a_touchpoint_is_the_difference_that_its_event_makes(client: httpx.Clien
         assert points == pytest.approx(one["points"], abs=1e-9)
 
 
+@pytest.mark.parametrize("n", [3, 1_010])
+def test_touchpoints_say_among_how_many_events_they_are(n: int, client: httpx.Client) -> None:
+    """Of a long history the newest thousand events are tried, and the answer says so; events after
+    the moment do not count, and without a score nothing was tried."""
+    events = [
+        {"event": "order" if i < 3 else "seen", "event_time": f"2024-01-{1 + i % 4:02d}"}
+        for i in range(n)
+    ]
+    late = {"event": "order", "event_time": "2024-01-20"}
+    asked = {"problem": "churn", "events": [*events, late], "as_of": THEN, "touchpoints": True}
+    answer = client.post("/v1/scores", json=asked).json()
+    assert {"tried": min(n, 1000), "events": n} == answer["touchpoints_among"]
+    none = client.post("/v1/scores", json={**asked, "events": [late]}).json()
+    assert ("no_score", [], None) == (
+        none["status"], none["touchpoints"], none["touchpoints_among"]
+    )  # fmt: skip
+    silent = client.post("/v1/scores", json={**asked, "touchpoints": False}).json()
+    assert not {"touchpoints", "touchpoints_among"} & set(silent)
+
+
 def test_reasons_name_stored_events(client: httpx.Client) -> None:
     """The ids that a reason rests on are events of this customer, newest first."""
     asked = {"problem": "churn", "customer": "c005", "as_of": NOW, "reasons": 50}
