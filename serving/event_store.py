@@ -32,6 +32,7 @@ from features.config import Business, slug
 from features.cutoffs import AsOf
 from features.durations import SECOND, this_moment
 from features.event_log import CATEGORY
+from serving.bounds import Bounds, Name, beyond
 from serving.database import Database
 from serving.inserting import insert, insert_new, insert_rows
 from serving.reach import BrokenOff, Reach, broken_off, count_days, moved
@@ -52,6 +53,9 @@ EVENT, STATEMENT = 0, 1
 
 ACCEPTED, DUPLICATE, QUARANTINED, REFUSED = "accepted", "duplicate", "quarantined", "refused"
 """What can become of a row that was received."""
+
+KEPT = frozenset((ACCEPTED, DUPLICATE))
+"""Of facts: all else says why one is not."""
 
 ID_CONFLICT = "id_conflict"
 
@@ -106,7 +110,8 @@ class Appended:
     """What became of facts."""
 
     verdicts: list[str]
-    """`ACCEPTED`, `DUPLICATE` or `ID_CONFLICT` for each fact."""
+    """`ACCEPTED`, `DUPLICATE` or, for each fact that was not kept, why: `ID_CONFLICT` or one of
+    `serving.bounds`."""
     broken: BrokenOff | None = None
     """Why the end of the histories moves no further, if events lie beyond it."""
 
@@ -165,6 +170,8 @@ class TenantStore:
         self.database, self.name, self.workspace, self.groups = database, name, workspace, groups
         self.actions = actions
         self._sources: dict[str, int] = {}
+        self._names: set[Name] = set()
+        """Properties that are stored already."""
         self._known: set[tuple[Any, ...]] = set()
         """Kinds and members that are stored already."""
         self.journeys = StoredJourneys(database, workspace, groups, actions)
@@ -206,19 +213,22 @@ class TenantStore:
         self,
         facts: Sequence[Fact],
         aside: Sequence[SetAside] = (),
-        conflict: Callable[[int], SetAside] | None = None,
+        unkept: Callable[[int, str], SetAside] | None = None,
         until: int | None = None,
+        bounds: Bounds | None = None,
     ) -> Appended:
         """Keep facts and rows that were set aside: all of them are on disk at the end, or none.
 
         Parameters
         ----------
-        conflict
-            Gives the row to set aside for the fact at a place that is an `ID_CONFLICT`.
+        unkept
+            Gives the row to set aside for the fact at a place that is not kept, by the reason.
         until
             The moment up to which the history then reaches; if None, the new events show it
             (`serving.reach`). An action does not move it, nor, where actions are not read, is it
             a commit that changes histories.
+        bounds
+            Of the workspace's sources and properties; none if None. Actions are never beyond.
 
         Raises
         ------
@@ -229,12 +239,15 @@ class TenantStore:
             _one_by_one(self.database, connection, self.workspace)
             arrival, reach = self._state(connection)
             stamp = _stamp(reach.known)
-            codes = self._codes(connection, sorted({f.source for f in facts}))
-            verdicts = self._verdicts(connection, facts, codes, stamp)
+            over = self._beyond(connection, facts, bounds)
+            inside = [fact for place, fact in enumerate(facts) if place not in over]
+            codes = self._codes(connection, sorted({f.source for f in inside}))
+            found = iter(self._verdicts(connection, inside, codes, stamp))
+            verdicts = [over.get(place) or next(found) for place in range(len(facts))]
             added = [f for f, v in zip(facts, verdicts, strict=True) if v == ACCEPTED]
             rows = [*aside]
-            if conflict is not None:
-                rows += [conflict(i) for i, v in enumerate(verdicts) if v == ID_CONFLICT]
+            if unkept is not None:
+                rows += [unkept(i, v) for i, v in enumerate(verdicts) if v not in KEPT]
             insert_new(connection, QUARANTINE, [self._aside(row, stamp) for row in rows])
             read = [fact for fact in added if self.actions or not is_action(fact.event)]
             known = self._note(connection, read, arrival + 1)
@@ -285,6 +298,32 @@ class TenantStore:
                 found[side][name] = kind if found[side].get(name, kind) == kind else CATEGORY
         return found
 
+    def _beyond(
+        self, connection: Connection, facts: Sequence[Fact], bounds: Bounds | None
+    ) -> dict[int, str]:
+        """The facts that name more sources or properties than there may be, and why."""
+        if bounds is None:
+            return {}
+        named = [
+            (fact.source, () if fact.source == ACTIONS else [(fact.side, n) for n, _ in fact.kinds])
+            for fact in facts
+        ]
+        names = {name for _, some in named for name in some}
+        if names <= self._names and all(source in self._sources for source, _ in named):
+            return {}
+        table = PROPERTIES.c
+        mine = select(table.side, table.name).where(table.workspace == self.workspace)
+        self._names = {(int(side), str(name)) for side, name in connection.execute(mine)}
+        sources = {*self._stored_sources(connection)} | {ACTIONS}
+        room = replace(bounds, sources=bounds.sources + 1)  # that of actions takes none
+        return beyond(named, sources, self._names, room)
+
+    def _stored_sources(self, connection: Connection) -> dict[str, int]:
+        """The number of each source that is stored."""
+        mine = FEEDS.c.workspace == self.workspace
+        found = connection.execute(select(FEEDS.c.name, FEEDS.c.source).where(mine))
+        return {str(name): int(code) for name, code in found}
+
     def _verdicts(
         self, connection: Connection, facts: Sequence[Fact], codes: dict[str, int], stamp: int
     ) -> list[str]:
@@ -327,9 +366,7 @@ class TenantStore:
     def _codes(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
         """The number of each source; a new one gets the next."""
         if not all(name in self._sources for name in names):
-            mine = FEEDS.c.workspace == self.workspace
-            found = connection.execute(select(FEEDS.c.name, FEEDS.c.source).where(mine))
-            self._sources = {str(name): int(code) for name, code in found}
+            self._sources = self._stored_sources(connection)
         known = dict(self._sources)
         new = [name for name in names if name not in known]
         first = max(known.values(), default=0) + 1

@@ -109,12 +109,12 @@ def _sides(read: Tables) -> Iterator[tuple[int, str, pa.Table]]:
 
 
 def _append(store: TenantStore, facts: Sequence[Fact], end: int) -> list[str]:
-    def conflict(place: int) -> SetAside:
+    def unkept(place: int, reason: str) -> SetAside:
         fact = facts[place]
         body = msgspec.json.encode({**msgspec.structs.asdict(fact), "kinds": []}).decode()
-        return _rejected(fact.source, ID_CONFLICT, body)
+        return _rejected(fact.source, reason, body)
 
-    return store.append(facts, (), conflict, until=end).verdicts
+    return store.append(facts, (), unkept, until=end).verdicts
 
 
 def _rejected(source: str, reason: str, body: str) -> SetAside:

@@ -20,6 +20,7 @@ import msgspec
 
 from features.durations import this_moment
 from features.errors import nearest
+from serving.bounds import WHY, Bounds
 from serving.database import StoreUnavailableError
 from serving.event_store import (
     ACCEPTED,
@@ -27,6 +28,7 @@ from serving.event_store import (
     DUPLICATE,
     EVENT,
     ID_CONFLICT,
+    KEPT,
     QUARANTINED,
     REFUSED,
     Fact,
@@ -58,6 +60,8 @@ UNREADABLE = frozenset(("not_an_object", "unreadable"))
 """Faults of rows that are no row at all: they are refused and not kept."""
 
 CONFLICT = "the same event_id came before with another customer, time or content"
+UNKEPT = {ID_CONFLICT: CONFLICT, **WHY}
+"""What each reason of the store says to a person."""
 
 
 class Result(msgspec.Struct, omit_defaults=True):
@@ -130,10 +134,10 @@ class Received:
             hints[name] = f"No model has learned from events of this kind.{near}"
         return hints[name]
 
-    def conflict(self, place: int) -> SetAside:
-        """The row of a fact whose id was used for something else."""
+    def unkept(self, place: int, reason: str) -> SetAside:
+        """The row of a fact that the store did not keep."""
         owner = self.owners[place]
-        return set_aside(self.bodies[owner], self.forms[owner], ID_CONFLICT, CONFLICT)
+        return set_aside(self.bodies[owner], self.forms[owner], reason, UNKEPT[reason])
 
     def learn(self, verdicts: Sequence[str], broken: BrokenOff | None) -> Taken:
         """Put what became of the facts into the results of their rows."""
@@ -142,8 +146,9 @@ class Received:
             found.setdefault(owner, set()).add(verdict)
         for owner, kinds in found.items():
             result = self.results[owner]
-            if ID_CONFLICT in kinds:
-                result.status, result.reason, result.detail = QUARANTINED, ID_CONFLICT, CONFLICT
+            reason = next(iter(sorted(kinds - KEPT)), None)
+            if reason is not None:
+                result.status, result.reason, result.detail = QUARANTINED, reason, UNKEPT[reason]
                 result.hint = None
             elif ACCEPTED not in kinds:
                 result.status = DUPLICATE
@@ -193,7 +198,8 @@ def set_aside(body: Any, form: str, reason: str, detail: str) -> SetAside:
 class Intake:
     """One writer thread of this process, for all workspaces."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds = Bounds()) -> None:  # noqa: B008 - it is frozen
+        self._bounds = bounds
         self._waiting: queue.SimpleQueue[tuple[Received, Future[Taken]] | None] = (
             queue.SimpleQueue()
         )
@@ -271,7 +277,7 @@ class Intake:
     def _write(self, store: TenantStore, batch: list[Any]) -> None:
         """One transaction for several requests; one that breaks it is tried alone."""
         try:
-            parts, broken = _append(store, [received for received, _ in batch])
+            parts, broken = _append(store, [received for received, _ in batch], self._bounds)
         except StoreUnavailableError as error:
             for _, future in batch:
                 future.set_exception(error)
@@ -287,7 +293,7 @@ class Intake:
 
 
 def _append(
-    store: TenantStore, requests: Sequence[Received]
+    store: TenantStore, requests: Sequence[Received], bounds: Bounds
 ) -> tuple[list[list[str]], BrokenOff | None]:
     """Keep the facts of several requests together; give each request's verdicts, and whether the
     histories broke off."""
@@ -295,11 +301,11 @@ def _append(
     for received in requests:
         edges.append(edges[-1] + len(received.facts))
 
-    def conflict(place: int) -> SetAside:
+    def unkept(place: int, reason: str) -> SetAside:
         at = bisect_right(edges, place) - 1
-        return requests[at].conflict(place - edges[at])
+        return requests[at].unkept(place - edges[at], reason)
 
     facts = [fact for received in requests for fact in received.facts]
     aside = [row for received in requests for row in received.aside]
-    done = store.append(facts, aside, conflict)
+    done = store.append(facts, aside, unkept, bounds=bounds)
     return [done.verdicts[a:b] for a, b in pairwise(edges)], done.broken

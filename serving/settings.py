@@ -54,6 +54,11 @@ class Settings(BaseModel):
     """Connections a worker keeps open."""
     max_body: int = Field(10_000_000, ge=1_000, le=1_000_000_000)
     """Bytes of a request's body."""
+    max_sources: int = Field(1_000, ge=1, le=1_000_000)
+    """Sources that a workspace may have; an event that names one more is set aside."""
+    max_properties: int = Field(10_000, ge=1, le=1_000_000)
+    """Names of properties that a workspace may have, of events and attributes together; a row that
+    names one more is set aside."""
     header_seconds: float = Field(10, gt=0, le=600)
     """How long the headers of a request may take to arrive."""
     body_seconds: float = Field(30, gt=0, le=3600)

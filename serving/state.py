@@ -18,6 +18,7 @@ from models.fitted import FittedModel
 from models.registry import models_of
 from models.shelf import Shelf, Standing
 from serving.audit import Log
+from serving.bounds import Bounds
 from serving.champions import Champions, Loaded
 from serving.database import Database
 from serving.duties import Duties, Duty
@@ -133,7 +134,7 @@ class State:
     budget: Budget = field(init=False)
     log: Log = field(init=False)
     metrics: Metrics = field(init=False)
-    intake: Intake = field(default_factory=Intake)
+    intake: Intake = field(init=False)
     """Writes the events that arrive."""
     ledger: Ledger = field(init=False)
     ends: list[Callable[[], None]] = field(default_factory=list)
@@ -156,6 +157,8 @@ class State:
         self.budget = Budget(self.settings.concurrency)
         self.log = Log(self.database, self.settings.log_requests)
         self.metrics = Metrics()
+        bounds = Bounds(self.settings.max_sources, self.settings.max_properties)
+        self.intake = Intake(bounds)
         self.ledger = Ledger(self.database)
 
     def duties(self) -> tuple[tuple[Duty, ...], ...]:
