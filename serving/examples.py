@@ -270,7 +270,7 @@ JOURNEY_MAP: dict[str, Any] = {
 }  # fmt: skip
 
 READY = {
-    "status": "ready", "models": {"churn": "1"}, "degraded": [], "as_of": AS_OF,
+    "status": "ready", "reason": "", "models": {"churn": "1"}, "degraded": [], "as_of": AS_OF,
     "sources": [{"name": "baskets", "rows": 155848, "last_event": AS_OF}], "broken_off": [],
 }  # fmt: skip
 METRICS = 'milepost_requests_total{route="/v1/scores",status="200"} 12.0\n'

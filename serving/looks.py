@@ -1,8 +1,8 @@
-"""Looks into the store for who is not known in memory: a key or a session begun a moment ago.
+"""Looks into the store on the way to an answer: for a key or a session that memory does not know.
 
-Takes what reads a table again; does that in a thread of its own, one reading at a time that all
-who wait share, so that a slow or locked store holds up neither the event loop nor whoever is known.
-Few may wait; the others are refused at once. Knows nothing about HTTP.
+Takes what reads; does that in a thread of its own, one reading at a time that all who wait share,
+so that a slow or locked store holds up neither the event loop nor whoever is known. Few may wait;
+the others are refused at once. Knows nothing about HTTP.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
+from typing import Generic, TypeVar
 
 from serving.database import StoreUnavailableError
 from serving.keys import Caller, Key, Ring
@@ -18,34 +19,37 @@ from serving.refusals import OverloadedError
 from serving.sessions import OF_PERSON, Sessions
 
 AGAIN_SECONDS = 0.2
-"""Strangers have a table read again at most this often."""
+"""The store is read again at most this often."""
 PATIENCE = 2.0
 """Seconds after which nobody waits any more for a reading under way."""
 SHARE = 8
 """One part in so many of a worker's places may wait for each table."""
 
 
-class Look:
-    """One table that is held in memory, and is read again when a stranger asks."""
+T = TypeVar("T")
 
-    def __init__(self, read: Callable[[], None], most: int) -> None:
-        """Name a table.
+
+class Look(Generic[T]):
+    """One reading of the store that all who ask at a time share."""
+
+    def __init__(self, read: Callable[[], T], most: int) -> None:
+        """Name a reading.
 
         Parameters
         ----------
         read
-            Reads it again.
+            Reads; what it gives is for all who wait.
         most
             How many may wait for that at a time.
         """
         self._read, self._most = read, most
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="look")
-        self._reading: asyncio.Future[None] | None = None
+        self._reading: asyncio.Future[T] | None = None
         self._began = -math.inf
         self._waiting = 0
 
-    async def again(self) -> None:
-        """Have the table read again, unless that was just done.
+    async def again(self) -> T:
+        """What is read now, or was read a moment ago.
 
         Raises
         ------
@@ -58,25 +62,29 @@ class Look:
         if reading is None or reading.done():
             if reading is not None and monotonic() - self._began < AGAIN_SECONDS:
                 return reading.result()  # a store that could not be read says so again
-            self._began = monotonic()
-            loop = asyncio.get_running_loop()
-            reading = self._reading = loop.run_in_executor(self._thread, self._read)
-            reading.add_done_callback(asyncio.Future.exception)  # there may be nobody to hear it
+            reading = self._begin()
         left = self._began + PATIENCE - monotonic()
         if left <= 0:
             raise StoreUnavailableError(SLOW)
         if self._waiting >= self._most:
-            raise OverloadedError("Too many keys are looked up already; try again in a second.")
+            raise OverloadedError("Too many wait for the store already; try again in a second.")
         self._waiting += 1
         try:
-            await asyncio.wait_for(asyncio.shield(reading), left)
+            return await asyncio.wait_for(asyncio.shield(reading), left)
         except TimeoutError:
             raise StoreUnavailableError(SLOW) from None
         finally:
             self._waiting -= 1
 
+    def _begin(self) -> "asyncio.Future[T]":
+        self._began = monotonic()
+        loop = asyncio.get_running_loop()
+        reading = self._reading = loop.run_in_executor(self._thread, self._read)
+        reading.add_done_callback(asyncio.Future.exception)  # there may be nobody to hear it
+        return reading
 
-SLOW = "The store does not answer, so nobody can be looked up; try again."
+
+SLOW = "The store does not answer; try again."
 
 
 class Looks:

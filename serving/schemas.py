@@ -252,15 +252,18 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """Which version answers each problem."""
+    """How the process is; with a key, how its workspace is, of which a stranger learns nothing."""
 
     status: Literal["ready", "degraded"]
+    reason: str = ""
+    """Why it is degraded, in a sentence; empty while it is ready."""
     models: dict[str, str]
-    """Of the caller's workspace; empty for who has no key."""
+    """Which version answers each problem of the caller's workspace."""
     degraded: list[str] = []
-    """What is wrong in the caller's workspace while scores are answered all the same."""
-    as_of: str | None
-    sources: list[dict[str, Any]]
+    """All that is wrong in the caller's workspace while the process answers all the same."""
+    as_of: str | None = None
+    sources: list[dict[str, Any]] = []
+    """Those of the caller's workspace with the most rows, a hundred at most."""
     broken_off: list[str] = []
     """What there is to say where events lie beyond the end of the histories."""
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +106,17 @@ def make_key(config: Path, workspace: Path, *more: str) -> str:
 class Service:
     """A running service, its address and a key that may do everything in it."""
 
-    def __init__(self, config: Path, workspace: Path, *more: str, store: tuple[str, ...]) -> None:
+    def __init__(
+        self, config: Path, workspace: Path, *more: str, store: tuple[str, ...] = (),
+        others: Sequence[Path] = (),
+    ) -> None:  # fmt: skip
         self.config, self.workspace = config, workspace
         self.key = make_key(config, workspace, *store)
         self.headers = {"Authorization": f"Bearer {self.key}"}
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
-        command = ["-m", "serving", "run", str(config), "--workspace", str(workspace)]
+        configs = [str(one) for one in (config, *others)]
+        command = ["-m", "serving", "run", *configs, "--workspace", str(workspace)]
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads would fill
         self.process = subprocess.Popen(
             [sys.executable, *command, "--port", str(port), *store, *more],

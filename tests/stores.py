@@ -1,13 +1,16 @@
 """Stores that tests write to: a file, and a real PostgreSQL."""
 
 import ctypes
+import fcntl
 import socket
 import struct
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
+import psycopg
 from tracking_server import postgres
 
 from serving.database import Database
@@ -38,6 +41,32 @@ def sent(
 ) -> list[Result]:
     """What became of rows that are sent together."""
     return intake.take(store, rows, [form] * len(rows)).result(60).results
+
+
+def held(url: str) -> AbstractContextManager[None]:
+    """Keep everybody from reading keys and people."""
+    return held_file(Path(url[10:] + "-shm")) if "sqlite" in url else held_tables(url)
+
+
+@contextmanager
+def held_file(shared: Path) -> Iterator[None]:
+    """All locks of SQLite's log, which whoever reads has to share: the bytes 120 to 127."""
+    with shared.open("r+b") as file:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 8, 120)
+                break
+            except BlockingIOError:  # somebody reads just now
+                assert time.monotonic() < deadline
+        yield
+
+
+@contextmanager
+def held_tables(url: str) -> Iterator[None]:
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        connection.execute("lock table keys, users in access exclusive mode")
+        yield
 
 
 class Cable:

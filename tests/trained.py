@@ -11,10 +11,14 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock
+
+from features.durations import SECOND
+from models.files import load, read, save
+from models.shelf import Shelf, Standing
 
 Run = tuple[Path, subprocess.CompletedProcess[str]]
 WORKSPACE, TOLD = "ws", "told.json"
@@ -89,3 +93,13 @@ def _move(workspace: Path, old: str, new: str) -> None:
                     )
     for path in workspace.glob("artifacts/**/MLmodel"):
         path.write_text(path.read_text().replace(old, new))
+
+
+def put_on_shelf(model: Path, workspace: Path, name: str) -> None:
+    """The shop's model as the champion of a business of that name."""
+    found = load(model)
+    folder = workspace / "made" / name
+    digest = save(replace(found, contract=replace(found.contract, business=name)), folder)
+    shelf, version = Shelf(workspace, f"{name}-churn"), Standing("1", digest)
+    shelf.put(version, read(folder))
+    shelf.point(version, 1_000_000 * SECOND)

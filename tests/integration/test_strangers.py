@@ -1,18 +1,15 @@
 """Strangers while the store is held: whoever is known is answered all the same."""
 
-import fcntl
 import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 from conftest import Service, make_key, serve
-from stores import addresses
+from stores import addresses, held
 
 SOON = 1.0
 """Seconds; a look into a held store lasts five or more."""
@@ -24,32 +21,6 @@ ODD = {"cookie": "milepost=p.0123456789abcdef.99999999999.x.y"}
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     with addresses(request.param, tmp_path) as found:
         yield found
-
-
-def held(url: str) -> AbstractContextManager[None]:
-    """Keep everybody from reading keys and people."""
-    return held_file(Path(url[10:] + "-shm")) if "sqlite" in url else held_tables(url)
-
-
-@contextmanager
-def held_file(shared: Path) -> Iterator[None]:
-    """All locks of SQLite's log, which whoever reads has to share: the bytes 120 to 127."""
-    with shared.open("r+b") as file:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 8, 120)
-                break
-            except BlockingIOError:  # somebody reads just now
-                assert time.monotonic() < deadline
-        yield
-
-
-@contextmanager
-def held_tables(url: str) -> Iterator[None]:
-    with psycopg.connect(url.replace("+psycopg", "")) as connection:
-        connection.execute("lock table keys, users in access exclusive mode")
-        yield
 
 
 def ask_as_stranger(address: str, over: threading.Event, seen: list[httpx.Response]) -> None:

@@ -14,10 +14,8 @@ import httpx
 import pytest
 from conftest import ROOT, free_port, make_key, run
 from journeys import make_shop
+from trained import put_on_shelf
 
-from features.durations import SECOND
-from models.files import load, read, save
-from models.shelf import Shelf, Standing
 from serving.access import SCOPE_OF, is_open
 
 BOTH = "c001"
@@ -63,16 +61,6 @@ def renamed(folder: Path, name: str, letter: str, seed: int) -> Path:
         rows = (folder / table).read_text()
         (folder / table).write_text(re.sub(rf"(?m)^c(?=\d)(?!{BOTH[1:]})", letter, rows))
     return config
-
-
-def put_on_shelf(model: Path, workspace: Path, name: str) -> None:
-    """The shop's model as the champion of a business of that name."""
-    found = load(model)
-    folder = workspace / "made" / name
-    digest = save(replace(found, contract=replace(found.contract, business=name)), folder)
-    shelf, version = Shelf(workspace, f"{name}-churn"), Standing("1", digest)
-    shelf.put(version, read(folder))
-    shelf.point(version, 1_000_000 * SECOND)
 
 
 @pytest.fixture(scope="module")
