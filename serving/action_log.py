@@ -16,11 +16,12 @@ from features.durations import MINUTE, format_moment, parse_moment, this_moment
 from features.errors import MilepostError
 from serving.actions import Action, Actions, FollowUp, Wanted
 from serving.bodies import InvalidRequestError
-from serving.customer_events import CursorError
+from serving.customer_events import rows_of
+from serving.customer_rows import CursorError
 from serving.event_store import ACCEPTED, DUPLICATE
 from serving.intake import ACTION, Intake, Taken
 from serving.refusals import NotFoundError
-from serving.sight import UNKNOWN, Sight
+from serving.sight import Sight
 
 EARLIEST = parse_moment("2000-01-01")
 AHEAD = MINUTE
@@ -75,9 +76,7 @@ def known_customer(sight: Sight, customer: str) -> None:
     ------
     NotFoundError
     """
-    sight.check(customer)
-    if not any(sight.tenant.kept.journeys.rows(customer)):
-        raise NotFoundError("customer_unknown", UNKNOWN)
+    rows_of(sight, customer)
 
 
 def ledger(sight: Sight) -> Actions:

@@ -1,12 +1,9 @@
-"""What is stored of one customer, as documents: events a page at a time, and statements.
+"""What is stored of one customer, as documents and for the pages, newest first.
 
-Takes a workspace of the store and a customer; gives plain structures, newest first. Knows
-nothing about HTTP or scores.
+Takes a workspace of the store and a customer; gives plain structures. Knows nothing about HTTP or
+scores.
 """
 
-import base64
-import binascii
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,61 +11,30 @@ from typing import Any
 import msgspec
 
 from features.durations import BEGINNING, format_moment
-from features.errors import MilepostError
+from serving.customer_rows import MOST_COUNTED, CustomerRows, Page, Row
 from serving.refusals import NotFoundError
 from serving.sight import UNKNOWN, Sight
 
-Row = tuple[int, int, str, str, str]
-"""Event time, recorded time, event, id, properties as JSON."""
-Place = tuple[int, str, int]
-"""Where an event stands in the list: its time, its id, and which it is of those that share both,
-each of another source."""
-
 Document = dict[str, Any]
 
-
-class CursorError(MilepostError):
-    """A cursor that no page gave."""
-
-    code = "request_invalid"
+MOST_READ = 5_000
+"""The newest events and statements that a page is made from."""
 
 
 @dataclass(frozen=True)
 class StoredCustomer:
-    """All rows of a customer, newest first."""
+    """The newest rows of a customer."""
 
     events: Sequence[Row]
     statements: Sequence[Row]
-
-    def page(self, limit: int, cursor: str | None = None) -> tuple[Sequence[Row], str | None]:
-        """So many events, those after a cursor where there is one, and the next page's cursor.
-
-        Raises
-        ------
-        CursorError
-        """
-        newest = self.events
-        if cursor is not None:
-            before = _read_cursor(cursor)
-            newest = newest[sum(place >= before for place in self._places()) :]
-        shown = newest[:limit]
-        if len(newest) <= limit:
-            return shown, None
-        last = len(self.events) - len(newest) + limit - 1
-        return shown, _write_cursor(self._places()[last])
-
-    def _places(self) -> list[Place]:
-        """Each event's place, newest first; no event of another time or id changes it."""
-        alike = Counter(map(_place, self.events))
-        places = []
-        for row in self.events:
-            alike[_place(row)] -= 1
-            places.append((*_place(row), alike[_place(row)]))
-        return places
+    n_events: int
+    """Of all events, of which `MOST_COUNTED` are counted at most."""
+    uncounted: bool
+    """Whether there are more than were counted."""
 
 
-def stored_customer(sight: Sight, customer: str) -> StoredCustomer:
-    """What is stored of a customer.
+def rows_of(sight: Sight, customer: str) -> CustomerRows:
+    """Where the rows of a customer are read.
 
     Raises
     ------
@@ -76,11 +42,39 @@ def stored_customer(sight: Sight, customer: str) -> StoredCustomer:
         Of somebody unknown, or another's.
     """
     sight.check(customer)
-    events, statements = sight.tenant.kept.journeys.rows(customer)
-    if not events and not statements:
+    rows = CustomerRows(sight.tenant.kept.database, sight.tenant.kept.workspace, customer)
+    if not rows.exist():
         raise NotFoundError("customer_unknown", UNKNOWN)
-    newest = (sorted(rows, key=_place, reverse=True) for rows in (events, statements))
-    return StoredCustomer(*newest)
+    return rows
+
+
+def stored_customer(sight: Sight, customer: str, most: int = MOST_READ) -> StoredCustomer:
+    """What a page needs of what is stored of a customer: so many of the newest rows.
+
+    Raises
+    ------
+    NotFoundError
+        Of somebody unknown, or another's.
+    """
+    rows = rows_of(sight, customer)
+    n_events, uncounted = counted(rows)
+    return StoredCustomer(rows.events(most).rows, rows.statements(most).rows, n_events, uncounted)
+
+
+def counted(rows: CustomerRows) -> tuple[int, bool]:
+    """How many events were counted, and whether there are more."""
+    n_events = rows.count()
+    return min(n_events, MOST_COUNTED), n_events > MOST_COUNTED
+
+
+def events_page(sight: Sight, customer: str, limit: int, cursor: str | None = None) -> Page:
+    """So many events of a customer, those after a cursor where there is one.
+
+    Raises
+    ------
+    NotFoundError, CursorError
+    """
+    return rows_of(sight, customer).events(limit, cursor)
 
 
 def event_document(row: Row) -> Document:
@@ -98,22 +92,3 @@ def event_document(row: Row) -> Document:
 def _moment(moment: int) -> str | None:
     """A moment as text; None of what holds from the beginning."""
     return None if moment <= BEGINNING else format_moment(moment)
-
-
-def _place(row: Row) -> tuple[int, str]:
-    """Where an event stands in the list, which no other event changes."""
-    return row[0], row[3]
-
-
-def _write_cursor(place: Place) -> str:
-    moment, event_id, number = place
-    return base64.urlsafe_b64encode(f"{moment} {number} {event_id}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> Place:
-    try:
-        said = base64.urlsafe_b64decode(cursor.encode()).decode()
-        moment, number, event_id = said.split(" ", 2)
-        return int(moment), event_id, int(number)
-    except (ValueError, binascii.Error):
-        raise CursorError("cursor: give what `next` of the page before said.") from None

@@ -20,7 +20,8 @@ from models.removals import MOST_TRIED
 from models.spoken import Words, capital, event_noun
 from serving.action_words import kind_words
 from serving.charts import Past, bars, history, steps, weekly
-from serving.customer_events import Row, StoredCustomer
+from serving.customer_events import StoredCustomer
+from serving.customer_rows import Row
 from serving.ledger import Recorded
 from serving.page_words import (
     amount,

@@ -22,7 +22,7 @@ from serving.action_views import acts_view, alike_view, form_view, words_of
 from serving.at_risk_routes import ProblemName, problem_of
 from serving.batching import Together
 from serving.bodies import fitted
-from serving.customer_events import StoredCustomer, stored_customer
+from serving.customer_events import MOST_READ, StoredCustomer, events_page, stored_customer
 from serving.customer_page import (
     EVENTS,
     MOST_PAST,
@@ -31,11 +31,12 @@ from serving.customer_page import (
     customer_view,
     events_view,
 )
+from serving.customer_rows import Page
 from serving.errors import status_of
 from serving.explaining import Asked
 from serving.keys import Caller
 from serving.ledger import Recorded
-from serving.pages import customer_page, events_page, message_page
+from serving.pages import customer_page, further_page, message_page
 from serving.refusals import ModelUnavailableError
 from serving.schemas_scores import ScoreRequest, WhatIfRequest
 from serving.sight import Sight, sight_of
@@ -103,17 +104,20 @@ async def page_of(state: State, together: Together[Asked, bytes], wanted: Wanted
     NotFoundError, CursorError, StoreUnavailableError
     """
     tenant, problem = wanted.tenant, wanted.problem
-    stored = await run_in_threadpool(stored_customer, wanted.sight, wanted.customer)
+    asked = wanted.sight, wanted.customer
+    page = await run_in_threadpool(events_page, *asked, EVENTS, wanted.cursor)
+    most = MOST_READ if wanted.cursor is None else EVENTS
+    stored = await run_in_threadpool(stored_customer, *asked, most)
     here = await run_in_threadpool(tenant.kept.end)
     if wanted.cursor is not None:
         shown = Shown(
             tenant.business, problem, wanted.customer, stored, here, None, "", (), this_moment()
         )  # fmt: skip
-        return _events(wanted.viewer, shown, wanted.cursor)
+        return _events(wanted.viewer, shown, page)
     past = await run_in_threadpool(
         state.ledger.of_customer, tenant.kept.workspace, wanted.customer, problem, None, MOST_PAST
     )
-    answer, why_not = await _scored(together, wanted, past, here, len(stored.events))
+    answer, why_not = await _scored(together, wanted, past, here, stored.n_events)
     shown = Shown(
         tenant.business,
         problem,
@@ -125,11 +129,8 @@ async def page_of(state: State, together: Together[Asked, bytes], wanted: Wanted
         past,
         this_moment(),
     )
-    page, following = stored.page(EVENTS)
     view = customer_view(shown) | {
-        "events": events_view(shown, page),
-        "n_events": len(stored.events),
-        "next": following,
+        **_listed(shown, page),
         **await _supposed(together, wanted, stored, answer),
         **await run_in_threadpool(_written_down, wanted, answer),
     }
@@ -149,19 +150,26 @@ def _written_down(wanted: Wanted, answer: dict[str, Any] | None) -> dict[str, An
     }
 
 
-def _events(viewer: Caller, shown: Shown, cursor: str) -> HTMLResponse:
+def _listed(shown: Shown, page: Page) -> dict[str, Any]:
+    """A part of the list of events."""
+    return {
+        "events": events_view(shown, page.rows),
+        "n_events": shown.stored.n_events,
+        "uncounted": shown.stored.uncounted,
+        "next": page.next,
+    }
+
+
+def _events(viewer: Caller, shown: Shown, page: Page) -> HTMLResponse:
     """A further page of the events alone; it asks for no score."""
-    page, following = shown.stored.page(EVENTS, cursor)
     view = {
         "business": shown.business.name,
         "customer": shown.customer,
         "problem": shown.problem,
         "problems": list(shown.business.problems),
-        "events": events_view(shown, page),
-        "n_events": len(shown.stored.events),
-        "next": following,
+        **_listed(shown, page),
     }
-    return events_page(viewer, view)
+    return further_page(viewer, view)
 
 
 async def _scored(

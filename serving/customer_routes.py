@@ -12,7 +12,7 @@ from features.durations import DAY
 from models.question import asked_of, question
 from serving.access import tenant_of
 from serving.answers import ENCODE
-from serving.customer_events import event_document, stored_customer
+from serving.customer_events import counted, event_document, rows_of
 from serving.errors import documented
 from serving.examples import CUSTOMER, PROBLEMS, shown
 from serving.explaining import recorded_document
@@ -22,8 +22,15 @@ from serving.sight import sight_of
 from serving.state import State, Tenant
 
 Customer = Annotated[str, Path(min_length=1, max_length=300, examples=["555"])]
-Limit = Annotated[int, Query(ge=1, le=1000, description="how many events")]
+Limit = Annotated[int, Query(ge=1, le=5000, description="how many events, and how many statements")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next` of the page before")]
+AttributesCursor = Annotated[
+    str | None, Query(max_length=1000, description="`attributes_next` of the page before")
+]
+ScoresLimit = Annotated[int, Query(ge=1, le=1000, description="how many scores")]
+ScoresCursor = Annotated[
+    str | None, Query(max_length=64, description="`scores_next` of the page before")
+]
 
 
 def add(app: FastAPI, state: State) -> None:
@@ -35,20 +42,28 @@ def add(app: FastAPI, state: State) -> None:
         responses={200: shown(CustomerOut, CUSTOMER), **documented(404, 422)},
     )  # fmt: skip
     def customer(
-        request: Request, customer: Customer, limit: Limit = 100, cursor: Cursor = None
-    ) -> Response:
+        request: Request, customer: Customer, limit: Limit = 500, cursor: Cursor = None,
+        attributes_cursor: AttributesCursor = None, scores_limit: ScoresLimit = 20,
+        scores_cursor: ScoresCursor = None,
+    ) -> Response:  # fmt: skip
         tenant = tenant_of(request, state, "read")
-        stored = stored_customer(sight_of(request, tenant), customer)
-        page, following = stored.page(limit, cursor)
-        scores = state.ledger.of_customer(tenant.kept.workspace, customer)
+        rows = rows_of(sight_of(request, tenant), customer)
+        events, about = rows.events(limit, cursor), rows.statements(limit, attributes_cursor)
+        n_events, uncounted = counted(rows)
+        asked = (tenant.kept.workspace, customer, scores_limit + 1, scores_cursor)
+        scores = state.ledger.newest(*asked)
+        shown = scores[:scores_limit]
         return _json(
             {
                 "customer": customer,
-                "n_events": len(stored.events),
-                "events": [event_document(row) for row in page],
-                "next": following,
-                "attributes": [event_document(row) for row in stored.statements],
-                "scores": [recorded_document(score) for score in scores],
+                "n_events": n_events,
+                "uncounted": uncounted,
+                "events": [event_document(row) for row in events.rows],
+                "next": events.next,
+                "attributes": [event_document(row) for row in about.rows],
+                "attributes_next": about.next,
+                "scores": [recorded_document(score) for score in shown],
+                "scores_next": shown[-1].score_id if len(scores) > scores_limit else None,
             }
         )
 

@@ -106,7 +106,7 @@ PROBLEMS = {
 }  # fmt: skip
 
 CUSTOMER = {
-    "customer": "555", "n_events": 8,
+    "customer": "555", "n_events": 8, "uncounted": False,
     "events": [
         {
             "event_id": EVENT_ID, "event": "purchase", "event_time": "2017-11-13T00:00:00Z",
@@ -114,6 +114,7 @@ CUSTOMER = {
         }
     ],
     "next": "MTUxMDUzMTIwMDAwMDAwMCA0MDcxNTEzMTkwMA==", "attributes": [],
+    "attributes_next": None, "scores_next": None,
     "scores": [
         {
             "score_id": SCORE["score_id"], "problem": "churn", "as_of": AS_OF, **BAND,

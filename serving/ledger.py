@@ -176,6 +176,27 @@ class Ledger:
         with self.database.reading() as connection:
             return [_recorded(tuple(row)) for row in connection.execute(asked)]
 
+    def newest(
+        self, workspace: int, customer: str, limit: int, before: str | None = None
+    ) -> list[Recorded]:
+        """A customer's scores of whatever problem, the newest first: a range of the index each."""
+        found: list[Recorded] = []
+        problem = self._problem_after(workspace, customer, "")
+        while problem is not None:
+            found += self.of_customer(workspace, customer, problem, before, limit)
+            problem = self._problem_after(workspace, customer, problem)
+        return sorted(found, key=lambda each: each.score_id, reverse=True)[:limit]
+
+    def _problem_after(self, workspace: int, customer: str, problem: str) -> str | None:
+        """The next problem of which a customer has scores, in the order of their names."""
+        mine = (
+            SCORES.c.workspace == workspace, SCORES.c.customer == customer,
+            SCORES.c.problem > problem,
+        )  # fmt: skip
+        asked = select(SCORES.c.problem).where(*mine).order_by(SCORES.c.problem).limit(1)
+        with self.database.reading() as connection:
+            return connection.execute(asked).scalar()
+
     def every(self, workspace: int, after: str, limit: int) -> list[tuple[Recorded, bytes | None]]:
         """Scores in the order of their ids, after one of them, and the vectors that were kept."""
         mine = (SCORES.c.workspace == workspace, SCORES.c.score_id > after)

@@ -181,7 +181,7 @@ def disagreements_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLRe
     return HTMLResponse(PAGES.get_template("disagreements.html").render(view, viewer=viewer))
 
 
-def events_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLResponse:
+def further_page(viewer: Caller | None, view: Mapping[str, Any]) -> HTMLResponse:
     """A further page of a customer's events."""
     return HTMLResponse(PAGES.get_template("customer_events.html").render(view, viewer=viewer))
 

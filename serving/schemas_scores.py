@@ -324,11 +324,18 @@ class CustomerOut(BaseModel):
 
     customer: str
     n_events: int
+    """All events that are stored, of which 10,000 are counted at most."""
+    uncounted: bool
+    """Whether there are more than were counted."""
     events: list[JourneyEvent]
-    """Newest first."""
+    """Newest first, `limit` of them."""
     next: str | None
     """`cursor` of the next page; null on the last one."""
     attributes: list[JourneyEvent]
-    """What was stated, newest first."""
+    """What was stated, newest first, `limit` of them."""
+    attributes_next: str | None
+    """`attributes_cursor` of the next page; null on the last one."""
     scores: list[RecordedScore]
-    """The last 20, newest first."""
+    """Newest first, `scores_limit` of them."""
+    scores_next: str | None
+    """`scores_cursor` of the next page; null on the last one."""

@@ -16,7 +16,8 @@ from features.event_log import NUMBER
 from models.contract import Contract
 from models.seen import Values
 from models.spoken import Words, article, event_noun
-from serving.customer_events import Row, StoredCustomer
+from serving.customer_events import StoredCustomer
+from serving.customer_rows import Row
 from serving.page_words import amount, property_name
 
 SUPPOSE, ABOUT, WITH = "suppose", "about", "with."

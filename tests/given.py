@@ -8,7 +8,7 @@ import httpx
 def as_given(client: httpx.Client, customer: str) -> dict[str, Any]:
     """The events and attributes of a stored customer, for the body of a request."""
     page = client.get(f"/v1/customers/{customer}", params={"limit": 1000}).json()
-    assert page["next"] is None
+    assert page["next"] is None and page["attributes_next"] is None
     events = [
         {name: event[name] for name in ("event", "event_id", "event_time", "recorded_time")}
         | event["properties"]

@@ -257,7 +257,7 @@ def test_what_if_is_the_answer_of_the_api(client: httpx.Client) -> None:
 def test_what_ends_the_question_is_not_offered(shop_run: tuple[Path, object]) -> None:
     """Neither the outcome itself nor an event that excludes from the cohort may be supposed."""
     contract = load(shop_run[0] / "shop" / "churn" / "model").contract
-    nobody = StoredCustomer((), ())
+    nobody = StoredCustomer((), (), 0, False)
     for changes, offered in (
         ({}, {"order", "ticket"}),
         ({"outcome": Outcome(event="ticket")}, {"order"}),

@@ -35,6 +35,33 @@ def test_the_journey_comes_in_pages(shop: Path, client: httpx.Client) -> None:
     assert {"city", "since"} <= {name for one in page["attributes"] for name in one["properties"]}
 
 
+def test_a_page_is_bounded_and_says_what_follows(client: httpx.Client) -> None:
+    """Statements and scores come in pages too, each with its own cursor; more than is read at a
+    time is refused."""
+    asked = [{"problem": "churn", "customer": "c010", "as_of": f"2024-01-1{i}"} for i in range(5)]
+    ids = [client.post("/v1/scores", json=one).json()["score_id"] for one in asked]
+    client.get(f"/v1/scores/{ids[-1]}")
+    whole = client.get("/v1/customers/c010").json()
+    assert [None] * 3 == [whole[name] for name in ("next", "attributes_next", "scores_next")]
+    assert whole["n_events"] == len(whole["events"]) and whole["uncounted"] is False
+    first = client.get("/v1/customers/c010", params={"limit": 1, "scores_limit": 2}).json()
+    assert [1, 1, 2] == [len(first[name]) for name in ("events", "attributes", "scores")]
+    assert first["n_events"] == whole["n_events"]
+    cursors = {
+        "cursor": first["next"], "attributes_cursor": first["attributes_next"],
+        "scores_cursor": first["scores_next"],
+    }  # fmt: skip
+    assert cursors["cursor"] is not None and cursors["scores_cursor"] == ids[-2]
+    given = {name: cursor for name, cursor in cursors.items() if cursor is not None}
+    second = client.get(
+        "/v1/customers/c010", params={"limit": 1, "scores_limit": 2, **given}
+    ).json()
+    assert whole["events"][1] == second["events"][0]
+    assert whole["scores"][2:4] == second["scores"]
+    for odd in ({"limit": 5001}, {"limit": 0}, {"scores_limit": 1001}, {"attributes_cursor": "x"}):
+        assert 422 == client.get("/v1/customers/c010", params=odd).status_code
+
+
 def test_nobody_is_a_404_and_a_strange_cursor_a_422(client: httpx.Client) -> None:
     """Neither tells anything of others."""
     unknown = client.get("/v1/customers/nobody")

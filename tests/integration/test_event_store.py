@@ -25,7 +25,7 @@ from features.feature import Feature
 from features.groups import with_groups
 from features.sources import digest, read_histories
 from serving import quarantine
-from serving.customer_events import StoredCustomer
+from serving.customer_rows import CustomerRows
 from serving.database import Database, StoreUnavailableError
 from serving.event_store import EventStore, TenantStore
 from serving.importing import import_sources
@@ -229,14 +229,16 @@ def test_pages_hold_an_event_of_each_source(url: str, intake: Intake) -> None:
     row = {"customer": "c", "event": "order", "event_time": "2024-01-01"}
     sent(intake, store, [{**row, "source": source, "event_id": event, "from": source}
                          for event in "xyz" for source in "abc"])  # fmt: skip
-    events = sorted(store.journeys.rows("c")[0], key=lambda row: (row[0], row[3]), reverse=True)
-    stored = StoredCustomer(events, ())
-    found, cursor = stored.page(1)
-    found = list(found)
-    while cursor is not None:
-        page, cursor = stored.page(1, cursor)
-        found += page
-    assert 9 == len(found) and events == found
+    events = store.journeys.rows("c")[0][::-1]
+    rows = CustomerRows(store.database, store.workspace, "c")
+    found, cursor = [], None
+    while True:
+        page = rows.events(1, cursor)
+        found += page.rows
+        cursor = page.next
+        if cursor is None:
+            break
+    assert 9 == len(found) and [tuple(row) for row in events] == found
 
 
 def test_segment_messages_are_told_by_their_id(url: str, intake: Intake) -> None:
