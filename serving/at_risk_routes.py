@@ -15,7 +15,8 @@ from features.errors import nearest
 from serving.access import tenant_of
 from serving.actions import Action, Actions
 from serving.at_risk import AWAKE, Page, Question, page
-from serving.book_store import BookStore
+from serving.book_names import score_id
+from serving.book_store import BookStore, Generation
 from serving.errors import documented, json_answer
 from serving.examples import AT_RISK, shown
 from serving.refusals import NotFoundError
@@ -133,7 +134,7 @@ def list_answer(tenant: Tenant, shown: Page, question: Question) -> AtRisk:
         unscored=dict(made.unscored) if question.sees is None else {}, snoozed=shown.left_out,
         totals=ListTotals(**vars(shown.totals)),
         customers=[
-            customer(row, decided.get(row.customer, NOTHING), actions.get(row.customer))
+            customer(row, made, decided.get(row.customer, NOTHING), actions.get(row.customer))
             for row in shown.rows
         ],
         next=shown.next, bands=choices["band"], stages=choices["stage"],
@@ -141,8 +142,10 @@ def list_answer(tenant: Tenant, shown: Page, question: Question) -> AtRisk:
     )  # fmt: skip
 
 
-def customer(row: Any, decided: Standing, action: Action | None) -> ListedCustomer:
-    """A row of the book as a document, with what people decided and did."""
+def customer(
+    row: Any, made: Generation, decided: Standing, action: Action | None
+) -> ListedCustomer:
+    """A row of a book as a document, with what people decided and did."""
     interval = None
     if row.interval_low is not None:
         interval = Bounds(low=row.interval_low, high=row.interval_high)
@@ -155,6 +158,7 @@ def customer(row: Any, decided: Standing, action: Action | None) -> ListedCustom
         step = NextStep(kind=decided.next_kind, due=due, planned_by=decided.done_by)
     sleeps = decided.snoozed_until is not None and decided.snoozed_until > this_moment()
     return ListedCustomer(
+        score_id=score_id(made.made, made.number, made.problem, row.customer),
         customer=row.customer, probability=row.probability, interval=interval,
         percentile=row.percentile, band=row.band, band_before=row.band_before,
         week_ago=row.week_ago, value_at_stake=row.value_at_stake,

@@ -8,6 +8,7 @@ says of the same journey. Knows nothing about files, stores or HTTP.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import pyarrow as pa
@@ -67,6 +68,7 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "date_due": (INSTANT, "the date the problem is about, such as that of a renewal"),
     "days_to_date": (pa.float64(), "days from as_of to date_due"),
     "base_points": (pa.float64(), "score of a typical customer, in percentage points"),
+    "vector_hash": (pa.string(), "SHA-256 of the features (float32), as the ledger has it"),
 }
 """Name, type and meaning of each column; reasons follow them, see `serving.book_reasons`."""
 
@@ -120,6 +122,7 @@ def score_book(
     columns["expected_value"] = amounts(probability * stake)
     base, reasons = speaker.columns(vectors, explained, wish.reasons)
     columns["base_points"] = numbers(base)
+    columns["vector_hash"] = pa.array([sha256(row.tobytes()).hexdigest() for row in vectors])
     return Part(_table(columns, len(asked), reasons), unscored)
 
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from features.durations import format_moment
 from features.event_log import Ints
+from serving.book_names import score_id
 from serving.book_reasons import names
 from serving.book_store import Cell
 from serving.webhooks import BAND_CHANGED, HookEvent, hook_event
@@ -28,7 +29,7 @@ AFTER_RANKS = (
 )  # fmt: skip
 AFTER_BANDS = (
     "week_ago", "value_at_stake", "expected_value", "stage", "persona", "owner", "last_event",
-    "last_event_time", "date_due", "days_to_date", "base_points",
+    "last_event_time", "date_due", "days_to_date", "base_points", "vector_hash",
 )  # fmt: skip
 
 
@@ -47,6 +48,8 @@ class Place:
     generation: int
     version: str
     """Of the model."""
+    made: int
+    """When, microseconds UTC."""
 
 
 def ranks(table: pa.Table) -> tuple[Ints, Ints]:
@@ -144,14 +147,19 @@ def _reasons(part: pa.Table, most: int) -> list[str]:
     return [f"[{', '.join(reasons)}]" for reasons in found]
 
 
-def band_changes(
-    table: pa.Table, before: Mapping[str, str], place: Place, now: int
-) -> Iterator[HookEvent]:
-    """An event for every customer who stands in another band than in the last book they were in."""
+def moved(table: pa.Table, before: Mapping[str, str]) -> pa.Table:
+    """The rows of customers who stand in another band than in the last book they were in."""
     customers, bands = table["customer"].to_pylist(), table["band"].to_pylist()
-    moved = [i for i, who in enumerate(customers) if before.get(who, bands[i]) != bands[i]]
-    for begin in range(0, len(moved), ROWS_AT_ONCE):
-        part = table.take(pa.array(moved[begin : begin + ROWS_AT_ONCE], pa.int64()))
+    these = [i for i, who in enumerate(customers) if before.get(who, bands[i]) != bands[i]]
+    return table.take(pa.array(these, pa.int64()))
+
+
+def band_changes(
+    changed: pa.Table, before: Mapping[str, str], place: Place, now: int
+) -> Iterator[HookEvent]:
+    """An event for every row of those who `moved`."""
+    for begin in range(0, changed.num_rows, ROWS_AT_ONCE):
+        part = changed.slice(begin, ROWS_AT_ONCE)
         reasons = _reasons(part, MOST_TOLD)
         as_of = _plain(part["as_of"])
         told = part.select(["customer", "band", *TOLD]).to_pylist()
@@ -160,6 +168,9 @@ def band_changes(
                 **row, "band_before": before[row["customer"]], "problem": place.problem,
                 "model_version": place.version, "as_of": format_moment(moment),
                 "reasons": json.loads(why),
+                "score_id": score_id(
+                    place.made, place.generation, place.problem, row["customer"]
+                ),
             }  # fmt: skip
             yield hook_event(
                 BAND_CHANGED, place.workspace, place.problem, row["customer"], now,

@@ -61,6 +61,7 @@ BOOK = Table(
     Column("date_due", BigInteger),
     Column("days_to_date", Float(53)),
     Column("base_points", Float(53), nullable=False),
+    Column("vector_hash", NAME),
     Column("reasons", Text, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -20,6 +20,7 @@ from models.question import came_about, question
 from models.spoken import Words
 from serving.action_tables import ACTIONS
 from serving.actions import MISTAKE
+from serving.book_names import score_id
 from serving.book_store import B, BookStore, Conditions, Generation
 from serving.book_tables import BOOK
 from serving.digest_store import Named
@@ -42,6 +43,7 @@ A = ACTIONS.c
 class Risk:
     """A customer whose band went up to a risk."""
 
+    score_id: str
     customer: str
     probability: float
     week_ago: float
@@ -148,7 +150,7 @@ def _part(
     )  # fmt: skip
     with sources.store.database.reading() as connection:
         count, mean, mean_before, rose, fell = connection.execute(select(*sums).where(*mine)).one()
-    risks = list(_risks(sources.store, mine, model))
+    risks = list(_risks(sources.store, made, mine, model))
     fates, carried = _fates(sources, made, sees, before)
     words = Words(dict(sources.business.words), dict(sources.business.units))
     problem = model.contract.problem
@@ -167,7 +169,9 @@ def _mine(store: TenantStore, made: Generation, sees: frozenset[str] | None) -> 
     return where if sees is None else (*where, B.owner.in_(sorted(sees)))
 
 
-def _risks(store: TenantStore, mine: Conditions, model: FittedModel) -> Iterator[Risk]:
+def _risks(
+    store: TenantStore, made: Generation, mine: Conditions, model: FittedModel
+) -> Iterator[Risk]:
     """Customers of a high band who were in a lower one a week ago, the most at stake first."""
     query = (
         select(BOOK).where(*mine, B.band.in_(RISKY), B.week_ago.is_not(None))
@@ -181,8 +185,9 @@ def _risks(store: TenantStore, mine: Conditions, model: FittedModel) -> Iterator
         earlier = band(percentile)
         if rank[earlier] > rank[row.band]:
             raising = [r["statement"] for r in json.loads(row.reasons) if r["points"] > 0]
+            name = score_id(made.made, made.number, made.problem, row.customer)
             yield Risk(
-                row.customer, row.probability, row.week_ago, row.band, earlier,
+                name, row.customer, row.probability, row.week_ago, row.band, earlier,
                 row.value_at_stake, row.expected_value, row.stage, raising[0] if raising else "",
             )  # fmt: skip
 

@@ -91,8 +91,9 @@ def _part(part: Any) -> dict[str, Any]:
         "model_version": part.version, "customers": part.customers, "mean_score": part.mean,
         "mean_week_ago": part.mean_before, "rose": part.rose, "fell": part.fell,
         "new_risks": [
-            {"customer": r.customer, "probability": r.probability, "week_ago": r.week_ago,
-             "band": r.band, "band_before": r.band_before, "value_at_stake": r.at_stake}
+            {"score_id": r.score_id, "customer": r.customer, "probability": r.probability,
+             "week_ago": r.week_ago, "band": r.band, "band_before": r.band_before,
+             "value_at_stake": r.at_stake}
             for r in part.risks
         ],
         "more": part.more,

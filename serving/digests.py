@@ -24,6 +24,7 @@ from models.fitted import FittedModel
 from models.registry import model_name
 from models.shelf import Shelf, Standing
 from models.spoken import Words
+from serving.book_scores import record_named
 from serving.book_store import BookStore
 from serving.children import declare_parent, orphaned
 from serving.database import Database, StoreUnavailableError
@@ -104,6 +105,8 @@ class Post:
                 continue
             digest, message = self.make(user, week, now)
             event = told(digest, user, week, slug(self.business.name), now)
+            given = [risk.score_id for part in digest.parts for risk in part.risks]
+            record_named(BookStore(self.store.database, self.store.workspace), given)
             self.kept.keep(user.id, week, now, message.as_string(), digest.named, event)
             count += 1
         return count

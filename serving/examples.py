@@ -155,6 +155,7 @@ DISAGREEMENTS = {
 }  # fmt: skip
 
 LISTED = {
+    "score_id": "066151c0df75a4.12.Y2h1cm4ANTU1",
     "customer": "555", **BAND, "interval": {"low": 0.559, "high": 0.716}, "band_before": "high",
     "week_ago": 0.641, "value_at_stake": 13.34, "expected_value": 8.96, "stage": "decision",
     "persona": PERSONA, "owner": "jane.doe",
@@ -228,11 +229,12 @@ BOOK_LINES = f'{{"problem": "churn", "customer": "555", "place": 1, "as_of": "{A
 BOOK_CSV = f"problem,customer,place,as_of\r\nchurn,555,1,{AS_OF}\r\n"
 PREDICTIVE_LINES = (
     '{"entity_id": "555", "score": 67, "grade": "A", "trend": "declining", '
-    f'"reasons": ["{STATEMENT}"], "scored_on": "{AS_OF}"}}\n'
+    f'"reasons": ["{STATEMENT}"], "scored_on": "{AS_OF}", '
+    '"score_id": "066151c0df75a4.12.Y2h1cm4ANTU1"}\n'
 )
 PREDICTIVE_CSV = (
-    f'entity_id,score,grade,trend,scored_on,reason_1\r\n555,67,A,declining,{AS_OF},"{STATEMENT}"'
-    "\r\n"
+    "entity_id,score,grade,trend,scored_on,score_id,reason_1\r\n"
+    f'555,67,A,declining,{AS_OF},066151c0df75a4.12.Y2h1cm4ANTU1,"{STATEMENT}"\r\n'
 )
 
 JOURNEY_MAP: dict[str, Any] = {

@@ -16,6 +16,7 @@ from features.config import Problem
 from features.durations import format_moment
 from serving.at_risk import BookMissingError, CursorError, Question, conditions
 from serving.book_files import guarded
+from serving.book_names import score_id
 from serving.book_store import B, BookStore, Generation
 from serving.book_tables import BOOK
 from serving.workbook import as_workbook
@@ -65,7 +66,8 @@ def _rows(book: BookStore, made: Generation, query: Select[Any]) -> Iterator[Map
                 raise CursorError("The list was made anew twice while it was read. Begin again.")
             some = connection.execute(query.where(B.place > after).limit(ROWS_AT_ONCE)).all()
         for row in some:
-            yield {**row._mapping, "reasons": json.loads(row.reasons)}
+            name = score_id(made.made, made.number, made.problem, row.customer)
+            yield {**row._mapping, "reasons": json.loads(row.reasons), "score_id": name}
         if len(some) < ROWS_AT_ONCE:
             return
         after = some[-1].place
@@ -88,6 +90,7 @@ def predictive_score(row: Mapping[str, Any], rising: str) -> dict[str, Any]:
         "trend": trend(row["probability"], row["week_ago"], rising),
         "reasons": [reason["statement"] for reason in row["reasons"]],
         "scored_on": format_moment(row["as_of"]),
+        "score_id": row["score_id"],
     }
 
 

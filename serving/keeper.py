@@ -18,7 +18,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -36,7 +36,17 @@ from serving.alike import Alikes, look_back
 from serving.book import Wish
 from serving.book_owners import changed, reassign, with_owners
 from serving.book_parts import Task, parts, score_buckets, score_together, speaker_of, whole
-from serving.book_rows import MOST_TOLD, Place, band_changes, cells, owned_cells, ranks, rows
+from serving.book_rows import (
+    MOST_TOLD,
+    Place,
+    band_changes,
+    cells,
+    moved,
+    owned_cells,
+    ranks,
+    rows,
+)
+from serving.book_scores import record
 from serving.book_store import MAKING, BookStore, Generation
 from serving.children import declare_parent, orphaned
 from serving.database import Database, StoreUnavailableError
@@ -136,7 +146,9 @@ class Keeper:
         bands = stood.bands
         place, worth = ranks(table)
         self.book.add(problem, number, rows(table, place, worth, bands))
-        events = self._events(table, bands, before, number, version, problem)
+        made = replace(wanted, number=number)
+        told = moved(table, bands) if BAND_CHANGED in self.hooks.wanted() else table.slice(0, 0)
+        events = self._events(told, bands, before, made)
         with self.store.database.writing() as connection:
             take_turn(self.store.database, connection, self.store.workspace)
             self.book.finish(
@@ -147,10 +159,11 @@ class Keeper:
             late = changed(said, assigned, self.worklist.assigned(connection))
             reassign(connection, self.store.workspace, late, problem)
             self.hooks.publish(connection, events)
+            record(connection, self.book, made, told["customer"].to_pylist())
         self.book.sweep(problem)
-        made = self.book.current(problem)
-        assert made is not None
-        return made
+        current = self.book.current(problem)
+        assert current is not None
+        return current
 
     def _score(self, version: Version, copy: Copy) -> tuple[pa.Table, Counter[str]]:
         """Everybody's score, in the order of their ids."""
@@ -166,28 +179,26 @@ class Keeper:
             return whole(parts(task)), unscored
 
     def _events(
-        self, table: pa.Table, bands: dict[str, str], before: Generation | None, number: int,
-        version: Version, problem: str,
-    ) -> Iterator[HookEvent]:  # fmt: skip
-        """What there is to tell anybody who wants to be told."""
+        self, told: pa.Table, bands: dict[str, str], before: Generation | None, made: Generation
+    ) -> Iterator[HookEvent]:
+        """What there is to tell anybody who wants to be told; `told` are rows that moved."""
+        place = Place(self.store.name, made.problem, made.number, made.version, made.made)
         wanted = self.hooks.wanted()
-        place = Place(self.store.name, problem, number, version.version)
-        if MODEL_CHANGED in wanted and before is not None and before.digest != version.digest:
+        if MODEL_CHANGED in wanted and before is not None and before.digest != made.digest:
             data = {
-                "problem": problem, "model": version.name, "model_version": version.version,
+                "problem": made.problem, "model": made.model, "model_version": made.version,
                 "model_version_before": before.version,
             }  # fmt: skip
             yield hook_event(
                 MODEL_CHANGED,
                 place.workspace,
-                problem,
-                version.name,
+                made.problem,
+                made.model,
                 this_moment(),
-                str(number),
+                str(made.number),
                 data,
             )
-        if BAND_CHANGED in wanted:
-            yield from band_changes(table, bands, place, this_moment())
+        yield from band_changes(told, bands, place, this_moment())
 
 
 class Watch:

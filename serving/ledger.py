@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from features.durations import SECOND
 from features.errors import MilepostError
 from serving.database import Database
-from serving.inserting import add_rows
+from serving.inserting import add_rows, insert_rows
 from serving.tables import SCORES
 
 LOG = logging.getLogger("milepost.serving")
@@ -214,6 +214,15 @@ class Ledger:
                 self.flush()
             except Exception:  # a thread that ends would record nothing for ever
                 LOG.exception("scores could not be recorded")
+
+
+def keep(connection: Connection, workspace: int, scores: Sequence[tuple[Recorded, bytes]]) -> None:
+    """Record scores that can be computed again from the store, with their answers, inside a
+    transaction of the caller's; one that is recorded already stays as it is."""
+    rows = [
+        (workspace, *vars(recorded).values(), None, _packed(answer)) for recorded, answer in scores
+    ]
+    insert_rows(connection, SCORES, rows)
 
 
 def new_id(moment: int) -> str:

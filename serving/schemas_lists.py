@@ -57,6 +57,8 @@ class NextStep(BaseModel):
 class ListedCustomer(BaseModel):
     """A customer in the list."""
 
+    score_id: str
+    """Names the score: `GET /v1/scores/{score_id}`, while this book or the next one is current."""
     customer: str
     probability: float
     interval: Bounds | None
@@ -85,6 +87,32 @@ class ListedCustomer(BaseModel):
     valid_until: str | None
     base_points: float
     reasons: list[ListedReason]
+
+
+class BookScore(BaseModel):
+    """A score that a list, an export or a webhook gave, as the book or the ledger keeps it."""
+
+    score_id: str
+    problem: str
+    customer: str
+    status: Literal["scored"]
+    probability: float
+    interval: Bounds | None
+    percentile: float
+    band: Band
+    base_points: float
+    reasons: list[ListedReason]
+    """The strongest."""
+    value_at_stake: float | None
+    stage: str | None
+    persona: str | None
+    as_of: str
+    known_time: str
+    valid_until: str | None
+    model: str
+    model_version: str
+    vector_hash: str | None
+    """SHA-256 of the features."""
 
 
 class ListTotals(BaseModel):
@@ -137,6 +165,7 @@ class PredictiveScore(BaseModel):
     trend: Literal["improving", "steady", "declining", "not enough information"]
     reasons: list[str]
     scored_on: str
+    score_id: str
 
 
 class PredictiveScores(BaseModel):

@@ -13,12 +13,16 @@ from fastapi.responses import Response, StreamingResponse
 
 from features.errors import MilepostError
 from serving.access import tenant_of
+from serving.at_risk_routes import book_of
 from serving.batching import Together
 from serving.bodies import described, fitted, is_lines, read_lines, read_model, strict_json
+from serving.book_names import LONGEST
+from serving.book_scores import find
 from serving.errors import documented, problem_of, unforeseen
 from serving.examples import BATCH_BODY, BATCH_LINES, JSON, NDJSON, SCORE, WHAT_IF, shown
 from serving.explaining import Asked
 from serving.refusals import NotFoundError
+from serving.schemas_lists import BookScore
 from serving.schemas_scores import (
     INLINE,
     MOST_CUSTOMERS,
@@ -41,7 +45,7 @@ class Lines(StreamingResponse):
     media_type = NDJSON
 
 
-ScoreId = Annotated[str, Path(max_length=300, examples=[SCORE["score_id"]])]
+ScoreId = Annotated[str, Path(max_length=LONGEST, examples=[SCORE["score_id"]])]
 
 AT_ONCE = 64
 """Requests of one batch that are under way together, so that others get their turn."""
@@ -92,11 +96,16 @@ def add(app: FastAPI, state: State, together: Together[Asked, bytes]) -> None:
     @app.get(
         "/v1/scores/{score_id}", response_model=None, tags=["scores"],
         summary="A score that was given, as it was given",
-        responses={200: shown(ScoreAnswer, SCORE), **documented(404, 422, missing="score")},
+        responses={
+            200: {**shown(ScoreAnswer, SCORE), "model": ScoreAnswer | BookScore},
+            **documented(404, 422, missing="score"),
+        },
     )  # fmt: skip
     def recorded(request: Request, score_id: ScoreId) -> Response:
         tenant = tenant_of(request, state, "read")
-        found = state.ledger.wait_for(tenant.kept.workspace, score_id)
+        found = find(book_of(tenant), score_id) or state.ledger.wait_for(
+            tenant.kept.workspace, score_id
+        )
         if found is None or not sight_of(request, tenant).of(found[0].customer):
             raise NotFoundError("score_unknown", "There is no score of that name.")
         return Response(found[1], media_type=JSON)

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from books import PROBLEM, put, scored
@@ -11,13 +12,16 @@ from sqlalchemy import select
 from features.config import read_config
 from features.cutoffs import AsOf
 from serving.at_risk import Question, page
+from serving.book_names import score_id
 from serving.book_rows import cells, ranks, rows
+from serving.book_scores import find
 from serving.book_store import MAKING, BookStore, Generation
 from serving.database import Database
 from serving.event_store import EventStore
 from serving.hook_store import Hooks
 from serving.hook_tables import HOOK_EVENTS
 from serving.keeper import Keeper, Version
+from serving.ledger import Ledger
 from serving.snapshot import FromStore
 from serving.webhooks import BAND_CHANGED
 
@@ -40,18 +44,20 @@ def kept(keeper: Keeper, probabilities: dict[str, float]) -> None:
     keeper.put(PROBLEM, version, (1, AsOf.then(2)), scored(probabilities), Counter())
 
 
-def told(keeper: Keeper) -> list[tuple[str, str, str]]:
-    """Customer, band before and band of every event that is to be delivered."""
+def bodies(keeper: Keeper) -> list[dict[str, Any]]:
+    """What every event says that is to be delivered."""
     (subscription,) = keeper.hooks.subscriptions()
     names = [each.event for each in keeper.hooks.deliveries(subscription.id, None, 0, 1000)]
     with keeper.store.database.reading() as connection:
         query = select(HOOK_EVENTS.c.event, HOOK_EVENTS.c.body)
-        bodies = {event: json.loads(body)["data"] for event, body in connection.execute(query)}
-    assert len(names) == len(bodies) == len(set(names))
-    return [
-        (data["customer"], data["band_before"], data["band"])
-        for data in (bodies[name] for name in names)
-    ]
+        found = {event: json.loads(body)["data"] for event, body in connection.execute(query)}
+    assert len(names) == len(found) == len(set(names))
+    return [found[name] for name in names]
+
+
+def told(keeper: Keeper) -> list[tuple[str, str, str]]:
+    """Customer, band before and band of each of them."""
+    return [(data["customer"], data["band_before"], data["band"]) for data in bodies(keeper)]
 
 
 @pytest.mark.parametrize("absent", [1, 3])
@@ -108,3 +114,51 @@ def test_problems_and_workspaces_remember_their_own(database: Database, book: Bo
     assert {"c": "very high"} == book.stood(PROBLEM).bands
     assert {"c": "low"} == other.stood(PROBLEM).bands
     assert {} == book.stood("another").bands
+
+
+def test_what_is_told_stays_in_the_ledger_and_what_is_listed_in_its_book(
+    keeper: Keeper, book: BookStore
+) -> None:
+    """The score of an event is read by its name however many books come after, of a list while its
+    book or the next is current; both say the same. Nobody else's score is written twice."""
+    kept(keeper, {"moved": HIGH, "stays": LOW, "odd/ü name": LOW})
+    kept(keeper, {"moved": LOW, "stays": LOW, "odd/ü name": LOW})
+    ledger = Ledger(book.database)
+    made = book.current(PROBLEM)
+    assert made is not None
+    names = {
+        who: score_id(made.made, made.number, PROBLEM, who)
+        for who in ("moved", "stays", "odd/ü name")
+    }
+    listed = {who: find(book, name) for who, name in names.items()}
+    for who, found in listed.items():
+        assert found is not None
+        recorded, answer = found[0], json.loads(found[1])
+        assert (who, "low", LOW) == (recorded.customer, recorded.band, recorded.probability)
+        assert (names[who], who, "1") == (recorded.score_id, answer["customer"], recorded.version)
+    (event,) = bodies(keeper)
+    assert event["score_id"] == names["moved"]
+    assert listed["moved"] == ledger.find(book.workspace, event["score_id"])
+    assert [names["moved"]] == [r.score_id for r, _ in ledger.every(book.workspace, "", 10)]
+    kept(keeper, {"stays": LOW})
+    assert listed["stays"] == find(book, names["stays"])
+    kept(keeper, {"stays": LOW})
+    assert [None] * 3 == [find(book, name) for name in names.values()]
+    assert listed["moved"] == ledger.find(book.workspace, event["score_id"])
+
+
+def test_a_name_that_no_book_gave_finds_nothing(keeper: Keeper, book: BookStore) -> None:
+    """Another moment, number, problem, customer or workspace, and whatever is no name at all."""
+    kept(keeper, {"c": HIGH})
+    made = book.current(PROBLEM)
+    assert made is not None
+    mine = (made.made, made.number, PROBLEM, "c")
+    name = score_id(*mine)
+    assert find(book, name) is not None
+    for place, other in enumerate((made.made + 1, made.number + 1, "other", "d")):
+        assert find(book, score_id(*(*mine[:place], other, *mine[place + 1 :]))) is None  # type: ignore[arg-type]
+    for nonsense in (name + "=", name + "A", name[1:], name.upper(), f"{name}.{name}", ".1.", "",
+                     f"{made.made:014x}.1._w", f"{made.made:014x}.1.AA", "x" * 3000):  # fmt: skip
+        assert find(book, nonsense) is None
+    others = BookStore(book.database, EventStore(book.database).workspace("other").workspace)
+    assert find(others, name) is None

@@ -19,6 +19,7 @@ from models.registry import Registered, connect, load_alias
 from serving.at_risk import Question, page
 from serving.book import COLUMNS, Wish, score_book
 from serving.book_reasons import Speaker
+from serving.book_scores import record
 from serving.book_store import BookStore
 from serving.database import Database
 from serving.event_store import EventStore, Fact
@@ -139,7 +140,8 @@ def test_the_store_s_book_is_that_of_its_sources_and_follows_what_arrives(
     shop: Path, shop_run: tuple[Path, object], folder: Path, tmp_path: Path
 ) -> None:
     """Imported, the store gives the same file, in which who was assigned here is their owner's;
-    the keeper lists it, and again after events that came late, with the score of each customer."""
+    the keeper lists it, and again after events that came late, with the score of each customer. Its
+    rows are computed again to the bit."""
     url = f"sqlite:///{tmp_path}/milepost.db"
     place = ("--workspace", str(shop_run[0]), "--database", url)
     watched = run("models", "watch", str(shop), "--workspace", str(shop_run[0]), "--once")
@@ -187,4 +189,10 @@ def test_the_store_s_book_is_that_of_its_sources_and_follows_what_arrives(
     assert listed.rows[0].probability != now == score.probability
     assert run("serving", "keep-book", str(shop), *place, "--once").returncode == 0
     assert book.current("churn") == second
+    names = [row.customer for row in again[:7]]
+    for _ in range(2):  # what is told of twice is recorded once
+        with database.writing() as connection:
+            record(connection, book, second, names)
+    replayed = run("serving", "replay", str(shop), *place)
+    assert replayed.stdout.startswith("7 scores: 7 identical"), replayed.stdout + replayed.stderr
     database.close()

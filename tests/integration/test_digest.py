@@ -36,6 +36,7 @@ from serving.digest_mail import bodies, e_mail
 from serving.digest_store import DEAD, SENT, WAITING, Digests, Named
 from serving.digests import Post, look, post_of, week_of
 from serving.hook_tables import HOOK_EVENTS
+from serving.ledger import Ledger
 from serving.people import LEAD, MANAGER, PeopleError, User, Users
 from serving.settings import Settings, SettingsError, read_settings
 from serving.webhooks import DIGEST, hook_event
@@ -158,6 +159,9 @@ def test_a_manager_reads_of_their_own_customers_alone(
         assert {{"anna": OWNERS[0], "bert": OWNERS[1]}[event["subject"]]} == {
             owners[risk["customer"]] for risk in risks
         }
+        for risk in risks:
+            recorded = Ledger(post.store.database).find(post.store.workspace, risk["score_id"])
+            assert recorded is not None and risk["probability"] == recorded[0].probability
         assert "@" not in json.dumps(event)
 
 
@@ -347,8 +351,8 @@ def test_a_person_is_sent_one_by_hand(owned: tuple[Path, Path], sink: tuple[Sink
     assert (2, True) == (unknown.returncode, "no e-mail address" in unknown.stderr)
 
 
-RISK = Risk("<script>alert(1)</script>\r\nBcc: x@y", 0.7, 0.3, "high", "low", 10.0, 7.0, None,
-            "Said “<b>no</b>”")  # fmt: skip
+RISK = Risk("a name", "<script>alert(1)</script>\r\nBcc: x@y", 0.7, 0.3, "high", "low", 10.0, 7.0,
+            None, "Said “<b>no</b>”")  # fmt: skip
 PART = Part("churn", "the probability of <i>", "no order", MONDAY, "1", 3, 0.4, 0.3, 1, 0, (RISK,),
             2, (Fate("a/b?c", 0.6, MONDAY, None, True),))  # fmt: skip
 

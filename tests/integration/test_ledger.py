@@ -89,6 +89,50 @@ def test_the_record_holds_the_hash_of_the_vector(
     assert model.probabilities(vector)[0] == found[0].probability
 
 
+def test_a_score_of_a_list_or_an_export_is_found_where_single_ones_are(
+    shop_service: Service, client: httpx.Client
+) -> None:
+    """By its name, with the hash of the very vector that the customer is scored from alone."""
+    listed = client.get("/v1/at-risk", params={"problem": "churn", "limit": 3}).json()
+    exports = {
+        name: client.get(f"/v1/export/{name}", params={"problem": "churn"}).text.splitlines()
+        for name in ("book", "predictive-scores")
+    }
+    in_book = {row["customer"]: row for row in map(json.loads, exports["book"])}
+    named = {
+        row["entity_id"]: row["score_id"] for row in map(json.loads, exports["predictive-scores"])
+    }
+    database = Database(f"sqlite:///{shop_service.workspace}/milepost.db")
+    workspace = EventStore(database).workspace("shop").workspace
+    for row in listed["customers"]:
+        found = client.get(f"/v1/scores/{row['score_id']}").json()
+        for field in (
+            "score_id",
+            "customer",
+            "probability",
+            "percentile",
+            "band",
+            "as_of",
+            "reasons",
+        ):
+            assert row[field] == found[field]
+        mine = in_book[row["customer"]]
+        assert row["score_id"] == mine["score_id"] == named[row["customer"]]
+        assert listed["model_version"] == found["model_version"]
+        asked = {"problem": "churn", "customer": row["customer"]}
+        alone = client.post("/v1/scores", json=asked).json()
+        client.get(f"/v1/scores/{alone['score_id']}")
+        recorded = Ledger(database).find(workspace, alone["score_id"])
+        assert recorded is not None
+        assert (found["probability"], found["known_time"]) == (
+            alone["probability"], alone["known_time"]
+        )  # fmt: skip
+        assert recorded[0].vector_hash == found["vector_hash"] == mine["vector_hash"]
+    database.close()
+    unknown = client.get(f"/v1/scores/{row['score_id']}A")
+    assert (404, "score_unknown") == (unknown.status_code, unknown.json()["code"])
+
+
 def test_recorded_scores_are_computed_again_to_the_bit(
     shop_service: Service, client: httpx.Client
 ) -> None:

@@ -21,7 +21,7 @@ from conftest import ROOT, free_port
 from fastapi import FastAPI, Response
 
 from serving.at_risk import BookMissingError, CursorError, Question, page
-from serving.book_rows import Place, band_changes, ranks, rows
+from serving.book_rows import Place, band_changes, moved, ranks, rows
 from serving.book_store import MAKING, BookLostError, BookStore, Generation
 from serving.book_tables import BOOK
 from serving.database import Database
@@ -197,13 +197,13 @@ def test_a_list_is_never_half_old_half_new(book: BookStore, tmp_path: Path) -> N
 def test_only_customers_whose_band_moved_are_told_of() -> None:
     """A newcomer and one who stays are silent; who moved is told with both bands."""
     table = scored({"a": 0.99, "b": 0.1, "new": 0.99})
-    place = Place("shop", "churn", 2, "7")
-    told = list(band_changes(table, {"a": "low", "b": "low", "gone": "high"}, place, 5))
+    place, before = Place("shop", "churn", 2, "7", 1), {"a": "low", "b": "low", "gone": "high"}
+    told = list(band_changes(moved(table, before), before, place, 5))
     (event,) = told
     data = json.loads(event.body)["data"]
     assert ("a", "low", "very high") == (event.subject, data["band_before"], data["band"])
     assert ("7", 3) == (data["model_version"], len(data["reasons"]))
-    again = list(band_changes(table, {"a": "low", "b": "low"}, place, 99))
+    again = list(band_changes(moved(table, before), before, place, 99))
     assert event.id == again[0].id
 
 
