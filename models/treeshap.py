@@ -26,6 +26,13 @@ did not, and the share up to here is `s`, the same formulas hold with `t / d` in
 `s / d²` times the weight, `d = s + t (1 - s)`. Both are known when the trees are laid out, so a
 row needs no division at all.
 
+**No fallback.** LightGBM's own `pred_contrib` is not called when `models.trees` refuses a text,
+because there is no text that would need it: of trees with linear leaves LightGBM explains nothing
+either, and all other refused kinds (regressions, rankings, other objectives, several classes,
+forests) are refused for their margin not being the log-odds of one question. Their trees are the
+same trees, and where they make one margin the formulas above explain them as LightGBM does
+(`tests/properties/test_trees.py`).
+
 One row fills the lanes of `models.lanes` with points, a batch fills them with rows. Every row
 meets the same operations in the same order, so it has the same bits alone and in any batch.
 """

@@ -128,6 +128,46 @@ def test_models_of_another_kind_are_refused(objective: dict[str, object], said: 
         trees_from_text(fitted(4, **objective)[0].model_to_string())
 
 
+@pytest.mark.parametrize(
+    "how",
+    [{"boosting": "dart"}, {"data_sample_strategy": "goss"}, {"use_quantized_grad": True},
+     {"monotone_constraints": [1, 0, 0, 0, 0, 0], "monotone_constraints_method": "advanced"},
+     {"interaction_constraints": [[0, 1], [2, 3, 4, 5]]}, {"path_smooth": 5.0},
+     {"is_unbalance": True}, {"scale_pos_weight": 3.0}, {"cegb_penalty_split": 0.001},
+     {"pos_bagging_fraction": 0.5, "bagging_freq": 1}, {"max_depth": 3}],
+    ids=str,
+)  # fmt: skip
+def test_no_way_of_fitting_a_binary_model_needs_a_fallback(how: dict[str, object]) -> None:
+    """However LightGBM was told to fit log-odds, its text is read and explained as by itself."""
+    booster, rows = fitted(15, **how)
+    found = trees_from_text(booster.model_to_string()).explained(rows)[1]
+    expected = booster.predict(rows, pred_contrib=True)[:, :-1]
+    np.testing.assert_allclose(expected, found, rtol=0, atol=1e-9)
+
+
+def test_linear_leaves_are_explained_by_nobody() -> None:
+    """LightGBM refuses them as well, so there is nothing to fall back to."""
+    booster, rows = fitted(4, linear_tree=True)
+    with pytest.raises(lgb.basic.LightGBMError, match="not implemented for linear trees"):
+        booster.predict(rows, pred_contrib=True)
+
+
+@pytest.mark.parametrize(
+    "kind", [{"objective": "regression"}, {"objective": "cross_entropy"}, {"sigmoid": 2.0},
+             {"objective": "poisson"}], ids=str,
+)  # fmt: skip
+def test_what_is_refused_for_its_meaning_would_be_explained(kind: dict[str, object]) -> None:
+    """The head alone stands against such a model: with that of a binary one it is explained as by
+    LightGBM, so a fallback would explain nothing that is not explained here."""
+    booster, rows = fitted(15, **kind)
+    text = booster.model_to_string()
+    with pytest.raises(ValueError, match="the trees say objective"):
+        trees_from_text(text)
+    found = trees_from_text(re.sub(r"(?m)^objective=.*$", "objective=binary sigmoid:1", text))
+    expected = booster.predict(rows, pred_contrib=True)[:, :-1]
+    np.testing.assert_allclose(expected, found.explained(rows)[1], rtol=0, atol=1e-9)
+
+
 def changed(text: str, line: str, value: str) -> str:
     """The text with the first such line's first number replaced."""
     return re.sub(rf"^{line}=\S+", f"{line}={value}", text, count=1, flags=re.MULTILINE)
