@@ -17,7 +17,7 @@ from features.config import read_config
 from features.cutoffs import AsOf
 from features.errors import MilepostError
 from models.fitted import FittedModel
-from models.shelf import Shelf, Standing
+from models.shelf import FOLDER, KEPT, Shelf, Standing
 from serving.database import Database
 from serving.event_store import TenantStore, store_of
 from serving.ledger import Ledger, Recorded, digest_of
@@ -79,7 +79,11 @@ class Replay:
             return None if recorded.no_score else "the record has no vector"
         scorer = self._scorer(recorded)
         if scorer is None:
-            return f"version {recorded.version} is not on the shelf"
+            return (
+                f"version {recorded.version} is gone: the shelf keeps the newest {KEPT}; put its "
+                f"files back from the registry or a backup, as {FOLDER}/{recorded.model}/"
+                f"{Standing(recorded.version, recorded.digest).folder}"
+            )
         if kept is not None:
             vector = np.frombuffer(kept, np.float32)[None, :]
         else:

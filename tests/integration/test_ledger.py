@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from features.engine import compute
 from features.sources import read_histories
 from models.files import load
 from serving.database import Database
-from serving.event_store import EventStore
+from serving.event_store import EventStore, store_of
 from serving.ledger import Ledger
+from serving.replay import Replay
 
 AS_OF = "2024-02-01"
 ASKED = {"problem": "churn", "customer": "c001", "as_of": AS_OF}
@@ -147,3 +149,21 @@ def test_recorded_scores_are_computed_again_to_the_bit(
     counted = done.stdout.splitlines()[0].split()
     assert counted[0] == counted[2] and int(counted[0].replace(",", "")) >= 4, done.stdout
     assert "0 different" in done.stdout
+
+
+def test_a_replay_names_a_version_that_is_gone_and_where_to_put_it_back(
+    shop: Path, shop_service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    """With the files where it says they are looked for, the same score is identical again."""
+    score_id = client.post("/v1/scores", json=ASKED).json()["score_id"]
+    client.get(f"/v1/scores/{score_id}")
+    database = Database(f"sqlite:///{shop_service.workspace}/milepost.db")
+    store = store_of(database, read_config(shop))
+    found = Ledger(database).find(store.workspace, score_id)
+    assert found is not None
+    said = Replay(store, tmp_path).difference(found[0], None)
+    assert said is not None and "version 1 is gone: the shelf keeps the newest 20" in said
+    place = said.rpartition(" as ")[2]
+    shutil.copytree(shop_service.workspace / "shop" / "churn" / "model", tmp_path / place)
+    assert Replay(store, tmp_path).difference(found[0], None) is None
+    database.close()
