@@ -164,6 +164,8 @@ def test_anothers_customer_does_not_exist(service: Service) -> None:
         body = {"problem": "churn", "customer": other}
         given = client.post("/v1/scores", json=body).json()["score_id"]
         inline = client.post("/v1/scores", json={"problem": "churn", "events": []}).json()
+        rows = client.get("/v1/at-risk", params={"problem": "churn", "limit": 1000}).json()
+        listed = {row["customer"]: row["score_id"] for row in rows["customers"]}[body["customer"]]
     with person(service, "anna") as anna, person(service, "cora") as cora:
         wanted = {"there is none": "no-such-customer", "another's": other, "nobody's": nobodys}
         said = {what: asked(anna, customer) for what, customer in wanted.items()}
@@ -171,8 +173,9 @@ def test_anothers_customer_does_not_exist(service: Service) -> None:
         assert {404} == {status for status, _ in said["another's"]}
         assert {200} == {status for status, _ in asked(cora, other)}
         time.sleep(0.5)
-        assert 200 == cora.get(f"/v1/scores/{given}").status_code
-        for score in (given, inline["score_id"]):
+        for score in (given, listed):
+            assert 200 == cora.get(f"/v1/scores/{score}").status_code
+        for score in (given, inline["score_id"], listed):
             assert 404 == anna.get(f"/v1/scores/{score}").status_code
         lines = anna.post(
             "/v1/scores/batch", json={"requests": [body, {"problem": "churn", "events": []}]}
