@@ -1,7 +1,10 @@
 """Hostile input: generated and hand-written bad requests get 4xx, and nothing is coerced.
 
-`python benchmarks/faults/hostile.py CONFIG --workspace DIR [--cases 100000]` prints counts by
-status and ends with 1 when a case got a 5xx, a 2xx or no answer, or one that repeats what was sent.
+`python benchmarks/faults/hostile.py CONFIG --workspace DIR [--cases 100000]` asks every operation
+that takes a body; half of the cases, by hand, are of scores. It prints counts by route and status
+and ends with 1 when a case got a 5xx, a 2xx or no answer, or one that repeats what was sent, or
+when an operation was not asked. Where rows are answered one by one, an answer that takes none is
+right.
 """
 
 import argparse
@@ -15,11 +18,14 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from bad_bodies import INTAKE, MANY, Operation, bad_bodies, not_utf8, operations
 from served import Connection, Served, served
 
 MARK = "zq7marker"
 """Stands in bad values; no refusal may repeat it."""
 CLIENTS = 8
+OPENAPI = "/openapi.json"
+HEADERS = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 VALUES = [
     "NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" + "0" * 400, "true", '"1"', f'"{MARK}"',
@@ -75,39 +81,60 @@ def bodies(count: int) -> list[bytes]:
         )
         raw = body.encode()
         if rng.random() < 0.3:
-            raw = mutated(raw, rng)
+            raw = not_utf8(raw, rng)
         if raw is not None:
             made.append(raw)
     return made
 
 
-def mutated(raw: bytes, rng: random.Random) -> bytes:
-    """Damage that no JSON survives: bytes that are not UTF-8 where they can't be overlooked."""
-    place = rng.randrange(len(raw) + 1)
-    return raw[:place] + rng.choice([b"\xff", b"\xc3\x28", b"\xed\xa0\x80"]) + raw[place:]
+Case = tuple[Operation, bytes]
 
 
-async def ask_all(service: Served, cases: list[bytes]) -> tuple[Counter[str], list[bytes]]:
-    """Every case on kept connections; gives counts by status and what was wrong."""
-    counts: Counter[str] = Counter()
+def cases_of(found: list[Operation], count: int) -> list[Case]:
+    """Half of the cases are of scores, the others of all operations by turns; the seed is fixed."""
+    scores = Operation("POST", "/v1/scores", None)
+    cases = [(scores, body) for body in bodies(count // 2)]
+    rng = random.Random(6)  # noqa: S311 - not for secrets
+    each = -(-(count - len(cases)) // len(found))
+    cases += [(one, body) for one in found for body in bad_bodies(one, MARK, each, rng)]
+    rng.shuffle(cases)
+    return cases
+
+
+async def ask_all(
+    service: Served, cases: list[Case]
+) -> tuple[dict[str, Counter[int]], list[bytes]]:
+    """Every case on kept connections; gives counts by route and status, and what was wrong."""
+    counts: dict[str, Counter[int]] = {}
     wrong: list[bytes] = []
-    head = service.request("POST", "/v1/scores")[:-2] + b"Content-Type: application/json\r\n"
     waiting = iter(cases)
 
     async def one() -> None:
         connection = Connection(service.port)
-        for case in waiting:
-            request = head + b"Content-Length: %d\r\n\r\n" % len(case) + case
+        for operation, case in waiting:
+            head = service.request(operation.method, operation.path)[:-2]
+            request = head + HEADERS % len(case) + case
             try:
                 status, _, body = await connection.ask(request)
             except (OSError, asyncio.IncompleteReadError):
                 status, body = 0, b""
-            counts[str(status)] += 1
-            if not 400 <= status < 500 or MARK.encode() in body:
-                wrong.append(case[:200])
+            named = f"{operation.method} {operation.route}"
+            counts.setdefault(named, Counter())[status] += 1
+            if not is_refused(operation, status, body) or MARK.encode() in body:
+                wrong.append(f"{status} {named} ".encode() + case[:200])
 
     await asyncio.gather(*(one() for _ in range(CLIENTS)))
     return counts, wrong
+
+
+def is_refused(operation: Operation, status: int, body: bytes) -> bool:
+    """Whether nothing of a body was taken."""
+    if operation.route in INTAKE and status in (200, 207):
+        said = json.loads(body)
+        return bool(said["accepted"] == said["duplicate"] == 0)
+    if operation.route == MANY and status == 200:
+        return all("error" in json.loads(line) for line in body.splitlines())
+    return 400 <= status < 500
 
 
 def large(service: Served) -> str:
@@ -140,14 +167,20 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=100_000)
     chosen = parser.parse_args()
     with served(chosen.config, chosen.workspace, MILEPOST_LOG_REQUESTS="0") as service:
-        counts, wrong = asyncio.run(ask_all(service, bodies(chosen.cases)))
+        _, _, told = asyncio.run(Connection(service.port).ask(service.request("GET", OPENAPI)))
+        found = operations(json.loads(told))
+        counts, wrong = asyncio.run(ask_all(service, cases_of(found, chosen.cases)))
         size, (ended, seconds) = large(service), slow(service)
         alive = service.ready()
-    print(f"{sum(counts.values()):,} bad bodies: {dict(counts)}; {len(wrong)} wrong")
+    for named, statuses in sorted(counts.items()):
+        print(f"  {named}: {dict(sorted(statuses.items()))}")
+    asked = sum(statuses.total() for statuses in counts.values())
+    print(f"{asked:,} bad bodies of {len(counts)} routes; {len(wrong)} wrong")
     print(f"200 MB: {size}; slow headers: {ended} of 50 ended after {seconds:.0f} s; then {alive}")
     for case in wrong[:5]:
         print(f"  wrong: {json.dumps(case.decode(errors='replace'))}")
-    return 1 if wrong or size != "413" or ended != 50 else 0
+    missed = {f"{one.method} {one.route}" for one in found} - set(counts)
+    return 1 if wrong or missed or size != "413" or ended != 50 or alive != 200 else 0
 
 
 if __name__ == "__main__":

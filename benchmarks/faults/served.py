@@ -127,8 +127,11 @@ class Connection:
             self.writer.write(request)
             head = await self.reader.readuntil(b"\r\n\r\n")
             low = head.lower()
-            length = int(low.partition(b"content-length: ")[2].partition(b"\r")[0] or 0)
-            body = await self.reader.readexactly(length)
+            if b"transfer-encoding: chunked" in low:
+                body = await _chunks(self.reader)
+            else:
+                length = int(low.partition(b"content-length: ")[2].partition(b"\r")[0] or 0)
+                body = await self.reader.readexactly(length)
         except BaseException:
             self.close()
             raise
@@ -141,3 +144,12 @@ class Connection:
         if self.writer is not None:
             self.writer.close()
         self.reader = self.writer = None
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    """The body of an answer that is sent as it is made."""
+    body = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)
+    return body

@@ -13,7 +13,8 @@ from conftest import ROOT
     [
         (["hostile.py", "--cases", "1500"], "; 0 wrong"),
         (["stops.py", "--stops", "2", "--kills", "0"], "0 lost; readiness first in 2"),
-        (["overload.py", "--seconds", "2"], "503 + Retry-After"),
+        (["stops.py", "--stops", "0", "--kills", "2", "--back", "60"], "2 kill -9 under load"),
+        (["overload.py", "--seconds", "2", "--ratio", "50"], "503 + Retry-After"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
