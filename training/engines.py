@@ -27,8 +27,14 @@ from training.few_positives import fit_few, is_few
 from training.fitting import fit, refit
 from training.label_table import SPLITS
 from training.on_buckets import build_on_buckets, prepare_on_buckets
-from training.partitions import part_file, vectors, write_part
-from training.prepare import Prepared, ask, chosen_of, joined, prepare
+from training.partitions import (
+    PURGED_BEFORE,
+    WRITTEN_SPLITS,
+    part_file,
+    vectors,
+    write_part,
+)
+from training.prepare import Prepared, ask, chosen_of, prepare
 from training.sightings import seen_in
 from training.training_set import account_of, claim, wanted, write_account
 
@@ -199,7 +205,7 @@ class OnBuckets:
         return settle(problem, self.buckets.whole)
 
     def build(self, business: Business, problem: Problem, folder: Path, clock: Clock) -> None:
-        labelled, split, features, _ = build_on_buckets(
+        labelled, split, features, _, _ = build_on_buckets(
             business, problem, self.buckets, self.runner, folder, clock
         )
         account = account_of(business.name, features, labelled, split, self.digest, self.end)
@@ -214,9 +220,10 @@ class OnBuckets:
         return fit_together(ready, self.runner)
 
     def refit(self, ready: Prepared, first: lgb.Booster, before_test: bool) -> lgb.Booster:
-        splits = SPLITS[:2] if before_test else SPLITS
         if is_few(ready):
-            return fit_few(ready, joined(*(ready.parts[name] for name in splits)), again=True)
+            rows = ready.before_test if before_test else ready.all_matured
+            return fit_few(ready, rows, again=True)
+        splits = (*SPLITS[:2], PURGED_BEFORE) if before_test else WRITTEN_SPLITS
         return refit_together(ready, self.runner, splits, first)
 
     def some(self, n_events: int) -> Histories:

@@ -7,8 +7,9 @@ Schedule, cohort, labels and features are computed where the bucket is read, bec
 reads nothing but one customer's events and an overview that the manifest holds. Here, in
 the driver, is done what needs all rows: the split, the draw of training rows, and the choice
 of columns. The driver holds the labelled rows (some 50 bytes each, their number is bounded
-for a regular schedule), a sample of about `CATALOGUE_EVENTS` events, and the rows on which
-a model is judged; never the log and never all vectors.
+for a regular schedule), a sample of about `CATALOGUE_EVENTS` events, the rows on which a model
+is judged, and those that a purge left out, of at most `MOST_ROWS` of `training.prepare`; never
+the log and never all vectors.
 """
 
 from collections import Counter
@@ -27,7 +28,7 @@ from features.config import Business, Problem
 from features.cutoffs import Moments
 from features.engine import Rows
 from features.errors import ConfigError
-from features.event_log import union
+from features.event_log import Ints, union
 from features.feature import Feature
 from training.clock import Clock
 from training.label_table import read_labels
@@ -42,11 +43,12 @@ from training.partitions import (
 )
 from training.peers import Changes, joined
 from training.prepare import (
-    PURGED,
     Prepared,
     catalogue_share,
     choose_features,
     label_account,
+    over_before_test,
+    purged_rows,
     split_account,
     thinned,
 )
@@ -61,8 +63,12 @@ def build_on_buckets(
     runner: Runner,
     folder: Path,
     clock: Clock,
-) -> tuple[Labelled, Split, tuple[Feature, ...], Wanted]:
-    """Write the training set of a resolved problem to `folder`, a file a bucket."""
+    with_purged: bool = False,
+) -> tuple[Labelled, Split, tuple[Feature, ...], Wanted, Ints]:
+    """Write the training set of a resolved problem to `folder`, a file a bucket.
+
+    The last thing that it gives are the purged rows, which are written too if `with_purged`.
+    """
     claim(folder)
     scratch = folder / SCRATCH
     scratch.mkdir(exist_ok=True)
@@ -76,12 +82,15 @@ def build_on_buckets(
         with clock.stage("features") as told:
             until = int(labelled.moments.rows.known_time[split.train].max())
             features = _choose(business, problem, buckets, runner, scratch, until)
-            rows = wanted(labelled, split, customers, bucket_of(customers, len(buckets)))
+            bucket, purged = bucket_of(customers, len(buckets)), purged_rows(labelled, split)
+            over = over_before_test(problem, labelled, split, purged)
+            more = (purged, over) if with_purged else None
+            rows = wanted(labelled, split, customers, bucket, more)
             n_rows = _fill(buckets, runner, features, rows, scratch, folder)
             told.append(f"{n_rows:,} rows × {len(features)} features")
     finally:
         rmtree(scratch, ignore_errors=True)
-    return labelled, split, features, rows
+    return labelled, split, features, rows, purged
 
 
 def prepare_on_buckets(
@@ -93,14 +102,12 @@ def prepare_on_buckets(
     clock: Clock,
 ) -> Prepared:
     """Build a training set, and read what a model is judged on."""
-    labelled, split, features, rows = build_on_buckets(
-        business, problem, buckets, runner, folder, clock
+    labelled, split, features, rows, purged = build_on_buckets(
+        business, problem, buckets, runner, folder, clock, with_purged=True
     )
     with clock.stage("load"):
-        parts = load(folder, rows, features, labelled, split)
-    nothing = np.empty(0, np.int64)
-    parts[PURGED] = (np.empty((0, len(features)), np.float32), labelled.label[nothing])
-    return Prepared(problem, labelled, split, features, parts, nothing, folder)
+        parts = load(folder, rows, features, labelled, split, purged)
+    return Prepared(problem, labelled, split, features, parts, purged, folder)
 
 
 def _label(

@@ -36,6 +36,12 @@ BLOCK_ROWS = 50_000
 KEYS = ("customer", "cutoff_time", "known_time", "label", "split")
 """Columns of a training set that are no features."""
 
+PURGED_BEFORE, PURGED_LATER = "purged_before_test", "purged"
+"""The splits of rows that no part holds: those known before the test's first cutoff, and the
+others."""
+
+WRITTEN_SPLITS = (*SPLITS, PURGED_BEFORE, PURGED_LATER)
+
 LABEL_COLUMNS = ("cutoff_time", "known_time", "opens", "closes", "label")
 """What is found out about a row of a customer, before the split."""
 
@@ -94,7 +100,7 @@ def fill_bucket(
     ----------
     asked
         Folder with the rows asked of each bucket: `customer, cutoff_time, known_time, label`
-        and `split`, the position in `SPLITS`.
+        and `split`, the position in `WRITTEN_SPLITS`.
     """
     keys = pq.read_table(bucket_file(asked, bucket), read_dictionary=["customer"])
     log, attributes = buckets.read(bucket)
@@ -140,7 +146,8 @@ def write_part(
         for block in blocks:
             some = keys.slice(begin, len(block))
             columns = [some["customer"].cast(pa.string()), *_instants(some), some["label"]]
-            columns.append(pa.array(SPLITS, pa.string()).take(some["split"].combine_chunks()))
+            splits = pa.array(WRITTEN_SPLITS, pa.string())
+            columns.append(splits.take(some["split"].combine_chunks()))
             columns += [pa.array(block[:, j], from_pandas=True) for j in range(len(names))]
             table = pa.table(dict(zip((*KEYS, *names), columns, strict=True)))
             writer = writer or pq.ParquetWriter(hidden, table.schema)

@@ -77,8 +77,8 @@ class Prepared:
     split: Split
     features: tuple[Feature, ...]
     parts: dict[str, Part]
-    """Matrix and labels of train, validation and test, and of purged rows where they are at hand;
-    where the training set lies on disk, train is thinned to what is looked at."""
+    """Matrix and labels of train, validation and test, and of purged rows; where the training set
+    lies on disk, train is thinned to what is looked at."""
     purged: Ints
     """Labelled rows that no part holds because of the purge, in the order of their part; the
     model that is registered may learn from them."""
@@ -122,17 +122,7 @@ class Prepared:
 
     @property
     def _over(self) -> NDArray[np.bool_]:
-        """Which purged rows' labels were known before the test's first cutoff.
-
-        Where customers are kept apart, none of a customer of the test.
-        """
-        rows, purged = self.labelled.moments.rows, self.labelled.moments.take(self.purged)
-        first = rows.cutoff_time[self.split.test].min()
-        known = np.maximum(purged.closes, purged.rows.known_time)
-        over = (known <= first) & (purged.rows.cutoff_time < first)
-        if self.problem.split.customers == "apart":
-            over &= ~np.isin(purged.rows.customer, rows.customer[self.split.test])
-        return np.asarray(over)
+        return over_before_test(self.problem, self.labelled, self.split, self.purged)
 
     @property
     def has_newer_rows(self) -> bool:
@@ -279,6 +269,22 @@ def purged_rows(labelled: Labelled, split: Split) -> Ints:
     if len(labelled) > MOST_ROWS:
         return np.empty(0, np.int64)
     return np.setdiff1d(np.arange(len(labelled)), split.all_rows)
+
+
+def over_before_test(
+    problem: Problem, labelled: Labelled, split: Split, purged: Ints
+) -> NDArray[np.bool_]:
+    """Which purged rows' labels were known before the test's first cutoff.
+
+    Where customers are kept apart, none of a customer of the test.
+    """
+    rows, moments = labelled.moments.rows, labelled.moments.take(purged)
+    first = rows.cutoff_time[split.test].min()
+    known = np.maximum(moments.closes, moments.rows.known_time)
+    over = (known <= first) & (moments.rows.cutoff_time < first)
+    if problem.split.customers == "apart":
+        over &= ~np.isin(moments.rows.customer, rows.customer[split.test])
+    return np.asarray(over)
 
 
 def _matrix(business: Business, asked: Asked, purged: Ints) -> tuple[tuple[Feature, ...], Matrix]:

@@ -5,6 +5,7 @@ the folder's account, and reads the files back into matrices. Knows nothing abou
 vectors were computed.
 
     OUT/part-00000.parquet   customer, cutoff_time, known_time, label, split, a column a feature
+                             (a training in buckets writes rows that a purge left out too)
     OUT/_training_set.json   what the rows and columns are, and where they came from
 """
 
@@ -18,15 +19,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from features.durations import format_moment
 from features.engine import Matrix
 from features.errors import ConfigError
 from features.event_log import Ints
 from features.feature import Feature, feature_names
+from training.label_table import SPLITS
 from training.labels import Labelled
-from training.partitions import KEYS, part_file
-from training.prepare import ENOUGH_ROWS, Part
+from training.partitions import (
+    KEYS,
+    PURGED_BEFORE,
+    PURGED_LATER,
+    WRITTEN_SPLITS,
+    part_file,
+)
+from training.prepare import ENOUGH_ROWS, PURGED, Part
 from training.splits import Split
 
 ACCOUNT = "_training_set.json"
@@ -40,9 +49,9 @@ class Wanted:
 
     rows: pa.Table
     """`customer`, `cutoff_time`, `known_time` (microseconds UTC), `label`, `split` (a position
-    in `SPLITS`), sorted by `bucket` and then by the first three."""
+    in `WRITTEN_SPLITS`), sorted by `bucket` and then by the first three."""
     place: Ints
-    """Where each row stands in `split.all_rows`, shape `(n_rows,)`."""
+    """Where each row stands in `split.all_rows` and then the purged rows, shape `(n_rows,)`."""
     edges: Ints
     """Rows of bucket `b` are `edges[b]:edges[b + 1]`."""
 
@@ -55,7 +64,13 @@ class Wanted:
         return np.flatnonzero(np.diff(self.edges)).tolist()
 
 
-def wanted(labelled: Labelled, split: Split, customers: Sequence[str], bucket: Ints) -> Wanted:
+def wanted(
+    labelled: Labelled,
+    split: Split,
+    customers: Sequence[str],
+    bucket: Ints,
+    purged: tuple[Ints, NDArray[np.bool_]] | None = None,
+) -> Wanted:
     """The rows that a split uses.
 
     Parameters
@@ -64,10 +79,16 @@ def wanted(labelled: Labelled, split: Split, customers: Sequence[str], bucket: I
         Sorted ids that the rows point into.
     bucket
         Of each of them, shape `(n_customers,)`.
+    purged
+        Rows that no part holds and yet are wanted, and which of them were known before the test.
     """
     used = split.all_rows
-    rows = labelled.moments.rows.take(used)
     part = np.repeat(np.arange(3), [len(split.train), len(split.validation), len(split.test)])
+    if purged is not None:
+        used = np.concatenate([used, purged[0]])
+        places = [WRITTEN_SPLITS.index(name) for name in (PURGED_LATER, PURGED_BEFORE)]
+        part = np.concatenate([part, np.array(places)[purged[1].astype(np.int64)]])
+    rows = labelled.moments.rows.take(used)
     order = np.lexsort((rows.known_time, rows.cutoff_time, rows.customer, bucket[rows.customer]))
     customer = pa.DictionaryArray.from_arrays(
         rows.customer[order].astype(np.int32), pa.array(customers, pa.string())
@@ -153,29 +174,31 @@ def load(
     features: Sequence[Feature],
     labelled: Labelled,
     split: Split,
+    purged: Ints,
 ) -> dict[str, Part]:
     """Matrices and labels to judge a model on, a file at a time.
 
-    Validation and test whole, train thinned to `ENOUGH_ROWS`, each in the order of `split`.
+    Validation, test and purged rows whole, train thinned to `ENOUGH_ROWS`, each in the order of
+    `split` and of `purged`.
     """
-    n_train, n_validation = len(split.train), len(split.validation)
+    n_train = len(split.train)
     step = max(1, -(-n_train // ENOUGH_ROWS))
-    edges = [0, n_train, n_train + n_validation, len(split.all_rows)]
-    sizes = [-(-n_train // step), n_validation, len(split.test)]
+    rows = (split.train[::step], split.validation, split.test, purged)
+    sizes = [len(part) for part in rows]
+    edges = np.cumsum([0, n_train, *sizes[1:]]).tolist()
     matrices: list[Matrix] = []
     for bucket in wanted_rows.filled:
         place = wanted_rows.place[wanted_rows.bucket(bucket)]
         found = rows_of(part_file(folder, bucket), features)[0]
         matrices = matrices or [np.empty((size, len(features)), np.float32) for size in sizes]
-        for part in range(3):
+        for part in range(len(rows)):
             mine = (place >= edges[part]) & (place < edges[part + 1])
             row = place - edges[part]
             if part == 0:
                 mine &= row % step == 0
                 row = row // step
             matrices[part][row[mine]] = found[mine]
-    rows = (split.train[::step], split.validation, split.test)
-    names = ("train", "validation", "test")
+    names = (*SPLITS, PURGED)
     return {
         name: (matrix, labelled.label[chosen])
         for name, matrix, chosen in zip(names, matrices, rows, strict=True)

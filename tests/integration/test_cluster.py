@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import lightgbm as lgb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -28,6 +29,9 @@ from training.engines import InProcess, OnBuckets
 from training.evaluation import evaluate
 from training.fitting import fit
 from training.label_table import SPLITS
+from training.partitions import PURGED_BEFORE, WRITTEN_SPLITS
+from training.prepare import PURGED, Prepared
+from training.training_set import rows_of
 
 JAVA = shutil.which("java") or os.environ.get("JAVA_HOME")
 needs_spark = pytest.mark.skipif(
@@ -183,10 +187,54 @@ def test_a_training_set_is_what_training_fits_on(
     actual = parts.prepare(business, problem, tmp_path, Clock(lambda _: None))
     assert expected.features == actual.features
     assert expected.base_rate == actual.base_rate
-    for name in SPLITS:
+    assert len(expected.purged) > 100
+    assert expected.purged.tolist() == actual.purged.tolist()
+    for name in (*SPLITS, PURGED):
         matrix, label = expected.parts[name]
         assert matrix.tobytes() == actual.parts[name][0].tobytes()
         assert label.tolist() == actual.parts[name][1].tolist()
+
+
+def learned(ready: Prepared, splits: Sequence[str]) -> list[bytes]:
+    """The rows of some splits as they lie on disk, in no order."""
+    assert ready.folder is not None
+    found = [
+        np.append(row, label).tobytes()
+        for path in ready.folder.glob("part-*.parquet")
+        for row, label in zip(*rows_of(path, ready.features, splits), strict=True)
+    ]
+    return sorted(found)
+
+
+def test_what_is_refitted_on_buckets_learns_the_rows_of_one_process(
+    business: Business, here: InProcess, folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Before the test and for the registered model, rows that the purge left out are learned too,
+    and of the former only those whose outcome was known."""
+    monkeypatch.setattr("training.few_positives.FEW", 0)
+    problem = here.resolve(business.problem("churn"))
+    parts = OnBuckets(open_buckets(business, folder), OneProcess())
+    expected = here.prepare(business, problem, tmp_path, Clock(lambda _: None))
+    actual = parts.prepare(business, problem, tmp_path, Clock(lambda _: None))
+    assert expected.has_newer_rows and actual.has_newer_rows
+    for (matrix, label), splits in (
+        (expected.before_test, (*SPLITS[:2], PURGED_BEFORE)),
+        (expected.all_matured, WRITTEN_SPLITS),
+    ):
+        rows = zip(matrix, label, strict=True)
+        assert sorted(np.append(*row).tobytes() for row in rows) == learned(actual, splits)
+    assert len(expected.before_test[1]) < len(expected.all_matured[1])
+    first = here.fit(expected)
+    for before_test in (True, False):
+        one = here.refit(expected, first, before_test)
+        assert n_learned(one) == n_learned(parts.refit(actual, first, before_test))
+
+
+def n_learned(booster: lgb.Booster) -> set[int]:
+    """How many rows each tree was grown from."""
+    trees = booster.dump_model()["tree_info"]
+    return {tree["tree_structure"]["internal_count"] for tree in trees}
 
 
 @needs_spark
