@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.buckets import Buckets, bucket_of, open_buckets, write_buckets
+from features.buckets import Buckets, open_buckets, write_buckets
 from features.categorical import Categorical
 from features.cluster import DEFAULT_MASTER, OneProcess, Runner, spark
 from features.config import Business
@@ -131,7 +131,7 @@ def ask(log: EventLog, buckets: Buckets, folder: Path) -> int:
     """Every customer at every cutoff, as the rows asked of each bucket; their number."""
     folder.mkdir()
     cutoffs = np.array([(365 + 30 * month) * DAY for month in range(N_CUTOFFS)])
-    where = bucket_of(log.customers, len(buckets))
+    where = buckets.bucket_of(log.customers)
     ids = pa.array(log.customers, pa.string())
     for bucket in range(len(buckets)):
         who = np.repeat(np.flatnonzero(where == bucket), N_CUTOFFS)

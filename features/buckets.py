@@ -1,13 +1,15 @@
 """Histories bucketed by customer: Parquet files of which each holds whole journeys.
 
 Takes histories; writes a folder in which every customer's events and attributes lie in one
-bucket, chosen by a hash of the id, each file sorted as an `EventLog` is. Gives them back a
+bucket, chosen by a hash of the id, each file sorted as an `EventLog` is. Customers who share a
+group that features read lie together, by a hash of the first one's id. Gives them back a
 bucket at a time, so that memory grows with a bucket and not with the log, and machines can
 share the work without exchanging a row. Knows nothing about problems, features or clusters.
 
     BUCKETS/manifest.json                  what the buckets hold, and where it came from
     BUCKETS/events/bucket-00000.parquet    customer, event_time, recorded_time, event, properties
     BUCKETS/attributes/bucket-00000.parquet
+    BUCKETS/leaders.parquet                whom a customer lies with, where groups lie together
 """
 
 import hashlib
@@ -30,13 +32,14 @@ from features.config import Business
 from features.durations import MISSING_TIME
 from features.errors import BucketError
 from features.event_log import CATEGORY, NUMBER, EventLog, Ints, build_log, union
-from features.groups import with_groups
+from features.groups import leaders, with_groups
 from features.overview import Overview, overview
 from features.sources import Histories, SourceAccount
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 EVENTS, ATTRIBUTES = "events", "attributes"
+LEADERS = "leaders.parquet"
 DIGEST = b"milepost.digest"
 """Key of the histories' digest in each file's own metadata."""
 
@@ -63,6 +66,8 @@ class Buckets:
     sources: tuple[SourceAccount, ...]
     n_events: tuple[int, ...]
     """Events in each bucket."""
+    together: tuple[str, ...] = ()
+    """Properties whose groups of customers each lie whole in one bucket."""
 
     def __len__(self) -> int:
         return len(self.n_events)
@@ -87,11 +92,28 @@ class Buckets:
         columns = (pq.read_table(file, columns=["recorded_time"])[0] for file in files)
         return sum(int(np.count_nonzero(_moments(column) <= until)) for column in columns)
 
+    def leaders(self) -> dict[str, str]:
+        """The customer whose id chooses the bucket, of each whose own id does not."""
+        if not self.together:
+            return {}
+        path = self.folder / LEADERS
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise BucketError(_unreadable(path, error)) from error
+        _check_digest(path, table.schema, self.digest)
+        return dict(zip(table["customer"].to_pylist(), table["leader"].to_pylist(), strict=True))
+
+    def bucket_of(self, customers: Iterable[str]) -> Ints:
+        """The bucket in which each customer lies, or would."""
+        leaders = self.leaders()
+        return bucket_of((leaders.get(who, who) for who in customers), len(self))
+
     def event_counts(self, customers: Sequence[str]) -> Ints:
         """How many events each of some customers has, shape `(n_customers,)`."""
         place = {customer: i for i, customer in enumerate(customers)}
         counts = np.zeros(len(customers), np.int64)
-        for bucket in sorted(set(bucket_of(customers, len(self)).tolist())):
+        for bucket in sorted(set(self.bucket_of(customers).tolist())):
             path = self._path(EVENTS, bucket)
             who = _categorical(
                 pq.read_table(path, columns=["customer"], read_dictionary=["customer"])[0]
@@ -110,21 +132,30 @@ class Buckets:
         texts = ["customer", "event", *(n for n, kind in kinds.items() if kind == CATEGORY)]
         try:
             file = pq.ParquetFile(path, read_dictionary=texts, memory_map=True)
-            found = (file.schema_arrow.metadata or {}).get(DIGEST, b"").decode()
             table = file.read(use_threads=False)
         except (OSError, pa.ArrowException) as error:
-            raise BucketError(
-                f"The bucket {path} can't be read ({error}). Every machine of the cluster must see "
-                "the folder of buckets under the same path; make them again with python -m "
-                "features bucket if a file is damaged."
-            ) from error
-        if found != self.digest:
-            raise BucketError(
-                f"The bucket {path} belongs to histories of the digest {found[:12] or 'unknown'}, "
-                f"its folder's manifest to {self.digest[:12]}. Make the buckets again with "
-                "python -m features bucket."
-            )
+            raise BucketError(_unreadable(path, error)) from error
+        _check_digest(path, file.schema_arrow, self.digest)
         return _log_of(table, kinds)
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    return (
+        f"The bucket {path} can't be read ({error}). Every machine of the cluster must see the "
+        "folder of buckets under the same path; make them again with python -m features bucket if "
+        "a file is damaged."
+    )
+
+
+def _check_digest(path: Path, schema: pa.Schema, digest: str) -> None:
+    """Raise `BucketError` where a file was made of other histories than its folder says."""
+    found = (schema.metadata or {}).get(DIGEST, b"").decode()
+    if found != digest:
+        raise BucketError(
+            f"The bucket {path} belongs to histories of the digest {found[:12] or 'unknown'}, its "
+            f"folder's manifest to {digest[:12]}. Make the buckets again with python -m features "
+            "bucket."
+        )
 
 
 def write_buckets(
@@ -141,15 +172,15 @@ def write_buckets(
     n_buckets
         One for every `BUCKET_EVENTS` events unless given.
     grouped
-        Whether groups of customers may be: whoever reads the buckets then reads all of them.
+        Whether groups of customers may lie apart: whoever reads the buckets then reads all of
+        them. Else everybody who shares a group lies in one bucket, however large it gets.
 
     Raises
     ------
     BucketError
         When the folder holds something else, or can't be written.
     """
-    if not grouped:
-        refuse_groups(business)
+    together = () if grouped else tuple(business.features.groups)
     usual = max(LEAST_BUCKETS, -(-histories.log.n_events // BUCKET_EVENTS))
     n = usual if n_buckets is None else n_buckets
     if not 1 <= n <= MOST_BUCKETS:
@@ -161,12 +192,13 @@ def write_buckets(
                 rmtree(folder / side)
             (folder / side).mkdir(parents=True)
         (folder / MANIFEST).unlink(missing_ok=True)
-        bucket = bucket_of(histories.log.customers, n)
+        (folder / LEADERS).unlink(missing_ok=True)
+        bucket = bucket_of(_write_leaders(histories, together, folder), n)
         n_events = _write_side(histories.log, bucket, folder / EVENTS, n, histories.digest)
         _write_side(histories.attributes, bucket, folder / ATTRIBUTES, n, histories.digest)
         made = Buckets(
             folder, histories.digest, origin(business), histories.end,
-            overview(histories.log, histories.attributes), histories.sources, n_events,
+            overview(histories.log, histories.attributes), histories.sources, n_events, together,
         )  # fmt: skip
         # Last of all: a folder without its manifest is no folder of buckets.
         (folder / MANIFEST).write_text(json.dumps(_manifest(business, made), indent=1) + "\n")
@@ -187,20 +219,10 @@ def check_folder(folder: Path) -> None:
             f"The folder {folder} can't be used for buckets ({error.strerror}). Name a new or "
             "empty folder."
         ) from error
-    if other := sorted(found - {EVENTS, ATTRIBUTES, MANIFEST}):
+    if other := sorted(found - {EVENTS, ATTRIBUTES, MANIFEST, LEADERS}):
         raise BucketError(
             f"The folder {folder} holds {other[0]!r}, which is no part of a folder of buckets. "
             "Name a new or empty folder."
-        )
-
-
-def refuse_groups(business: Business) -> None:
-    """Raise `BucketError` where features read groups whose customers lie in several buckets."""
-    if business.features.groups:
-        raise BucketError(
-            f"[features] groups = {business.features.groups} counts the events of a whole group, "
-            "but buckets are made by customer, and a group's customers lie in several. Train in "
-            "one process without buckets, or leave groups out."
         )
 
 
@@ -212,8 +234,6 @@ def open_buckets(business: Business, folder: Path, grouped: bool = False) -> Buc
     BucketError
         When there is no manifest, or it is of another format or of other sources.
     """
-    if not grouped:
-        refuse_groups(business)
     again = f"Make the buckets with python -m features bucket CONFIG {folder}."
     try:
         data = json.loads((folder / MANIFEST).read_text())
@@ -229,8 +249,9 @@ def open_buckets(business: Business, folder: Path, grouped: bool = False) -> Buc
                 f"{FORMAT}. {again}"
             )
         found = Buckets(
-            folder.resolve(), data["digest"], data["origin"], data["end"], whole, accounts, n_events
-        )
+            folder.resolve(), data["digest"], data["origin"], data["end"], whole, accounts,
+            n_events, tuple(data.get("together", ())),
+        )  # fmt: skip
     except FileNotFoundError as error:
         raise BucketError(f"There are no buckets in {folder}. {again}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -242,6 +263,11 @@ def open_buckets(business: Business, folder: Path, grouped: bool = False) -> Buc
             f"The buckets in {folder} were made from other sources (digest {found.origin[:12]}) "
             f"than {business.name} now names (digest {origin(business)[:12]}): its events, "
             f"customers, attach, data, extracted_at or features.actions have changed since. {again}"
+        )
+    if not grouped and (apart := sorted({*business.features.groups} - {*found.together})):
+        raise BucketError(
+            f"[features] groups = {business.features.groups} counts the events of a whole group, "
+            f"but in the buckets in {folder} customers of one {apart[0]} lie in several. {again}"
         )
     return found
 
@@ -289,6 +315,24 @@ def _of_customers(log: EventLog, chosen: Ints) -> EventLog:
     starts = np.repeat(log.offsets[chosen] - offsets[:-1], counts)
     order = np.arange(len(starts)) + starts
     return log.rows(order, tuple(log.customers[i] for i in chosen.tolist()), offsets)
+
+
+def _write_leaders(histories: Histories, together: Sequence[str], folder: Path) -> list[str]:
+    """Write down who lies in another's bucket, and give the id that chooses each one's bucket."""
+    customers = histories.log.customers
+    lead = leaders(histories.log, together)
+    chosen = [customers[place] for place in lead.tolist()]
+    if together:
+        led = np.flatnonzero(lead != np.arange(len(customers))).tolist()
+        table = pa.table(
+            {
+                "customer": pa.array([customers[place] for place in led], pa.string()),
+                "leader": pa.array([chosen[place] for place in led], pa.string()),
+            }
+        )
+        digest = {DIGEST: histories.digest.encode()}
+        pq.write_table(table.replace_schema_metadata(digest), folder / LEADERS)
+    return chosen
 
 
 def _write_side(
@@ -397,6 +441,7 @@ def _manifest(business: Business, made: Buckets) -> dict[str, Any]:
         "digest": made.digest,
         "origin": made.origin,
         "end": made.end,
+        "together": list(made.together),
         "sources": [asdict(account) for account in made.sources],
         "overview": made.whole.to_json(),
         "buckets": [

@@ -45,6 +45,29 @@ def group_of(log: EventLog, column: str) -> EventLog:
     return replace(journey, categories=categories)
 
 
+def leaders(log: EventLog, columns: Sequence[str]) -> Ints:
+    """The first of all customers with whom each shares a group, directly or through others.
+
+    Shape `(n_customers,)`; a customer who shares none leads alone. Customers of one leader hold
+    every group of theirs whole, of each of the properties.
+    """
+    lead = np.arange(log.n_customers)
+    who = np.repeat(lead, np.diff(log.offsets))
+    edges = []
+    for codes in (log.categories[name].codes for name in columns if name in log.categories):
+        some = codes != ABSENT
+        edges.append(np.unique(np.stack([who[some], codes[some]]), axis=1))
+    while True:
+        before = lead.copy()
+        for member, group in edges:
+            least = np.full(int(group.max(initial=0)) + 1, log.n_customers)
+            np.minimum.at(least, group, lead[member])
+            np.minimum.at(lead, member, least[group])
+        lead = lead[lead]
+        if np.array_equal(lead, before):
+            return lead
+
+
 def places(group: EventLog, accounts: Categorical, codes: Ints) -> Ints:
     """The position in a group's journeys of each code of the property, `ABSENT` without one."""
     out = np.full(len(codes), ABSENT, np.int64)

@@ -179,6 +179,27 @@ def make_shop(folder: Path, n_customers: int = 300, seed: int = 5) -> Path:
     return path
 
 
+def make_grouped_shop(folder: Path, n_customers: int = 150) -> Path:
+    """The same shop with households of three customers, and teams that link some of these.
+
+    A team is told with orders by the web alone; one customer in ten has been in two.
+    """
+    path = make_shop(folder, n_customers)
+    number = "substr(customer, 2)::int"
+    household = f"'h' || ({number} // 3) as household"
+    team = (
+        f"if(channel = 'web' and {number} % 3 = 0, 't' || ({number} // "
+        f"if({number} % 30 = 0 and month(day) < 6, 15, 12)), null) as team"
+    )
+    told = f"amount as value, channel, {household}, {team} from 'orders.csv'"
+    text = path.read_text()
+    assert "amount as value, channel from 'orders.csv'" in text
+    text = text.replace("amount as value, channel from 'orders.csv'", told)
+    choice = '[features]\ngroups = ["household", "team"]\n\n[problems.churn]'
+    path.write_text(text.replace("[problems.churn]", choice))
+    return path
+
+
 def _write(path: Path, names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
     lines = [",".join(names), *(",".join(str(cell) for cell in row) for row in rows)]
     path.write_text("\n".join(lines) + "\n")

@@ -22,7 +22,7 @@ from features.compiled import tell_if_compiling
 if __name__ == "__main__":
     tell_if_compiling()  # before what follows: some passes are compiled when they are imported
 
-from features.buckets import Buckets, open_buckets, read_buckets, refuse_groups, write_buckets
+from features.buckets import Buckets, open_buckets, read_buckets, write_buckets
 from features.cluster import DEFAULT_MASTER, OneProcess, spark
 from features.config import Business, read_config, slug
 from features.cutoffs import resolve
@@ -252,8 +252,6 @@ def _found(business: Business, name: str, histories: Histories) -> tuple[Finding
 @contextmanager
 def _engine(business: Business, chosen: argparse.Namespace) -> Iterator[Engine]:
     """What the options ask for, with the sources read or the buckets opened."""
-    if chosen.engine == "spark":  # before a cluster is waited for and everything read
-        refuse_groups(business)
     with spark(chosen.master) if chosen.engine == "spark" else nullcontext() as cluster:
         if chosen.buckets is None:
             histories = _read(business, chosen)

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.buckets import Buckets, bucket_of
+from features.buckets import Buckets
 from features.categorical import Categorical
 from features.cluster import Runner
 from features.config import Business, Problem
@@ -82,7 +82,7 @@ def build_on_buckets(
         with clock.stage("features") as told:
             until = int(labelled.moments.rows.known_time[split.train].max())
             features = _choose(business, problem, buckets, runner, scratch, until)
-            bucket, purged = bucket_of(customers, len(buckets)), purged_rows(labelled, split)
+            bucket, purged = buckets.bucket_of(customers), purged_rows(labelled, split)
             over = over_before_test(problem, labelled, split, purged)
             more = (purged, over) if with_purged else None
             rows = wanted(labelled, split, customers, bucket, more)

@@ -22,6 +22,7 @@ from features.cutoffs import Moments
 from features.engine import Rows, compute
 from features.event_log import EventLog, Ints, union
 from features.feature import Feature, feature_names
+from features.groups import with_groups
 from features.program import prepare
 from training.label_table import SPLITS
 from training.labels import declared
@@ -104,6 +105,7 @@ def fill_bucket(
     """
     keys = pq.read_table(bucket_file(asked, bucket), read_dictionary=["customer"])
     log, attributes = buckets.read(bucket)
+    log = with_groups(log, sorted({feature.over for feature in features if feature.over}))
     write_part(part_file(folder, bucket), keys, features, vectors(log, attributes, keys, features))
     return int(keys.num_rows)
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import free_port, run
-from journeys import make_shop
+from journeys import make_grouped_shop, make_shop
 
 from features.buckets import open_buckets, write_buckets
 from features.cluster import OneProcess, Runner, spark
@@ -204,6 +204,40 @@ def learned(ready: Prepared, splits: Sequence[str]) -> list[bytes]:
         for row, label in zip(*rows_of(path, ready.features, splits), strict=True)
     ]
     return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Business, InProcess, Path]:
+    """A shop that counts the events of households and of teams, in one process and in buckets."""
+    business = read_config(make_grouped_shop(tmp_path_factory.mktemp("grouped")))
+    here = InProcess(read_histories(business), lambda _: None)
+    folder = tmp_path_factory.mktemp("together")
+    write_buckets(business, here.histories, folder, 5)
+    return business, here, folder
+
+
+def test_groups_that_lie_together_give_the_training_set_of_the_whole_log(
+    grouped: tuple[Business, InProcess, Path], tmp_path: Path
+) -> None:
+    """A bucket at a time, columns of households and teams are those of one process, bit for bit."""
+    business, here, folder = grouped
+    parts = OnBuckets(open_buckets(business, folder), OneProcess())
+    assert sum(count > 0 for count in parts.buckets.n_events) > 2
+    expected = built(here, business, "churn", tmp_path / "whole")
+    for group in ("household", "team"):
+        assert any(name.startswith(f"{group}_order_count") for name in expected[2])
+    assert expected == built(parts, business, "churn", tmp_path / "parts")
+
+
+@needs_spark
+def test_a_cluster_counts_the_events_of_whole_groups(
+    grouped: tuple[Business, InProcess, Path], cluster: Runner, tmp_path: Path
+) -> None:
+    """Two workers give the columns of households and teams that one process gives."""
+    business, here, folder = grouped
+    parts = OnBuckets(open_buckets(business, folder), cluster)
+    expected = built(here, business, "churn", tmp_path / "whole")
+    assert expected == built(parts, business, "churn", tmp_path / "parts")
 
 
 def test_what_is_refitted_on_buckets_learns_the_rows_of_one_process(

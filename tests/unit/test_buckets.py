@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import run
-from journeys import make_shop, read_table, together
+from journeys import log_of, make_grouped_shop, make_shop, read_table, together
 
 from features.__main__ import main as features_main
 from features.buckets import bucket_of, open_buckets, sample, write_buckets
@@ -19,6 +19,7 @@ from features.cluster import OneProcess, pack
 from features.config import Business, read_config
 from features.errors import BucketError, ConfigError
 from features.event_log import EventLog, empty_log
+from features.groups import leaders
 from features.overview import Overview, overview
 from features.sources import Histories, digest, read_histories
 from training.__main__ import main as training_main
@@ -161,6 +162,60 @@ def test_old_buckets_are_replaced_and_other_files_are_not(
     (tmp_path / "b" / "notes.txt").write_text("mine")
     with pytest.raises(BucketError, match=r"holds 'notes\.txt'"):
         write_buckets(business, histories, tmp_path / "b", 2)
+
+
+def test_everybody_who_shares_a_group_lies_in_one_bucket(tmp_path: Path) -> None:
+    """Households and teams lie whole, also where a member of two links them; others are spread."""
+    business = read_config(make_grouped_shop(tmp_path / "shop"))
+    histories = read_histories(business)
+    write_buckets(business, histories, tmp_path / "b", 4)
+    made = open_buckets(business, tmp_path / "b")
+    assert ("household", "team") == made.together
+    places: dict[tuple[str, str], set[int]] = {}
+    for bucket in range(4):
+        log, _ = made.read(bucket)
+        assert {bucket} == set(made.bucket_of(log.customers).tolist())
+        for kind in made.together:
+            column = log.categories[kind]
+            for code in np.unique(column.codes[column.codes >= 0]).tolist():
+                places.setdefault((kind, column.levels[code]), set()).add(bucket)
+    assert {1} == {len(buckets) for buckets in places.values()}
+    assert len(set().union(*places.values())) > 2
+    customers = histories.log.customers
+    apart = bucket_of(customers, 4) != made.bucket_of(customers)
+    assert 20 < apart.sum() < len(customers)
+    assert np.array_equal(np.diff(histories.log.offsets), made.event_counts(customers))
+
+
+def test_who_shares_a_group_with_whom() -> None:
+    """Groups that a member of both links have one leader, the first customer of all."""
+    log = log_of(
+        [
+            {"customer": customer, "event_time": "2024-01-01", "event": "e", **more}
+            for customer, more in (
+                ("a", {}), ("b", {"account": "x"}), ("c", {"account": "y"}),
+                ("d", {"account": "z", "plan": "p"}), ("e", {"account": "x"}),
+                ("e", {"account": "y"}), ("f", {"plan": "p"}),
+            )
+        ]
+    )  # fmt: skip
+    assert [0, 1, 1, 3, 1, 5] == leaders(log, ["account"]).tolist()
+    assert [0, 1, 1, 3, 1, 3] == leaders(log, ["account", "plan"]).tolist()
+    assert [0, 1, 2, 3, 4, 5] == leaders(log, []).tolist()
+
+
+def test_buckets_whose_groups_lie_apart_are_refused(tmp_path: Path) -> None:
+    """Buckets made before a group was declared are no ground for its features."""
+    business = read_config(make_grouped_shop(tmp_path / "shop", 40))
+    histories = read_histories(business)
+    fewer = business.features.model_copy(update={"groups": ["household"]})
+    write_buckets(business.model_copy(update={"features": fewer}), histories, tmp_path / "b", 2)
+    with pytest.raises(BucketError, match="customers of one team lie in several"):
+        open_buckets(business, tmp_path / "b")
+    assert open_buckets(business, tmp_path / "b", grouped=True).together == ("household",)
+    (tmp_path / "b" / "leaders.parquet").write_bytes(b"no parquet")
+    with pytest.raises(BucketError, match=r"leaders\.parquet can't be read"):
+        open_buckets(business, tmp_path / "b", grouped=True).bucket_of(["c000"])
 
 
 def test_a_training_set_never_replaces_other_files(tmp_path: Path) -> None:
