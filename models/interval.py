@@ -11,7 +11,7 @@ independent witnesses, so a customer with many rows counts for little more than 
 **What it does not cover.** One customer's own probability: customers with one score differ in what
 no feature says, each outcome is seen once, and no data without further assumptions can tell how
 far they differ (Barber 2020, Is distribution-free inference possible for binary regression?). Nor
-a world that changes after the held-back rows.
+a world that changes more after the held-back rows than whoever fitted the band allowed for.
 
 The band is that of beta calibration (Kull, Silva Filho & Flach 2017), which holds Platt's sigmoid
 as a special case, with the covariance of clustered rows (Liang & Zeger 1986, Longitudinal data

@@ -21,11 +21,12 @@ from models.trees import trees_from_text
 from training.alike import alike
 from training.calibrating import fit_calibration, fit_interval
 from training.clock import Clock
+from training.cross_fitting import cross_fitted_newer
 from training.engines import Engine
-from training.few_positives import cross_fitted, is_few
-from training.fitting import FEW_ROWS
+from training.few_positives import cross_fitted_few, is_few
+from training.fitting import FEW_ROWS, Labels
 from training.labels import Labelled
-from training.prepare import Floats, Prepared
+from training.prepare import PURGED, Floats, Prepared
 from training.ranges import familiarity_of
 from training.timing import fit_weekly_risk, weekly_account
 from training.tuned import as_told
@@ -42,23 +43,18 @@ def fit_judged(
 ) -> FittedModel:
     """Fit trees on train, stop and calibrate on validation, and write down the contract.
 
-    Where positives are few, all rows before the test calibrate, each by a fit that did not see
-    its customer. Where rows are few, or a purge kept newer ones back, the trees are then fitted
-    again on all that was known before the test.
-    What this gives is judged on the untouched test rows; what is registered is `refit_on_all`. The
-    calibration is of margins whose rows were not learned from; the scores of the validation rows in
-    the contract are the first fit's. Base rate and usual values stay those of the
-    training part.
+    Where rows are few, or a purge kept newer ones back, the trees are then fitted again on all that
+    was known before the test. What calibrates are margins of rows that were not learned from, see
+    `_unseen`; with the test's own they are the scores whose percentiles the contract holds.
+    What this gives is judged on the untouched test rows; what is registered is `refit_on_all`.
+    Base rate and usual values stay those of the training part.
     """
     parts = ready.parts
     with clock.stage("fit") as told:
         booster = engine.fit(ready)
         told.append(f"{booster.num_trees()} trees")
     with clock.stage("calibrate") as told:
-        margin = np.asarray(booster.predict(parts["validation"][0], raw_score=True))
-        who = ready.labelled.moments.rows.customer[ready.split.validation]
-        held_back = margin, parts["validation"][1], who
-        unseen = cross_fitted(ready) if is_few(ready) else held_back
+        unseen = _unseen(ready, booster)
         calibration = fit_calibration(*unseen)
         interval = fit_interval(calibration, *unseen)
         told.append(calibration.account())
@@ -72,7 +68,7 @@ def fit_judged(
     with clock.stage("contract"):
         words = Words(business.words, business.units)
         groups = alike(ready.features, parts["train"][0], engine.seen, words)
-        newest = np.concatenate([margin, booster.predict(parts["test"][0], raw_score=True)])
+        newest = np.concatenate([unseen[0], booster.predict(parts["test"][0], raw_score=True)])
         contract = Contract(
             business=business.name,
             problem_name=name,
@@ -95,6 +91,23 @@ def fit_judged(
         )
     trees = trees_from_text(booster.model_to_string())
     return FittedModel(trees, calibration, contract, weekly, interval)
+
+
+def _unseen(ready: Prepared, booster: lgb.Booster) -> tuple[Floats, Labels, Ints]:
+    """Margins, labels and customers of rows to calibrate on, shape `(n_rows,)` each.
+
+    Where positives are few: all rows before the test, each by a fit that did not see its customer.
+    Where a purge kept newer rows back, on which the trees will be fitted again: these and the
+    validation rows, by fits that did not see their customers. Otherwise, and where the training
+    rows are too many to be here: the validation rows.
+    """
+    if is_few(ready):
+        return cross_fitted_few(ready)
+    if PURGED in ready.parts and ready.is_whole and ready.has_newer_rows:
+        return cross_fitted_newer(ready, booster)
+    matrix, label = ready.parts["validation"]
+    customer = ready.labelled.moments.rows.customer[ready.split.validation]
+    return np.asarray(booster.predict(matrix, raw_score=True)), label, customer
 
 
 def refit_on_all(judged: FittedModel, ready: Prepared, engine: Engine, clock: Clock) -> FittedModel:

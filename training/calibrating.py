@@ -26,6 +26,16 @@ FEW_LABELS = 50
 """With fewer rows of a class a curve of more than two numbers is not asked for."""
 
 
+DRIFT = 0.15
+"""By how much a later period's log-odds lie off the curve, a standard deviation.
+
+What no sample of the past shows: the rows are scored later than those of the curve. Of the test
+rows of 19 simulated businesses' renewals 76 % had the true rate within an interval without it, 84 %
+with .1, 89 % with .15 and 93 % with .2 (standard errors 5, 5, 4 and 3). On real data the test's
+rate lay .05 (grocery churn) and -.06 (Online Retail II) off.
+"""
+
+
 def fit_calibration(margin: Floats, label: Labels, customer: Ints) -> Calibration:
     """The curve with the lowest log loss on customers that it was not fitted on.
 
@@ -137,12 +147,14 @@ FITS: Mapping[str, Callable[[Floats, Labels], Calibration]] = {
 
 
 def fit_interval(
-    calibration: Calibration, margin: Floats, label: Labels, customer: Ints, level: float = LEVEL
+    calibration: Calibration, margin: Floats, label: Labels, customer: Ints, drift: float = DRIFT
 ) -> Interval:
     """The band of held-back rows, shape `(n_rows,)` each, the ones of the calibration.
 
-    Its middle is beta calibration also where the simpler sigmoid was chosen, so that the band
-    does not rest on that choice; where an isotonic curve was chosen, it is that curve.
+    `drift` is the standard deviation of a common shift of later rows, in log-odds; 0 for a band
+    of the rows' own time. The middle is beta calibration also where the simpler sigmoid was
+    chosen, so that the band does not rest on that choice; where an isotonic curve was chosen, it
+    is that curve.
     """
     beta = fit_beta(margin, label)
     rate = beta.probability(margin)
@@ -157,6 +169,7 @@ def fit_interval(
     few = n_customers / max(n_customers - design.shape[1], 1)
     covariance = few * inverse @ (by_customer.T @ by_customer) @ inverse
     covariance = (covariance + covariance.T) / 2
+    covariance[2, 2] += drift**2
     centre = calibration if isinstance(calibration, Isotonic) else beta
     a, b, c = (tuple(row) for row in covariance.tolist())
-    return Interval(level, centre, (a, b, c))
+    return Interval(LEVEL, centre, (a, b, c))

@@ -115,6 +115,11 @@ class Prepared:
         return rows if n == len(rows) else rows[:: -(-len(rows) // n)][:n]
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the training part is here with all its rows, not thinned."""
+        return len(self.parts["train"][1]) == len(self.split.train)
+
+    @property
     def known_before_test(self) -> Ints:
         """Rows whose labels were known before the test's first cutoff: train and validation, and
         what was purged between them."""

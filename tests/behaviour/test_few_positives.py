@@ -12,7 +12,7 @@ from features.language import attribute_level, events
 from training.few_positives import (
     FEW,
     LEADING,
-    cross_fitted,
+    cross_fitted_few,
     fit_few,
     is_few,
     leading,
@@ -102,7 +102,7 @@ def test_leading_columns_rank_best_alone() -> None:
 def test_margins_to_calibrate_on_are_those_of_fits_that_did_not_see_the_customer() -> None:
     """All rows before the test get one, and a customer's labels move no margin of its own."""
     ready = drawn(5, 150)
-    margin, label, customer = cross_fitted(ready)
+    margin, label, customer = cross_fitted_few(ready)
     assert len(margin) == len(label) == 150
     assert np.array_equal(np.sort(customer), np.arange(150))
     turned = ready.labelled.label.copy()
@@ -114,6 +114,6 @@ def test_margins_to_calibrate_on_are_those_of_fits_that_did_not_see_the_customer
         strict=True,
     )}  # fmt: skip
     other = replace(ready, parts=parts, labelled=replace(ready.labelled, label=turned))
-    again, _, _ = cross_fitted(other)
+    again, _, _ = cross_fitted_few(other)
     assert again[0] == margin[0]
     assert (again != margin).mean() > 0.5
