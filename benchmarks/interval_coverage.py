@@ -38,7 +38,7 @@ NEAR = 0.1
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problem", default="renewal")
-    parser.add_argument("--businesses", type=int, default=12)
+    parser.add_argument("--businesses", type=int, default=30)
     parser.add_argument("--customers", type=int, default=8_000)
     parser.add_argument("--seed", type=int, default=301, help="of the first business")
     parser.add_argument("--json", type=Path, default=RESULTS)

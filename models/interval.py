@@ -13,7 +13,7 @@ no feature says, each outcome is seen once, and no data without further assumpti
 far they differ (Barber 2020, Is distribution-free inference possible for binary regression?). Nor
 a world that changes more after the held-back rows than whoever fitted the band allowed for.
 
-The band is that of beta calibration (Kull, Silva Filho & Flach 2017), which holds Platt's sigmoid
+The width is that of beta calibration (Kull, Silva Filho & Flach 2017), which holds Platt's sigmoid
 as a special case, with the covariance of clustered rows (Liang & Zeger 1986, Longitudinal data
 analysis using generalized linear models) and normal quantiles in log-odds.
 """

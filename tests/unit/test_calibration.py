@@ -180,13 +180,26 @@ def test_the_interval_covers_the_true_probability_given_the_score() -> None:
     for _ in range(200):
         drawn = (rng.random(len(who)) < late).astype(np.int8)
         twice, label = np.tile(margin, 2), np.tile(drawn, 2)
-        band = fit_interval(fit_sigmoid(twice, label), twice, label, np.tile(who, 2), drift=0.0)
+        band = fit_interval(fit_beta(twice, label), twice, label, np.tile(who, 2), drift=0.0)
         low, high = band.bounds(margin, band.centre.probability(margin))
         held.append((low <= early) & (early <= high))
     covered = np.mean(held, axis=0)
     assert 0.88 <= covered.mean() <= 0.92
     for level in np.unique(branch):
         assert 0.88 <= covered[branch == level].mean() <= 0.92
+
+
+def test_a_score_stands_in_the_middle_of_its_interval() -> None:
+    """Whichever curve was chosen: as far from either end in log-odds, and the band is as wide."""
+    margin, label, customer = _drawn(CURVES[0].probability, 8, 4_000)
+    widths = []
+    for curve in (fit_sigmoid(margin, label), fit_beta(margin, label), fit_isotonic(margin, label)):
+        band = fit_interval(curve, margin, label, customer)
+        low, high = (np.log(p / (1 - p)) for p in band.bounds(margin, curve.probability(margin)))
+        np.testing.assert_allclose((low + high) / 2, curve.log_odds(margin), atol=1e-9)
+        widths.append(high - low)
+    np.testing.assert_allclose(widths[0], widths[1], atol=1e-9)
+    np.testing.assert_allclose(widths[0], widths[2], atol=1e-9)
 
 
 def test_the_interval_allows_for_a_later_period_that_lies_a_little_off() -> None:
@@ -200,7 +213,7 @@ def test_the_interval_allows_for_a_later_period_that_lies_a_little_off() -> None
         label = (rng.random(len(who)) < sigmoid(margin)).astype(np.int8)
         later = sigmoid(margin + rng.normal(0, DRIFT))
         for drift, found in held.items():
-            band = fit_interval(fit_sigmoid(margin, label), margin, label, who, drift)
+            band = fit_interval(fit_beta(margin, label), margin, label, who, drift)
             low, high = band.bounds(margin, band.centre.probability(margin))
             found.append(float(((low <= later) & (later <= high)).mean()))
     assert 0.88 <= np.mean(held[DRIFT]) <= 0.92
