@@ -113,7 +113,9 @@ def test_the_history_has_a_score_a_day_and_version() -> None:
         recorded(6, 0, "2", 0.6), recorded(5, 0, "2", 0.5), recorded(4, 0, "1", 0.4),
         recorded(3, 1, "1", None), recorded(2, 2, "1", 0.2), recorded(1, 2, "1", 0.1),
     ]  # fmt: skip
-    shown = Shown(business, "churn", "1", StoredCustomer([], []), HERE, None, "none", past, HERE)
+    shown = Shown(
+        business, "churn", "1", StoredCustomer([], [], 0, False), HERE, None, "none", past, HERE
+    )
     found = customer_view(shown)["history"]
     assert [0.6, 0.4, 0.2] == [row["score"].at.probability for row in found["listed"]]
     assert "version 2" in found["picture"]
