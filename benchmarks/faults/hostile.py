@@ -62,10 +62,11 @@ FITTING = {
     ('{{"problem": "churn", "events": {0}}}', "[]"),
     ('{{"problem": "churn", "events": [{0}]}}', ""),
     ('{{"problem": "churn", "customer": "c001", "events": {0}}}', "null"),
+    ('{{"problem": "churn", "customer": {0}}}', '"1"'),
     *((TEXT, value) for value in VALUES if value.startswith('"') and 2 < len(value) < 300
       and "\\" not in value and value.isprintable()),
 }  # fmt: skip
-"""Pairs that are good requests: any short text names an event."""
+"""Pairs that are good requests: any short text names an event, and a household is called 1."""
 
 
 def bodies(count: int) -> list[bytes]:
