@@ -26,7 +26,7 @@ from training.engines import Engine
 from training.few_positives import cross_fitted_few, is_few
 from training.fitting import FEW_ROWS, Labels
 from training.labels import Labelled
-from training.prepare import PURGED, Floats, Prepared
+from training.prepare import Floats, Prepared
 from training.ranges import familiarity_of
 from training.timing import fit_weekly_risk, weekly_account
 from training.tuned import as_told
@@ -103,7 +103,7 @@ def _unseen(ready: Prepared, booster: lgb.Booster) -> tuple[Floats, Labels, Ints
     """
     if is_few(ready):
         return cross_fitted_few(ready)
-    if PURGED in ready.parts and ready.is_whole and ready.has_newer_rows:
+    if ready.is_whole and ready.has_newer_rows:
         return cross_fitted_newer(ready, booster)
     matrix, label = ready.parts["validation"]
     customer = ready.labelled.moments.rows.customer[ready.split.validation]

@@ -156,7 +156,7 @@ def test_a_name_that_no_book_gave_finds_nothing(keeper: Keeper, book: BookStore)
     name = score_id(*mine)
     assert find(book, name) is not None
     for place, other in enumerate((made.made + 1, made.number + 1, "other", "d")):
-        assert find(book, score_id(*(*mine[:place], other, *mine[place + 1 :]))) is None  # type: ignore[arg-type]
+        assert find(book, score_id(*(*mine[:place], other, *mine[place + 1 :]))) is None
     for nonsense in (name + "=", name + "A", name[1:], name.upper(), f"{name}.{name}", ".1.", "",
                      f"{made.made:014x}.1._w", f"{made.made:014x}.1.AA", "x" * 3000):  # fmt: skip
         assert find(book, nonsense) is None

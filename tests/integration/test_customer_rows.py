@@ -93,7 +93,7 @@ def test_a_page_is_one_range_of_the_key(table: object, after: bool, store: Tenan
     place = (1_704_800_000_000_000, 1, "long-5") if after else ()
     values = (store.workspace, "long", *place, 21)
     mark = store.database.mark
-    said = plan(store, page_statement(table, mark, after), values)  # type: ignore[arg-type]
+    said = plan(store, page_statement(table, mark, after), values)
     if store.database.is_sqlite:
         assert said.startswith(f"SEARCH {table} USING PRIMARY KEY (workspace=? AND customer=?")
         assert "TEMP B-TREE" not in said and after == ("event_time" in said)
