@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Table
 
-from features.actions import is_action
+from features.actions import ACTION_EVENTS, is_action
 from features.cutoffs import AsOf
 from features.event_log import EventLog
 from models.contract import Contract
@@ -145,7 +145,10 @@ class StoredJourneys:
 
     def _read(self, rows: Iterable[Any], event: int) -> list[Any]:
         """The rows that a model reads; `event` is the place of an event's name in them."""
-        return [row for row in rows if self.actions or not is_action(row[event])]
+        every = list(rows)
+        if self.actions or ACTION_EVENTS.isdisjoint({row[event] for row in every}):
+            return every
+        return [row for row in every if not is_action(row[event])]
 
     def _group(self, log: EventLog, name: str, plan: "Plan", seen: int) -> EventLog:
         """The journeys of the groups of one property that a customer has been in."""
