@@ -163,24 +163,22 @@ def write_buckets(
     histories: Histories,
     folder: Path,
     n_buckets: int | None = None,
-    grouped: bool = False,
 ) -> Buckets:
     """Write histories as buckets; a folder of buckets that is there already is replaced.
+
+    Everybody who shares a group lies in one bucket, however large it gets.
 
     Parameters
     ----------
     n_buckets
         One for every `BUCKET_EVENTS` events unless given.
-    grouped
-        Whether groups of customers may lie apart: whoever reads the buckets then reads all of
-        them. Else everybody who shares a group lies in one bucket, however large it gets.
 
     Raises
     ------
     BucketError
         When the folder holds something else, or can't be written.
     """
-    together = () if grouped else tuple(business.features.groups)
+    together = tuple(business.features.groups)
     usual = max(LEAST_BUCKETS, -(-histories.log.n_events // BUCKET_EVENTS))
     n = usual if n_buckets is None else n_buckets
     if not 1 <= n <= MOST_BUCKETS:
@@ -227,7 +225,12 @@ def check_folder(folder: Path) -> None:
 
 
 def open_buckets(business: Business, folder: Path, grouped: bool = False) -> Buckets:
-    """Open the buckets of a business; `grouped` as in `write_buckets`.
+    """Open the buckets of a business.
+
+    Parameters
+    ----------
+    grouped
+        Whether groups of customers may lie apart, for whoever reads all of the buckets.
 
     Raises
     ------

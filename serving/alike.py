@@ -58,24 +58,15 @@ class Alike:
     """The persona that all of them have; None where they have any."""
 
 
-def look_back(
-    model: FittedModel, version: str, buckets: Buckets, end: int, groups: Sequence[str]
-) -> list[Stood]:
-    """A sample of customers as they stood when the last outcome window began that is over.
-
-    Parameters
-    ----------
-    groups
-        Properties that name groups: their features need everybody in one log.
-    """
+def look_back(model: FittedModel, version: str, buckets: Buckets, end: int) -> list[Stood]:
+    """A sample of customers as they stood when the last outcome window began that is over."""
     problem, found = model.contract.problem, list[Stood]()
     cutoff = last_cutoff(problem, end)
     if cutoff is None:
         return found
-    whole = [buckets.sample(1.0)] if groups else map(buckets.read, range(len(buckets)))
-    for log, attributes in whole:
-        full = with_groups(log, groups) if groups else log
-        found += _stood(model, version, full, attributes, cutoff, end, buckets.whole.date_only)
+    for log, attributes in map(buckets.read, range(len(buckets))):
+        log = with_groups(log, buckets.together)
+        found += _stood(model, version, log, attributes, cutoff, end, buckets.whole.date_only)
         if len(found) >= SAMPLE:  # buckets are by a hash of the customer, so the first is a sample
             break
     found.sort(key=lambda each: each.customer)

@@ -1,16 +1,14 @@
 """The book of a whole business: a bucket of histories after the other, wherever they are scored.
 
 Takes a business's buckets and a model in a folder; scores buckets in this process, in several, or
-on a Spark cluster, with the same function and the same bits. Memory grows with a bucket.
-
-Where a business counts the events of groups (`[features] groups`), a customer's score needs
-those of others, who lie in other buckets: then all buckets are read into one log, and memory
-grows with the histories. Knows nothing about what becomes of the scores.
+on a Spark cluster, with the same function and the same bits. Memory grows with a bucket, which
+holds everybody who shares a group (`[features] groups`). Knows nothing about what becomes of the
+scores.
 """
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -55,7 +53,9 @@ class Task:
 def score_bucket(task: Task, number: int) -> dict[str, int]:
     """Score one bucket into its file; gives customers without a score by reason."""
     speaker = speaker_of(task.model, task.digest)
-    part = score_book(speaker, *task.buckets.read(number), task.as_of, task.wish)
+    log, attributes = task.buckets.read(number)
+    log = with_groups(log, task.buckets.together)
+    part = score_book(speaker, log, attributes, task.as_of, task.wish)
     _write(task.part(number), part.table)
     return dict(part.unscored)
 
@@ -76,16 +76,6 @@ def score_on(task: Task, runner: Runner, done: Done) -> Counter[str]:
         unscored.update(found)
     done(sum(task.buckets.n_events))
     return unscored
-
-
-def score_together(task: Task, groups: Sequence[str], done: Done) -> Counter[str]:
-    """Score all buckets as one log, into one file: for features that read groups."""
-    log, attributes = task.buckets.sample(1.0)
-    log = with_groups(log, groups)
-    part = score_book(speaker_of(task.model, task.digest), log, attributes, task.as_of, task.wish)
-    _write(task.part(0), part.table)
-    done(sum(task.buckets.n_events))
-    return part.unscored
 
 
 def parts(task: Task) -> Iterator[pa.Table]:

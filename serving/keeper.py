@@ -35,7 +35,7 @@ from models.shelf import Shelf
 from serving.alike import Alikes, look_back
 from serving.book import Wish
 from serving.book_owners import changed, reassign, with_owners
-from serving.book_parts import Task, parts, score_buckets, score_together, speaker_of, whole
+from serving.book_parts import Task, parts, score_buckets, speaker_of, whole
 from serving.book_rows import (
     MOST_TOLD,
     Place,
@@ -117,8 +117,7 @@ class Keeper:
         table, unscored = self._score(version, copy)
         made = self.put(problem, version, (copy.arrival, copy.as_of), table, unscored)
         model = speaker_of(version.folder, version.digest).model
-        groups = self.business.features.groups
-        stood = look_back(model, version.version, copy.buckets, copy.as_of.moment, groups)
+        stood = look_back(model, version.version, copy.buckets, copy.as_of.moment)
         Alikes(self.store.database, self.store.workspace).put(problem, stood)
         return made
 
@@ -172,10 +171,7 @@ class Keeper:
             task = Task(
                 copy.buckets, version.folder, version.digest, copy.as_of, wish, Path(scratch)
             )
-            groups = self.business.features.groups
-            unscored = (
-                score_together(task, groups, _silent) if groups else score_buckets(task, 1, _silent)
-            )
+            unscored = score_buckets(task, 1, _silent)
             return whole(parts(task)), unscored
 
     def _events(

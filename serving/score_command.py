@@ -29,7 +29,7 @@ from models.registry import Registered, connect, load_alias, model_name
 from serving.book import Wish
 from serving.book_files import check_path, write_book
 from serving.book_owners import with_owners
-from serving.book_parts import Done, Task, parts, processes, score_buckets, score_on, score_together
+from serving.book_parts import Done, Task, parts, processes, score_buckets, score_on
 from serving.database import Database
 from serving.event_store import store_of
 from serving.migrations import upgrade
@@ -80,7 +80,7 @@ def run(chosen: argparse.Namespace) -> int:
         wish = Wish(reasons=chosen.reasons, owner=business.people.owner)
         task = _task(registered, buckets, as_of, Path(scratch), wish)
         with _progress(buckets) as done:
-            unscored = _scored(chosen, business, task, done)
+            unscored = _scored(chosen, task, done)
         book = (with_owners(part, assigned) for part in parts(task))
         rows = write_book(chosen.out, book, _about(registered, buckets, as_of))
     _tell(chosen.out, rows, unscored, perf_counter() - begun)
@@ -94,9 +94,7 @@ def _task(registered: Registered, buckets: Buckets, as_of: AsOf, scratch: Path, 
     return Task(buckets, folder, digest, as_of, wish, scratch.resolve())
 
 
-def _scored(chosen: argparse.Namespace, business: Business, task: Task, done: Done) -> Counter[str]:
-    if business.features.groups:
-        return score_together(task, business.features.groups, done)
+def _scored(chosen: argparse.Namespace, task: Task, done: Done) -> Counter[str]:
     if chosen.engine == LOCAL:
         return score_buckets(task, processes(task.buckets, chosen.processes), done)
     with spark(chosen.master) as runner:

@@ -89,7 +89,7 @@ def refreshed(business: Business, url: str, folder: Path) -> Buckets:
     if child.exitcode:
         why = fault.read_text() if fault.exists() else f"its copier ended with {child.exitcode}"
         raise SourceError(f"The store can't be copied: {why}")
-    return open_buckets(business, folder, grouped=True)
+    return open_buckets(business, folder)
 
 
 def _cleared(folder: Path) -> None:
@@ -121,7 +121,7 @@ def export(business: Business, url: str, folder: Path, n_buckets: int | None = N
     StoreUnavailableError, BucketError
     """
     histories = histories_of(business, url)
-    return write_buckets(business, histories, folder, n_buckets, grouped=True)
+    return write_buckets(business, histories, folder, n_buckets)
 
 
 def histories_of(business: Business, url: str) -> Histories:

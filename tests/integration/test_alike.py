@@ -48,7 +48,7 @@ def test_a_past_score_is_the_score_and_its_outcome_the_label(
 ) -> None:
     """Each has the score that was to be had then, and the label that training gives the row."""
     business: Business = read_config(shop)
-    found = look_back(champion.model, "1", buckets, histories.end, ())
+    found = look_back(champion.model, "1", buckets, histories.end)
     problem = resolve(business.problems["churn"], histories.log, histories.attributes)
     labelled, _ = declared(problem, histories.log, histories.attributes, histories.end)
     rows = labelled.moments.rows

@@ -7,13 +7,19 @@ import pytest
 from conftest import crowned, run, serve
 from journeys import make_shop, one_row
 
+from features.buckets import write_buckets
 from features.config import read_config
+from features.cutoffs import AsOf
 from features.durations import format_moment, parse_moment
 from features.engine import compute
 from features.feature import feature_names
 from features.sources import read_histories
-from models.files import load
+from models.files import load, save
 from models.fitted import FittedModel
+from serving.alike import look_back
+from serving.book import Wish, score_book
+from serving.book_parts import Task, parts, score_buckets, whole
+from serving.book_reasons import Speaker
 from training.labels import label_rows
 
 OWN = """
@@ -104,6 +110,28 @@ def test_the_service_gives_training_s_vectors(config: Path, workspace: Path) -> 
             assert 1 == found["refund_text_count"]
             huge = {**body, "events": [{**events[0], "value": 1e300}]}
             assert 422 == client.post("/v1/scores", json=huge).status_code
+
+
+def test_a_book_in_buckets_is_that_of_all_in_one_log(
+    config: Path, workspace: Path, tmp_path: Path
+) -> None:
+    """Households lie whole in their buckets, so that every row of the book has the same bits, and
+    so do those who once stood there."""
+    business = read_config(config)
+    histories = read_histories(business)
+    log, about, as_of = histories.log, histories.attributes, AsOf.then(histories.end)
+    written = write_buckets(business, histories, tmp_path / "buckets", 5)
+    assert min(written.n_events) > 0
+    model = trained(workspace)
+    digest = save(model, tmp_path / "model")
+    task = Task(written, tmp_path / "model", digest, as_of, Wish(), tmp_path)
+    unscored = score_buckets(task, 1, lambda _: None)
+    together = score_book(Speaker(model), log, about, as_of, Wish())
+    assert together.unscored == unscored and together.table.num_rows > 50
+    assert together.table.to_pylist() == whole(parts(task)).to_pylist()
+    alone = write_buckets(business, histories, tmp_path / "one", 1)
+    stood = [look_back(model, "1", some, histories.end) for some in (written, alone)]
+    assert stood[0] == stood[1] and len(stood[0]) > 50
 
 
 def test_an_unknown_group_is_refused_by_its_nearest_name(config: Path, tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ def test_columns_are_chosen_from_customers_whom_no_later_event_changes(
         shares.append(catalogue_share(histories.log.n_events, partial(int, recorded)))
     assert shares[0] == shares[1] < 1
     business, grown = now
-    buckets = write_buckets(business, grown, tmp_path / "buckets", 3, grouped=True)
+    buckets = write_buckets(business, grown, tmp_path / "buckets", 3)
     assert 1_000 / shares[1] == buckets.n_recorded(until) < grown.log.n_events
 
 
