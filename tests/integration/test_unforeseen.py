@@ -15,6 +15,7 @@ import pytest
 from conftest import Service, serve
 from pages import read_page
 
+from features.compiled import NOTICE
 from serving.pages import HEADERS
 
 TORN = "0" * 13 + "1" + "f" * 16
@@ -40,9 +41,11 @@ def service(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 def lines(service: Service) -> list[dict[str, Any]]:
     """The log, each line of which is JSON but those for the person who starts the service."""
     found = service.logged().splitlines()
-    first = next(i for i, line in enumerate(found) if line.startswith("serving shop on http://"))
-    assert {"compiling the engine, once: half a minute"} >= set(found[:first])
-    return [json.loads(line) for line in found[first + 1 :]]
+    # Where the engine is compiled, the watcher has its say before the service does.
+    plain = [line for line in found if not line.startswith("{")]
+    (serving,) = set(plain) - {NOTICE}
+    assert serving.startswith("serving shop on http://")
+    return [json.loads(line) for line in found if line not in plain]
 
 
 def told(service: Service, fits: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
