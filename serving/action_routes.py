@@ -55,7 +55,7 @@ def add(app: FastAPI, state: State) -> None:
     @app.post(
         "/v1/actions/{action}/outcome", response_model=None, tags=["actions"],
         summary="Say what came of an action",
-        responses={200: shown(ActionOut, ACTION), **documented(404, 422, missing="action")},
+        responses={200: shown(ActionOut, ACTION), **documented(404, 409, 422, missing="action")},
         openapi_extra=described(LogOutcome, OUTCOME_BODY),
     )  # fmt: skip
     async def outcome(request: Request, action: ActionId) -> Response:

@@ -42,7 +42,7 @@ allow-x00 = false  # a body with NUL anywhere is refused; tests/unit/test_bodies
 expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 410, 422, 429]
 
 [checks.negative_data_rejection]
-expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, 431]
 
 [[operations]]  # a row that is wrong is refused alone: 207
 include-path = "/v1/events"
